@@ -39,15 +39,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::system;
 use crate::verify::{Files, Run};
-use edits::Edits;
+use edits::{Edits, Pace};
 use fault_run::FaultRun;
 use list::{ALL, Fault};
 pub use report::{Outcome, Report};
 use stack::Stack;
 use target::Target;
 
-/// Products in the catalogue of private processes.
-const PRODUCTS: u32 = 500;
+/// Products in the catalogue of private processes: more than one page of the product API.
+const PRODUCTS: u32 = 2_000;
 
 /// The options of `checker faults`.
 #[derive(Clone, Debug, Args)]
@@ -55,7 +55,8 @@ pub struct Options {
     /// Only the faults whose names contain this; may be repeated
     #[arg(long)]
     pub only: Vec<String>,
-    /// Instead of the planned faults: kill components at random until so many writes are acknowledged
+    /// Instead of the planned faults: kill components at random until so many edits of other programs than the checker
+    /// are acknowledged
     #[arg(long, value_name = "WRITES", conflicts_with = "only")]
     pub random: Option<u64>,
     /// Chooses what is killed at random; 0 for chance
@@ -110,8 +111,9 @@ pub async fn run(options: &Options, mut on_outcome: impl FnMut(&Outcome)) -> Res
         Some(script) => Target::Stack(Box::new(Stack::of(script).await?)),
         None => private(options).await?,
     };
-    let added = target.add_proxies().await.context("adding proxies between the services and their stores");
-    let made = match added {
+    // Without a proxy, the services see how a killed store refuses their connections.
+    let added = if options.random.is_some() { Ok(()) } else { target.add_proxies().await };
+    let made = match added.context("adding proxies between the services and their stores") {
         Ok(()) => all(options, &target, &faults, &stop, &mut on_outcome).await,
         Err(error) => Err(error),
     };
@@ -145,7 +147,8 @@ async fn all(
     let progress = progress_bar(faults.len() as u64, "{bar:30} {pos} of {len} faults · {msg} · {elapsed}");
     progress.enable_steady_tick(Duration::from_secs(1));
     progress.set_message("making products");
-    let edits = Edits::prepare(target, &http).await.context("preparing the edits")?;
+    let pace = if options.random.is_some() { Pace::RANDOM } else { Pace::PLANNED };
+    let edits = Edits::prepare(target, &http, pace).await.context("preparing the edits")?;
     let map = allowed::map(target, options.random.is_some()).await?;
     let mut load = Run::prepare(&map, options.products, Files::default(), |_| {}).await?;
     let kind = if options.random.is_some() { "random" } else { target.kind() };
@@ -161,6 +164,8 @@ async fn all(
         report.outcomes.push(outcome);
     }
     load.remove().await;
+    let removed = edits.remove(target, &http).await.context("removing the edits");
+    report.wrong.extend(removed.err().map(|error| format!("{error:#}")));
     Ok(report)
 }
 

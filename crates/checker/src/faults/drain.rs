@@ -16,8 +16,8 @@ use crate::system::{self, System};
 const CATEGORY: u32 = 1;
 const TAGGED: &str = "product:~tag:category:1";
 const DRAINED: &str = "product:~drain:category:1";
-/// The number of products: with two caches each, the tag needs several calls.
-const PRODUCTS: u32 = 2_000;
+/// The number of products: with two caches each, the tag needs four calls.
+const PRODUCTS: u32 = 1_000;
 /// The description by which the products are recognized.
 const NAME_PREFIX: &str = "made for a tag with many members";
 /// The number of attempts: a drain may be over before it is observed.

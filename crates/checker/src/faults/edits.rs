@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use contract::{STRATEGIES, Staleness};
+use futures_util::future::{join_all, try_join_all};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use rand::Rng;
 use rand::seq::IteratorRandom;
 use reqwest::Client;
@@ -27,12 +29,32 @@ use super::target::Target;
 use crate::system::{System, pairs};
 pub(super) use ledger::Ledger;
 use over_http::Editor;
-use range::{ABSENT, CATEGORIES, CREATED, MOVES, QUIET, STABLE};
+use range::{ABSENT, CATEGORIES, CREATED, FLEETING, MOVES, QUERIES, QUIET, STABLE, any_name};
 
 /// The number of carts that are filled.
-const CARTS: usize = 6;
-/// Searches whose pages show edited products, and others.
-const QUERIES: [&str; 6] = ["trinket", "wireless", "steel", "keyboard", "coffee", "a"];
+const CARTS: usize = 12;
+/// Number of concurrent requests when the lines are removed.
+const AT_ONCE: usize = 8;
+
+/// How much the other programs do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// The pause after each edit over HTTP, and in SQL.
+    pause: Duration,
+    in_sql: Duration,
+    /// The editors of products over HTTP, besides one of carts and one in SQL.
+    editors: usize,
+    readers: usize,
+}
+
+impl Pace {
+    /// Beside the checker, which has most of the load.
+    pub(super) const PLANNED: Self =
+        Self { pause: Duration::from_millis(20), in_sql: Duration::from_millis(40), editors: 1, readers: 2 };
+    /// As much as possible, because the kills hit at random what is under way.
+    pub(super) const RANDOM: Self =
+        Self { pause: Duration::from_millis(2), in_sql: Duration::from_millis(20), editors: 2, readers: 4 };
+}
 
 /// The edited carts and categories, and what was acknowledged.
 #[derive(Debug)]
@@ -42,14 +64,15 @@ pub(super) struct Edits {
     /// The original names of the categories.
     names: Vec<String>,
     carts: Vec<String>,
-    /// Products that are never edited. They are put into the carts.
+    /// Products that are never edited. They are put into the carts too.
     quiet: Vec<i64>,
+    pace: Pace,
     ledger: RefCell<Ledger>,
 }
 
 impl Edits {
     /// Creates the carts.
-    pub(super) async fn prepare(target: &Target, http: &Client) -> Result<Self> {
+    pub(super) async fn prepare(target: &Target, http: &Client, pace: Pace) -> Result<Self> {
         let mut at = <[String; 4]>::default();
         for service in Service::ALL {
             at[service as usize] = target.url(service).await?;
@@ -67,23 +90,25 @@ impl Edits {
             let cart: Value = http.post(url).json(&json!({})).send().await?.error_for_status()?.json().await?;
             carts.push(cart["id"].as_str().context("a cart has an id")?.to_owned());
         }
-        Ok(Self { at, names, carts, quiet, ledger: RefCell::default() })
+        Ok(Self { at, names, carts, quiet, pace, ledger: RefCell::default() })
     }
 
-    /// Begins a fault: creates the products that exist during all of it, and starts a new ledger.
+    /// Begins a fault: creates the products that exist during all of it, and starts a new ledger. The lines of the carts
+    /// stay.
     pub(super) async fn begin(&self, target: &Target) -> Result<()> {
+        let rows: Vec<_> = STABLE.map(|id| format!("({id}, '{}', 100, 3, {})", any_name(), MOVES[0])).collect();
         let created = format!(
-            "INSERT INTO products (id, name, price_cents, stock, category_id) \
-             SELECT id, 'Trinket ' || id, 100, 3, {} FROM generate_series({}, {}) id \
+            "INSERT INTO products (id, name, price_cents, stock, category_id) VALUES {} \
              ON CONFLICT (id) DO UPDATE SET stock = 3 RETURNING id, version",
-            MOVES[0],
-            STABLE.start,
-            STABLE.end - 1
+            rows.join(", ")
         );
         let created = target.sql("shop_db", &created).await?;
-        let mut ledger = Ledger::default();
-        pairs(&created).into_iter().for_each(|(id, version)| ledger.created(id, version));
-        self.ledger.replace(ledger);
+        let mut ledger = self.ledger.borrow_mut();
+        *ledger = Ledger { lines: std::mem::take(&mut ledger.lines), ..Ledger::default() };
+        for (id, version) in pairs(&created) {
+            ledger.exists(id, true);
+            ledger.written(id, version);
+        }
         Ok(())
     }
 
@@ -94,15 +119,17 @@ impl Edits {
 
     /// Edits and reads until `stop` is cancelled.
     pub(super) async fn work(&self, target: &Target, http: &Client, stop: &CancellationToken) -> Result<()> {
-        let editor = Editor { http, ledger: &self.ledger, stop };
-        let (products, carts, ..) = tokio::join!(
-            editor.edit_products(&self.at[Service::ProductApi as usize]),
-            editor.edit_carts(&self.at[Service::Cart as usize], &self.carts, &self.quiet),
-            in_sql::edit(target, &self.ledger, stop),
-            self.read(http, stop),
-            self.read(http, stop),
+        let Pace { pause, in_sql, editors, readers } = self.pace;
+        let editor = Editor { http, ledger: &self.ledger, pause, stop };
+        let [shop, cart, ..] = &self.at;
+        let in_carts: Vec<i64> = self.quiet.iter().copied().chain(STABLE).collect();
+        let (products, carts, in_sql, _) = tokio::join!(
+            try_join_all((0..editors).map(|_| editor.edit_products(shop))),
+            editor.edit_carts(cart, &self.carts, &in_carts),
+            in_sql::edit(target, &self.ledger, in_sql, stop),
+            join_all((0..readers).map(|_| self.read(http, stop))),
         );
-        products.and(carts)
+        products.and(carts).and(in_sql)
     }
 
     /// Reads until `stop` is cancelled.
@@ -181,19 +208,27 @@ impl Edits {
         Ok(missing)
     }
 
-    /// Removes the products and the lines of the carts, and restores the names of the categories.
-    pub(super) async fn clear(&self, target: &Target, http: &Client) -> Result<()> {
-        let mut sql = format!("DELETE FROM products WHERE id >= {} OR description = '{CREATED}'", STABLE.start);
+    /// Ends a fault: removes the products that were created during it.
+    pub(super) async fn end(&self, target: &Target) -> Result<()> {
+        let sql = format!("DELETE FROM products WHERE id >= {} OR description = '{CREATED}'", FLEETING.start);
+        target.sql("shop_db", &sql).await.map(drop)
+    }
+
+    /// Removes the lines of the carts and the other products, and restores the names of the categories.
+    pub(super) async fn remove(&self, target: &Target, http: &Client) -> Result<()> {
+        let stop = CancellationToken::new();
+        let editor = Editor { http, ledger: &self.ledger, pause: self.pace.pause, stop: &stop };
+        let lines: Vec<_> = self.ledger.borrow().lines.keys().cloned().collect();
+        let removing = stream::iter(&lines).map(Ok).try_for_each_concurrent(AT_ONCE, |(cart, product)| {
+            editor.set_line(&self.at[Service::Cart as usize], cart, *product, 0)
+        });
+        let removed = removing.await;
+        let mut sql = format!("DELETE FROM products WHERE id >= {}", STABLE.start);
         for (category, name) in MOVES.iter().zip(&self.names) {
             let name = name.replace('\'', "''");
             sql.push_str(&format!("; UPDATE categories SET name = '{name}' WHERE id = {category}"));
         }
         target.sql("shop_db", &sql).await.context("the edits in SQL")?;
-        let editor = Editor { http, ledger: &self.ledger, stop: &CancellationToken::new() };
-        let lines: Vec<_> = self.ledger.borrow().lines.keys().cloned().collect();
-        for (cart, product) in lines {
-            editor.set_line(&self.at[Service::Cart as usize], &cart, product, 0).await?;
-        }
-        Ok(())
+        removed
     }
 }

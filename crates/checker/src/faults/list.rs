@@ -34,7 +34,7 @@ pub(super) enum Fault {
     CrashAfterCommit,
     /// The product API is killed while it removes the members of a tag.
     CrashInDrain,
-    /// Components are killed at random until so many writes are acknowledged. The seed chooses them; 0 for chance.
+    /// Components are killed at random until so many edits are acknowledged. The seed chooses them; 0 for chance.
     RandomKills {
         writes: u64,
         seed: u64,

@@ -60,7 +60,7 @@ impl Fault {
     }
 
     /// Makes the fault and waits for its duration. If this returns without an error, the fault has happened. `written`
-    /// returns the number of acknowledged writes since the load began.
+    /// returns the number of acknowledged edits since the load began.
     pub(super) async fn make(self, target: &Target, prepared: &mut Prepared, written: impl Fn() -> u64) -> Result<()> {
         match self {
             Stop(part) => {

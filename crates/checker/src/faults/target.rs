@@ -142,11 +142,11 @@ impl Target {
         }
     }
 
-    /// Removes the proxies and restarts the services without them.
+    /// Removes the proxies and restarts the services without them. Does nothing if there are none.
     pub(super) async fn leave(&mut self) -> Result<()> {
         match self {
-            Self::Private(_) => Ok(()),
-            Self::Stack(stack) => stack.remove_proxies().await,
+            Self::Stack(stack) if stack.proxies.is_some() => stack.remove_proxies().await,
+            _ => Ok(()),
         }
     }
 

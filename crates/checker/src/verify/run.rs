@@ -31,6 +31,8 @@ pub(crate) struct Run {
     files: Files,
     /// The figures so far, by subject.
     pub(crate) stats: Vec<SubjectStats>,
+    /// When the last operation ended without a usable response.
+    pub(crate) failed: Nanos,
     /// When the last read ended that failed or bypassed the cache.
     pub(crate) trouble: Nanos,
     /// When the last write ended that failed or deferred its invalidation.
@@ -63,6 +65,7 @@ impl Run {
             shared,
             files,
             stats,
+            failed: 0,
             trouble: 0,
             trouble_writes: 0,
             fixture: Some(fixture),
@@ -133,11 +136,6 @@ impl Run {
         counted.map(|(_, stats)| stats.reads).sum()
     }
 
-    /// Returns the number of acknowledged writes since the last call of [`take`](Self::take).
-    pub(crate) fn writes(&self) -> u64 {
-        self.stats.iter().map(|stats| stats.writes).sum()
-    }
-
     /// Returns whether a subject takes part that may be stale.
     pub(crate) fn has_bounded(&self) -> bool {
         !self.prepared.iter().all(is_strict)
@@ -205,6 +203,7 @@ impl Run {
             stats.failed_reads += log.failed_reads.len() as u64;
             stats.failed_writes += log.failed_writes;
             stats.failure = log.failure.or(stats.failure.take());
+            self.failed = self.failed.max(log.failed);
             self.trouble = self.trouble.max(log.trouble);
             self.trouble_writes = self.trouble_writes.max(log.trouble_writes);
             for failed in &log.failed_reads {

@@ -53,6 +53,8 @@ pub(super) struct Log {
     pub(super) failed_writes: u64,
     /// The latest error.
     pub(super) failure: Option<String>,
+    /// When the last operation ended without a usable response.
+    pub(super) failed: Nanos,
     /// When the last read ended that failed or bypassed the cache.
     pub(super) trouble: Nanos,
     /// When the last write ended that failed or deferred its invalidation.
@@ -196,6 +198,7 @@ impl Session {
             Some((version, false)) => Written::Deferred(version),
             None => {
                 log.failed_writes += 1;
+                log.failed = end;
                 let why = |answer: Answer| refusal("write", path, &answer);
                 log.failure = Some(answer.map_or_else(|error| format!("{error:#}"), why));
                 Written::Unknown
@@ -217,6 +220,7 @@ impl Log {
             failed_reads: Vec::new(),
             failed_writes: 0,
             failure: None,
+            failed: 0,
             trouble: 0,
             trouble_writes: 0,
         }
@@ -227,7 +231,7 @@ impl Log {
     }
 
     fn failed_read(&mut self, failed: Failed, why: String) {
-        self.trouble = failed.end;
+        (self.failed, self.trouble) = (failed.end, failed.end);
         self.failed_reads.push(failed);
         self.failure = Some(why);
     }

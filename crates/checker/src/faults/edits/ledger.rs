@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// What must be in the databases when every service is idle. An edit with an unknown outcome is not recorded.
+/// What must be in the databases when every service is idle. A change with an unknown outcome is not recorded.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// The highest acknowledged version of each product.
@@ -26,22 +26,12 @@ impl Ledger {
         *highest = version.max(*highest);
     }
 
-    /// Records the creation of a product.
-    pub(super) fn created(&mut self, id: i64, version: i64) {
-        self.existence.insert(id, true);
-        self.versions.insert(id, version);
-    }
-
-    /// Records the deletion of a product.
-    pub(super) fn deleted(&mut self, id: i64) {
-        self.existence.insert(id, false);
-        self.versions.remove(&id);
-    }
-
-    /// Records that it is not known whether a product was created or deleted.
-    pub(super) fn forget(&mut self, id: i64) {
-        self.existence.remove(&id);
-        self.versions.remove(&id);
+    /// Records the creation or the deletion of a product.
+    pub(super) fn exists(&mut self, id: i64, exists: bool) {
+        self.existence.insert(id, exists);
+        if !exists {
+            self.versions.remove(&id);
+        }
     }
 
     /// Returns the number of acknowledged edits.
@@ -80,13 +70,12 @@ mod tests {
     #[test]
     fn acknowledged_writes_creations_and_deletions_must_be_in_the_database() {
         let mut ledger = Ledger::default();
-        ledger.created(1, 1);
+        ledger.exists(1, true);
         ledger.written(1, 4);
         ledger.written(1, 3);
-        ledger.created(2, 1);
-        ledger.deleted(2);
-        ledger.created(3, 1);
-        ledger.forget(3);
+        ledger.exists(2, true);
+        ledger.written(2, 7);
+        ledger.exists(2, false);
         assert_eq!(ledger.missing_products(&BTreeMap::from([(1, 5)])), Vec::<String>::new());
         assert_eq!(ledger.missing_products(&BTreeMap::from([(1, 4), (3, 1)])), Vec::<String>::new());
         let lost = ledger.missing_products(&BTreeMap::from([(1, 3)]));

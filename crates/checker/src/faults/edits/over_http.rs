@@ -12,20 +12,22 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::Ledger;
-use super::range::{CREATED, STABLE, any_category, any_of};
+use super::range::{CREATED, STABLE, any_category, any_name, any_of};
 
-/// The pause between two edits, and after a refused one.
+/// The number of attempts until an edit that must succeed counts as refused for good: a minute and more.
+pub(super) const ATTEMPTS: u32 = 3_000;
+/// The pause after a refused request.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The number of attempts until a request that must succeed counts as refused for good: a minute and more.
-const ATTEMPTS: u32 = 3_000;
 /// The number of created products that are kept.
-const KEPT: usize = 5;
+const KEPT: usize = 20;
 
 /// A client that records what is acknowledged.
 #[derive(Clone, Copy)]
 pub(super) struct Editor<'a> {
     pub(super) http: &'a Client,
     pub(super) ledger: &'a RefCell<Ledger>,
+    /// The pause after each edit.
+    pub(super) pause: Duration,
     pub(super) stop: &'a CancellationToken,
 }
 
@@ -39,15 +41,17 @@ impl Editor<'_> {
             let (id, category, number) = (any_of(STABLE), any_category(), rand::random_range(1..1_000_000));
             match round % 8 {
                 0 => {
-                    let new = json!({ "name": format!("Wireless thing {number}"), "description": CREATED, "price_cents": number, "stock": 3, "category_id": category });
+                    let new = json!({ "name": any_name(), "description": CREATED, "price_cents": number, "stock": 3, "category_id": category });
                     if let Some(product) = self.send(Method::POST, format!("{api}/products"), new).await {
                         let id = product["id"].as_i64().context("a product has an id")?;
-                        self.ledger.borrow_mut().created(id, version(&product)?);
+                        let mut ledger = self.ledger.borrow_mut();
+                        ledger.exists(id, true);
+                        ledger.written(id, version(&product)?);
                         own.push(id);
                     }
                 }
                 2 => {
-                    let moved = json!({ "category_id": category, "name": format!("Steel trinket {number}") });
+                    let moved = json!({ "category_id": category, "name": any_name() });
                     self.change(format!("{api}/products/production/{id}"), id, moved).await?;
                 }
                 4 => {
@@ -57,7 +61,7 @@ impl Editor<'_> {
                 6 if own.len() > KEPT => {
                     let id = own.swap_remove(rand::random_range(0..own.len()));
                     self.insist(Method::DELETE, &format!("{api}/products/{id}"), None).await?;
-                    self.ledger.borrow_mut().deleted(id);
+                    self.ledger.borrow_mut().exists(id, false);
                 }
                 _ => {
                     let strategy = rand::random_range(0..=STRATEGY_NAMES.len());
@@ -65,7 +69,7 @@ impl Editor<'_> {
                     self.change(format!("{api}/products/{strategy}{id}"), id, json!({ "stock": number })).await?;
                 }
             }
-            sleep(PAUSE).await;
+            sleep(self.pause).await;
         }
         Ok(())
     }
@@ -78,7 +82,7 @@ impl Editor<'_> {
             let product = products[rand::random_range(0..products.len())];
             let quantity = rand::rng().random_range(0..4_i64);
             self.set_line(cart_service, cart, product, quantity).await?;
-            sleep(PAUSE).await;
+            sleep(self.pause).await;
         }
         Ok(())
     }
