@@ -1,8 +1,10 @@
 //! The `bench` command line.
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use bench::{events, search, strategies};
 use clap::Parser;
+use client::report::exit_code;
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -16,10 +18,11 @@ enum Command {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    match Command::parse() {
+async fn main() -> ExitCode {
+    let done = match Command::parse() {
         Command::Events(options) => events::run(&options).await,
         Command::Search(options) => search::run(&options).await,
         Command::Strategies(options) => strategies::run_cli(&options).await,
-    }
+    };
+    exit_code("bench", done)
 }

@@ -1,8 +1,10 @@
 //! The `checker` command line: the consistency checker, faults, a flood, and private processes.
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use checker::{attack, faults, private, verify};
 use clap::Parser;
+use client::report::exit_code;
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -18,11 +20,12 @@ enum Command {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    match Command::parse() {
+async fn main() -> ExitCode {
+    let done = match Command::parse() {
         Command::Attack(options) => attack::run(&options).await,
         Command::Faults(options) => faults::run_cli(&options).await,
         Command::Private(options) => private::run(&options).await,
         Command::Verify(options) => verify::run_cli(&options).await,
-    }
+    };
+    exit_code("checker", done)
 }

@@ -1,7 +1,8 @@
 //! What reports have in common: numbers for people, progress, and what was measured when.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 /// Formats a number with commas: `1,234,567`.
@@ -33,6 +34,17 @@ pub fn first_line(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).stderr(Stdio::null()).output();
     let text = output.ok().and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
     text.lines().next().filter(|line| !line.is_empty()).unwrap_or("unknown").to_owned()
+}
+
+/// Prints an error with its causes on one line, after the name of the program. Returns the program's exit code.
+pub fn exit_code(program: &str, done: Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The `demo` command line: narrated demos and live load.
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::Parser;
+use client::report::exit_code;
 use demo::{Options, list, load, show};
 
 #[derive(Debug, Parser)]
@@ -16,10 +18,11 @@ enum Command {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    match Command::parse() {
+async fn main() -> ExitCode {
+    let done = match Command::parse() {
         Command::Show(options) => show::run(&options).await,
         Command::List(options) => list::run(&options),
         Command::Load(options) => load::run_cli(&options).await,
-    }
+    };
+    exit_code("demo", done)
 }

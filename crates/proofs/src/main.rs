@@ -1,7 +1,9 @@
 //! The `proofs` command line: the model, the mutants and the patch that adds a strategy.
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::Parser;
+use client::report::exit_code;
 use proofs::{model, mutants, new_strategy};
 
 #[derive(Debug, Parser)]
@@ -16,10 +18,11 @@ enum Command {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    match Command::parse() {
+async fn main() -> ExitCode {
+    let done = match Command::parse() {
         Command::Model(options) => model::run_cli(&options),
         Command::Mutants(options) => mutants::run_cli(&options).await,
         Command::NewStrategy(options) => new_strategy::run_cli(&options),
-    }
+    };
+    exit_code("proofs", done)
 }
