@@ -39,7 +39,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let settings = [("LOG__FILTER", "warn"), ("REDIS__COMMAND_TIMEOUT", "200ms")];
     let system = Arc::new(PrivateSystem::start(options.products, &settings).await?);
     let http = Client::builder().no_proxy().timeout(LOST).build()?;
-    throughput::settled(&system, &http).await?;
+    system.until_applied(&http, throughput::DRAINED).await?;
     let mut figures = Figures {
         commit: commit(),
         rate: options.rate,

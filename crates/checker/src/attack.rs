@@ -16,11 +16,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use client::{Metrics, cache_status};
+use client::cache_status;
 use reqwest::{Client, StatusCode};
 use testkit::private_system::{PrivateSystem, Service};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
 use crate::system::wait_until_idle;
 
@@ -161,22 +160,8 @@ async fn hot(system: &PrivateSystem, http: &Client, stats: &FloodStats) -> Resul
 async fn change(system: &PrivateSystem, http: &Client) -> Result<Duration> {
     let began = Instant::now();
     system.postgres.sql("shop_db", "UPDATE products SET price_cents = price_cents + 1 WHERE id = 100").await?;
-    while !is_applied(system, http).await? {
-        ensure!(began.elapsed() < DELIVERED, "a change is not carried out within {DELIVERED:?}");
-        sleep(Duration::from_millis(20)).await;
-    }
+    system.until_applied(http, DELIVERED).await.context("a change")?;
     Ok(began.elapsed())
-}
-
-/// Returns whether the relay has published every change, and every consumer has applied it.
-async fn is_applied(system: &PrivateSystem, http: &Client) -> Result<bool> {
-    for service in Service::SUBSCRIBERS {
-        if Metrics::fetch(http, &system.url(service)).await?.sum("events_lag", &[]) > 0.0 {
-            return Ok(false);
-        }
-    }
-    let pending = system.postgres.sql("shop_db", "SELECT count(*) FROM outbox WHERE done_at IS NULL").await?;
-    Ok(pending == "0")
 }
 
 /// Returns a number from Redis' INFO.

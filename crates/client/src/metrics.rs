@@ -38,11 +38,10 @@ impl Metrics {
         matching.map(|(_, value)| value).sum()
     }
 
-    /// Returns the series of `name` that are not zero, as text.
-    pub fn nonzero(&self, name: &str) -> impl Iterator<Item = String> {
+    /// Returns the series of `name`, each with its value.
+    pub fn series(&self, name: &str) -> impl Iterator<Item = (&str, f64)> {
         let of = move |series: &str| series.split_once('{').map_or(series, |(of, _)| of) == name;
-        let samples = self.samples.iter().filter(move |(series, value)| of(series) && *value != 0.0);
-        samples.map(|(series, value)| format!("{series} is {value}"))
+        self.samples.iter().map(|(series, value)| (series.as_str(), *value)).filter(move |(series, _)| of(series))
     }
 
     /// Returns how often the database was read for entries of the cache `lane`.

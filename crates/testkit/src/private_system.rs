@@ -4,9 +4,11 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use reqwest::Client;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 use crate::{ChildProcess, Postgres, Proxy, Redis, free_port, sibling};
 
@@ -196,6 +198,37 @@ impl PrivateSystem {
         self.running[service as usize].lock().await.as_ref().map(ChildProcess::pid)
     }
 
+    /// Returns the number of outbox rows that are not done, and the greatest lag of a consumer.
+    ///
+    /// # Errors
+    /// Returns an error if a database or a consumer does not respond, or if a consumer does not show its lag.
+    pub async fn lag(&self, http: &Client) -> Result<(i64, f64)> {
+        let (mut undone, mut greatest) = (0, 0.0_f64);
+        for database in ["shop_db", "cart_db"] {
+            let count = self.postgres.sql(database, "SELECT count(*) FROM outbox WHERE done_at IS NULL").await?;
+            undone += count.parse::<i64>()?;
+        }
+        for service in Service::SUBSCRIBERS {
+            let answer = http.get(format!("{}/metrics", self.url(service))).send().await?.error_for_status()?;
+            let lag = greatest_lag(&answer.text().await?);
+            greatest = greatest.max(lag.with_context(|| format!("{} does not show its lag", service.name()))?);
+        }
+        Ok((undone, greatest))
+    }
+
+    /// Waits until every event is published, and applied by every consumer.
+    ///
+    /// # Errors
+    /// Returns an error if that takes longer than `at_most`, or for the reasons of [`lag`](Self::lag).
+    pub async fn until_applied(&self, http: &Client, at_most: Duration) -> Result<()> {
+        let began = Instant::now();
+        while self.lag(http).await? != (0, 0.0) {
+            ensure!(began.elapsed() < at_most, "the events are not applied within {at_most:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
     fn command(&self, service: Service) -> Command {
         let mut command = Command::new(sibling(service.name()));
         for (name, value) in self.settings.iter().filter(|(name, _)| service.has(name)) {
@@ -224,5 +257,23 @@ impl PrivateSystem {
             command.env("PRODUCT_API__URL", self.url(Service::ProductApi));
         }
         command
+    }
+}
+
+/// Returns the greatest lag in the metrics of a consumer, or `None` if they have none.
+fn greatest_lag(metrics: &str) -> Option<f64> {
+    let lags = metrics.lines().filter(|line| line.starts_with("events_lag{"));
+    lags.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok()).reduce(f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::greatest_lag;
+
+    #[test]
+    fn missing_lag_is_not_a_lag_of_zero() {
+        let lags = "events_lag{stream=\"a\"} 0\nevents_lag{stream=\"b\"} 3\nevents_lag_seconds{stream=\"a\"} 9\n";
+        assert_eq!(greatest_lag(lags), Some(3.0));
+        assert_eq!(greatest_lag("# TYPE events_lag gauge\nevents_lag_seconds{stream=\"a\"} 9\n"), None);
     }
 }

@@ -3,21 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use client::Metrics;
+use anyhow::Result;
 use reqwest::Client;
-use testkit::private_system::{PrivateSystem, Service};
+use testkit::private_system::PrivateSystem;
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep};
+use tokio::time::interval;
 
 use super::figures::Figures;
 use super::options::Options;
+
+/// Maximum time until every change is applied.
+pub(super) const DRAINED: Duration = Duration::from_secs(120);
 
 /// Writes rows at a steady rate, and records the lag each second.
 pub(super) async fn measure(
     system: &Arc<PrivateSystem>, http: &Client, options: &Options, figures: &mut Figures,
 ) -> Result<()> {
-    settled(system, http).await?;
+    system.until_applied(http, DRAINED).await?;
     // Each session keeps its own schedule: after a pause it catches up, so that the rate is reached if possible.
     let session = |number: u32| {
         let rows = (options.rows * options.seconds + number) / figures.sessions;
@@ -56,32 +58,12 @@ pub(super) async fn measure(
             Some(written) = writing.join_next() => {
                 figures.written_s = figures.written_s.max(written??.as_secs_f64());
             }
-            _ = seconds.tick() => figures.lag.push(lag(system, http).await?),
+            _ = seconds.tick() => figures.lag.push(system.lag(http).await?),
         }
     }
     figures.rows_written = head(Arc::clone(system)).await? - before;
     let ended = Instant::now();
-    settled(system, http).await?;
+    system.until_applied(http, DRAINED).await?;
     figures.drained_s = ended.elapsed().as_secs_f64();
-    Ok(())
-}
-
-/// Returns the outbox rows that are not done, and the greatest lag of a consumer.
-async fn lag(system: &PrivateSystem, http: &Client) -> Result<(i64, f64)> {
-    let undone = system.postgres.sql("shop_db", "SELECT count(*) FROM outbox WHERE done_at IS NULL").await?;
-    let mut greatest = 0.0_f64;
-    for service in Service::SUBSCRIBERS {
-        greatest = greatest.max(Metrics::fetch(http, &system.url(service)).await?.sum("events_lag", &[]));
-    }
-    Ok((undone.trim().parse()?, greatest))
-}
-
-/// Waits until no consumer lags.
-pub(super) async fn settled(system: &PrivateSystem, http: &Client) -> Result<()> {
-    let began = Instant::now();
-    while lag(system, http).await? != (0, 0.0) {
-        ensure!(began.elapsed() < Duration::from_secs(120), "the events are not carried out within 120 s");
-        sleep(Duration::from_millis(20)).await;
-    }
     Ok(())
 }

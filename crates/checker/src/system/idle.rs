@@ -58,26 +58,43 @@ async fn pending_work(system: &impl System, http: &Client) -> Vec<String> {
                 continue;
             }
         };
-        let busy = [
-            "cache_breaker_open", "cache_repairs_pending", "events_lag", "search_invalidations_owed",
-            "recommendation_learning_pending",
-        ];
-        for name in busy {
-            under_way.extend(metrics.nonzero(name).map(|sample| format!("{}: {sample}", service.name())));
+        under_way.extend(busy(service, &metrics, head));
+    }
+    under_way
+}
+
+/// Returns what a service still has to do, according to its metrics. A metric that it does not show says nothing, and
+/// counts as pending work. `head` is the number of the last event of the product API.
+fn busy(service: Service, metrics: &Metrics, head: Option<f64>) -> Vec<String> {
+    let consumers = match service {
+        Service::ProductApi => 0,
+        Service::Cart | Service::Search => 1,
+        Service::Recommendation => 2,
+    };
+    // The last two are shown only once there has been such work.
+    let busy = [
+        ("cache_breaker_open", 1),
+        ("cache_repairs_pending", 1),
+        ("events_lag", consumers),
+        ("search_invalidations_owed", 0),
+        ("recommendation_learning_pending", 0),
+    ];
+    let mut under_way = Vec::new();
+    for (name, least) in busy {
+        let series: Vec<_> = metrics.series(name).collect();
+        if series.len() < least {
+            under_way.push(format!("{} shows {} of {least} {name}", service.name(), series.len()));
         }
-        // An event is in the index a moment after it counts as applied.
-        let position = metrics.sum("search_index_position", &[]);
-        if service == Service::Search && Some(position) != head {
-            under_way.push(format!("the index is at {position}, and the outbox at {head:?}"));
-        }
-        let consumers = match service {
-            Service::ProductApi => 0.0,
-            Service::Cart | Service::Search => 1.0,
-            Service::Recommendation => 2.0,
-        };
-        if metrics.sum("events_connected", &[]) != consumers {
-            under_way.push(format!("{} is not connected to its streams", service.name()));
-        }
+        let nonzero = series.into_iter().filter(|(_, value)| *value != 0.0);
+        under_way.extend(nonzero.map(|(series, value)| format!("{}: {series} is {value}", service.name())));
+    }
+    // An event is in the index a moment after it counts as applied.
+    let position = metrics.sum("search_index_position", &[]);
+    if service == Service::Search && Some(position) != head {
+        under_way.push(format!("the index is at {position}, and the outbox at {head:?}"));
+    }
+    if metrics.sum("events_connected", &[]) != consumers as f64 {
+        under_way.push(format!("{} is not connected to its streams", service.name()));
     }
     under_way
 }
@@ -110,4 +127,34 @@ async fn groups_behind(system: &impl System, stream: &str, head: Option<u64>) ->
 
 async fn metrics(system: &impl System, http: &Client, service: Service) -> Result<Metrics> {
     Metrics::fetch(http, &system.url(service).await?).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: &str = "cache_breaker_open{keyspace=\"search\"} 0
+cache_repairs_pending{keyspace=\"search\"} 0
+events_lag{stream=\"product:events\",group=\"search\"} 0
+events_connected{stream=\"product:events\",group=\"search\"} 1
+search_index_position 7
+";
+
+    fn of_search(metrics: &str) -> Vec<String> {
+        busy(Service::Search, &Metrics::parse(metrics), Some(7.0))
+    }
+
+    #[test]
+    fn service_is_idle_only_if_each_metric_says_so() {
+        assert_eq!(of_search(IDLE), Vec::<String>::new());
+        for line in IDLE.lines() {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let other = IDLE.replace(line, &format!("{series} {}", value.parse::<u32>().unwrap() + 1));
+            assert_eq!(of_search(&other).len(), 1, "{other}");
+            assert_eq!(of_search(&IDLE.replace(line, "")).len(), 1, "without {line}");
+        }
+        for pending in ["search_invalidations_owed 1", "recommendation_learning_pending 1"] {
+            assert_eq!(of_search(&format!("{IDLE}{pending}\n")).len(), 1, "{pending}");
+        }
+    }
 }

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use client::Metrics;
 use contract::STRATEGY_NAMES;
 use reqwest::Client;
 use serde_json::{Value, json};
-use testkit::eventually;
 use testkit::private_system::{PrivateSystem, Service};
 
 /// A timeout that is long enough for a busy machine.
@@ -15,21 +13,6 @@ const SOON: Duration = Duration::from_secs(30);
 
 async fn read(http: &Client, url: &str) -> Result<Value> {
     Ok(http.get(url).send().await?.error_for_status()?.json().await?)
-}
-
-/// Returns whether every change is published, and every consumer has applied it.
-async fn settled(system: &PrivateSystem, http: &Client) -> Result<bool> {
-    for database in ["shop_db", "cart_db"] {
-        if system.postgres.sql(database, "SELECT count(*) FROM outbox WHERE done_at IS NULL").await? != "0" {
-            return Ok(false);
-        }
-    }
-    for service in Service::SUBSCRIBERS {
-        if Metrics::fetch(http, &system.url(service)).await?.nonzero("events_lag").next().is_some() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 #[tokio::test]
@@ -56,7 +39,7 @@ async fn redis_refuses_no_command_of_a_running_service() -> Result<()> {
             read(&http, &format!("{}/cache/entries?limit=10", system.url(service))).await?;
         }
     }
-    eventually("everything to be carried out", SOON, async || settled(&system, &http).await.is_ok_and(|is| is)).await;
+    system.until_applied(&http, SOON).await?;
     let users = system.redis.cli(&["CLIENT", "LIST"]).await?;
     for service in Service::ALL {
         assert!(users.contains(&format!(" user={} ", service.name())), "{users}");
