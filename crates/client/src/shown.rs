@@ -28,11 +28,12 @@ pub struct CachedResponse {
 
 impl CachedResponse {
     /// Puts a product into a new cart, and returns the responses that show it: of the product API by `strategy`, of the
-    /// cart, of the search and of the recommendation, whose base URLs are `bases`.
+    /// cart, of the search and of the recommendation, whose base URLs are `bases`. The page of the search has `limit`
+    /// products.
     ///
     /// # Errors
     /// Returns an error if a service does not respond with success, or if the search does not cache its page.
-    pub async fn of_product(http: &Client, bases: [&str; 4], strategy: &str, id: i64) -> Result<[Self; 4]> {
+    pub async fn of_product(http: &Client, bases: [&str; 4], strategy: &str, id: i64, limit: u32) -> Result<[Self; 4]> {
         let [shop, cart_service, search, recommendation] = bases;
         let cart = ask(http.post(format!("{cart_service}/carts")).json(&json!({}))).await?;
         let cart = cart["id"].as_str().context("a cart has an id")?;
@@ -42,7 +43,7 @@ impl CachedResponse {
         // A query for the whole name shows the product on the first page.
         let name = product["name"].as_str().context("a product has a name")?;
         let mut page = Url::parse(&format!("{search}/search"))?;
-        page.query_pairs_mut().append_pair("q", name).append_pair("limit", "20");
+        page.query_pairs_mut().append_pair("q", name).append_pair("limit", &limit.to_string());
         let key = page_key(http, search, page.as_str(), &format!("product:{id}")).await?;
         let response = |service, base: &str, key, url| Self { service, base: base.to_owned(), key, url };
         let cart_key = format!("cart:view:{}", cart_reference(cart.parse()?));

@@ -47,7 +47,7 @@ impl OtherServices {
         let http =
             Client::builder().no_proxy().timeout(2 * TIMEOUT).default_headers(at.operations.headers()?).build()?;
         let bases: [&str; 4] = [shop, &at.cart, &at.search, &at.recommendation];
-        let responses = CachedResponse::of_product(&http, bases, "events", product.id).await?;
+        let responses = CachedResponse::of_product(&http, bases, "events", product.id, 20).await?;
         Ok(Self { http, responses })
     }
 

@@ -19,7 +19,7 @@ impl Probe {
     pub(super) async fn prepare(system: &PrivateSystem, http: &Client, id: i64) -> Result<Self> {
         let bases = Service::ALL.map(|service| system.url(service));
         let bases = bases.each_ref().map(String::as_str);
-        Ok(Self { id, responses: CachedResponse::of_product(http, bases, "production", id).await? })
+        Ok(Self { id, responses: CachedResponse::of_product(http, bases, "production", id, 5).await? })
     }
 
     /// Returns the keys of its entries, in the order of [`Service::ALL`].
