@@ -52,11 +52,20 @@ const BODIES: [&str; 12] = [
     "{\"name\":null,\"stock\":-1}", "5\r\nhello\r\n0\r\n\r\n", "zz\r\nnot a chunk", "{\"stock\":9223372036854775807}",
 ];
 
+/// The headers of requests that the HTTP parser accepts.
+const PARSABLE_HEADERS: [&str; 14] = [
+    "Content-Type: application/json", "Content-Type: application/json", "Content-Type: application/json",
+    "Content-Type: application/json; charset=utf-16", "Content-Type: text/plain", "Content-Encoding: gzip",
+    "If-Match: *", "If-Match: 7", "If-Match: \"1\", \"2\"", "If-None-Match: *", "Accept-Encoding: gzip",
+    "Range: bytes=5-1", "Last-Event-ID: -1", "X-Forwarded-For: \u{fe}",
+];
+
 /// Sends hundreds of requests that are more or less wrong to `paths`, as any client could, some of them slowly.
 ///
 /// # Panics
 /// Panics when a response is a 5xx other than 503 with `Retry-After`, when an error response is not a problem, when a
-/// connection does not end, when connections remain, or when the service logs an error.
+/// connection does not end, when connections remain, when the service logs an error, or when it does not answer both
+/// valid and invalid requests.
 pub async fn assert_survives_hostile_clients(service: &Service, paths: &[&str], seed: u64) {
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
@@ -64,13 +73,18 @@ pub async fn assert_survives_hostile_clients(service: &Service, paths: &[&str], 
         let requests: Vec<_> = (0..REQUESTS / CLIENTS).map(|_| request(&mut random, paths)).collect();
         let (address, pause) = (service.address().to_owned(), Duration::from_millis(random.random_range(0..40)));
         clients.spawn(async move {
+            let mut statuses = Vec::new();
             for (request, pieces) in requests {
                 let answer = exchange(&address, &request, pieces, pause).await;
-                check(&answer, &request);
+                statuses.extend(check(&answer, &request));
             }
+            statuses
         });
     }
-    clients.join_all().await;
+    let statuses = clients.join_all().await.concat();
+    // A service that answers nothing, or refuses everything, would prove nothing.
+    let share = |class: u16| statuses.iter().filter(|status| **status / 100 == class).count() * 100 / REQUESTS;
+    assert!(share(2) >= 5 && share(4) >= 30, "seed {seed}: {}% with 2xx and {}% with 4xx", share(2), share(4));
 
     service.get("/livez").await.expect(200);
     eventually("only this client's connections to be open", TIMEOUT, async || {
@@ -83,10 +97,28 @@ pub async fn assert_survives_hostile_clients(service: &Service, paths: &[&str], 
     }
 }
 
+fn one<'a>(random: &mut StdRng, of: &[&'a str]) -> &'a str {
+    of.choose(random).copied().unwrap_or_default()
+}
+
+/// Returns a request that the parser accepts, so that the application must find what is wrong with it.
+fn parsable_request(random: &mut StdRng, paths: &[&str]) -> Vec<u8> {
+    // Without those that no route has.
+    let method = one(random, &METHODS[..10]);
+    let query = if random.random_bool(0.4) { one(random, &QUERIES) } else { "" };
+    let mut text = format!("{method} {}{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n", one(random, paths));
+    for _ in 0..random.random_range(0..4) {
+        text.push_str(&format!("{}\r\n", one(random, &PARSABLE_HEADERS)));
+    }
+    let body = one(random, &BODIES);
+    text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    text.into_bytes()
+}
+
 /// Returns a request, and the number of pieces in which it is sent.
 fn request(random: &mut StdRng, paths: &[&str]) -> (Vec<u8>, usize) {
-    fn one<'a>(random: &mut StdRng, of: &[&'a str]) -> &'a str {
-        of.choose(random).copied().unwrap_or_default()
+    if random.random_bool(0.5) {
+        return (parsable_request(random, paths), if random.random_bool(0.2) { random.random_range(2..30) } else { 1 });
     }
     let mut text = format!("{} {}{}", one(random, &METHODS), one(random, paths), one(random, &SUFFIXES));
     if random.random_bool(0.4) {
@@ -138,12 +170,12 @@ async fn exchange(address: &str, request: &[u8], pieces: usize, pause: Duration)
     answer
 }
 
-/// Checks the first response. A client that has sent nothing gets no response at all.
-fn check(answer: &[u8], request: &[u8]) {
+/// Checks the first response, and returns its status. A client that has sent nothing gets no response at all.
+fn check(answer: &[u8], request: &[u8]) -> Option<u16> {
     let text = String::from_utf8_lossy(answer);
     let text = text.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&text);
     let context = || format!("{:?}\n{text:.1000}", String::from_utf8_lossy(&request[..request.len().min(1000)]));
-    let Some(head) = text.split("\r\n\r\n").next().filter(|head| !head.is_empty()) else { return };
+    let head = text.split("\r\n\r\n").next().filter(|head| !head.is_empty())?;
     let status: u16 =
         head.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no status: {}", context()));
     let has = |header: &str| head.to_ascii_lowercase().contains(header);
@@ -152,4 +184,5 @@ fn check(answer: &[u8], request: &[u8]) {
     if status >= 400 {
         assert!(has("\r\ncontent-type: application/problem+json"), "no problem: {}", context());
     }
+    Some(status)
 }
