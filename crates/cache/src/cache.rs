@@ -116,8 +116,12 @@ impl<T> Cache<T> {
     pub async fn read(&self, id: impl Display, load: impl Loader<T>) -> Result<Cached<T>, LoadError> {
         let (key, region) = (self.key(id), &self.region);
         let cached = match region.lookup(&key).await {
-            Lookup::Fresh(cached) => cached,
+            Lookup::Fresh(cached) => {
+                region.definition.observer.found(&key, cached.outcome, cached.version, cached.ttl_ms);
+                cached
+            }
             Lookup::Stale(cached, entry) => {
+                region.definition.observer.found(&key, cached.outcome, cached.version, cached.ttl_ms);
                 region.refresh_in_background(&key, &entry, load.share());
                 cached
             }
@@ -127,7 +131,7 @@ impl<T> Cache<T> {
             }
             Lookup::Bypass(why) => region.miss(&key, load.share(), Some(why)).await?,
         };
-        region.definition.observer.observe(&key, cached.outcome, cached.version, cached.ttl_ms);
+        region.definition.observer.observe(&key, cached.outcome);
         Ok(Cached::new(cached))
     }
 
@@ -144,7 +148,7 @@ impl<T> Cache<T> {
     ) -> Result<Cached<T>, LoadError> {
         let (key, region) = (self.key(id), &self.region);
         let cached = region.miss(&key, load.share(), Some(Bypass::Requested(why))).await?;
-        region.definition.observer.observe(&key, cached.outcome, cached.version, cached.ttl_ms);
+        region.definition.observer.observe(&key, cached.outcome);
         Ok(Cached::new(cached))
     }
 

@@ -200,17 +200,22 @@ impl Observer {
         }
     }
 
-    /// Reports the result of a read. `version` and `ttl_ms` are those of the value.
-    pub(crate) fn observe(&self, key: &Key, outcome: Outcome, version: Option<u64>, ttl_ms: i64) {
+    /// Reports the result of a read.
+    pub(crate) fn observe(&self, key: &Key, outcome: Outcome) {
         self.reads[outcome.index()].increment(1);
-        let seen = || EntryRecord { version, ttl_ms: Some(ttl_ms), ..self.record(key, None) };
-        match outcome {
-            Outcome::Hit => self.emit(|| CacheEvent::Hit(seen())),
-            Outcome::Stale => self.emit(|| CacheEvent::Stale(seen())),
-            Outcome::Bypass(why) => self.emit(|| CacheEvent::Bypass(self.record(key, Some(why.as_str())))),
-            // The feed has shown the miss when it was found.
-            Outcome::Miss(_) | Outcome::Collapsed => {}
+        if let Outcome::Bypass(why) = outcome {
+            self.emit(|| CacheEvent::Bypass(self.record(key, Some(why.as_str()))));
         }
+    }
+
+    /// Reports that a read has found an entry, fresh or stale. It is not called when the entry is found after a miss,
+    /// which the feed has shown.
+    pub(crate) fn found(&self, key: &Key, outcome: Outcome, version: Option<u64>, ttl_ms: i64) {
+        let seen = || EntryRecord { version, ttl_ms: Some(ttl_ms), ..self.record(key, None) };
+        self.emit(|| match outcome {
+            Outcome::Stale => CacheEvent::Stale(seen()),
+            _ => CacheEvent::Hit(seen()),
+        });
     }
 
     /// Reports that a read has found no entry, and will load it or wait for a load.

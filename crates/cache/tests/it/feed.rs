@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cache::feed::FeedSubscription;
-use cache::{CacheSettings, Invalidated, Invalidation};
+use cache::{CacheSettings, Invalidated, Invalidation, Outcome};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -44,6 +44,27 @@ async fn next(subscription: &mut FeedSubscription) -> Value {
     let mut records = heard(subscription).await;
     assert_eq!(records.len(), 1, "{records:?}");
     records.remove(0)
+}
+
+/// A reader joins a load, whose value is too old for it, and then finds the entry that another process has filled.
+#[tokio::test]
+async fn read_that_finds_an_entry_after_a_miss_is_shown_once() {
+    let redis = redis().await;
+    let (node, other, row) = (Node::on(&redis).await, Node::on(&redis).await, Row::new([]));
+    let mut subscription = listening(&node).await;
+    let (mut gate, load) = row.gated();
+    let early = node.start(1, &load);
+    let old = gate.began().await;
+    row.commit();
+    node.remove(1).await;
+    let late = node.start(1, &load);
+    node.settle().await;
+    other.fill(1, &row).await;
+    old.finish();
+    early.value().await;
+    assert_eq!(late.value().await.outcome(), Outcome::Hit);
+    node.client.feed().event("item.changed", None, "item:1");
+    assert_eq!(kinds(&mut subscription, "event").await, ["miss", "invalidate", "miss", "refused", "event"]);
 }
 
 #[tokio::test]
