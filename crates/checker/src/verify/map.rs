@@ -338,8 +338,8 @@ mod tests {
 
     #[test]
     fn a_template_keeps_numbers_as_numbers() {
-        let template = json!({ "name": "Lab {word} {n}", "price": "{n}", "tags": ["{id}", 3], "on": true });
+        let template = json!({ "name": "Checked {word} {n}", "price": "{n}", "tags": ["{id}", 3], "on": true });
         let filled = fill(&template, &[("word", "k7"), ("id", "12")], 5);
-        assert_eq!(filled, json!({ "name": "Lab k7 5", "price": 5, "tags": ["12", 3], "on": true }));
+        assert_eq!(filled, json!({ "name": "Checked k7 5", "price": 5, "tags": ["12", 3], "on": true }));
     }
 }
