@@ -1,7 +1,7 @@
 //! The status of the copy of the catalogue: whether it is complete, and how current it is.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use contract::Freshness;
@@ -20,8 +20,9 @@ struct SharedState {
     /// The number of products that the running catalogue sync has read.
     read: AtomicU64,
     freshness: Freshness,
-    /// The number of the last event in the copy, when it was last read.
-    position: AtomicU64,
+    /// The number of the last event in the copy, when it was last read. The lock covers `freshness` too, so that a
+    /// response shows the lag of its position.
+    position: Mutex<u64>,
     /// Whether events about carts were lost, and the baskets have not been read from the cart since.
     baskets_incomplete: AtomicBool,
 }
@@ -89,8 +90,9 @@ impl CatalogueStatus {
 
     /// Records that the copy is at `position`, and that the newest event of the log had `number` at `now`.
     pub fn observe_head(&self, number: u64, position: u64, now: Instant) {
+        let mut known = self.0.position.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.freshness.observe_head(number, position, now);
-        self.0.position.store(position, Relaxed);
+        *known = position;
         gauge!("recommendation_catalogue_position").set(position as f64);
         gauge!("recommendation_catalogue_lag").set(number.saturating_sub(position) as f64);
     }
@@ -102,7 +104,8 @@ impl CatalogueStatus {
 
     /// Returns how current the copy is.
     pub fn catalogue(&self, now: Instant) -> CatalogueState {
-        let (freshness, position) = (&self.0.freshness, self.0.position.load(Relaxed));
+        let known = self.0.position.lock().unwrap_or_else(PoisonError::into_inner);
+        let (freshness, position) = (&self.0.freshness, *known);
         CatalogueState { position, lag: freshness.lag(position), stale: freshness.is_stale(now) }
     }
 }
