@@ -22,10 +22,11 @@ struct Names {
 /// Asserts that no file in `src` imports, by way of other files, from itself.
 ///
 /// # Panics
-/// Panics if one does, with the names of the files in the circle, or if a file cannot be read.
+/// Panics if one does, with the names of the files in the circle, if a file cannot be read, or if there is none.
 pub fn assert_acyclic(src: &str) {
     let (mut sources, mut tests) = (BTreeMap::new(), Vec::new());
     read(Path::new(src), &Module::new(), &mut sources, &mut tests);
+    assert!(!sources.is_empty(), "there is no file in {src}");
     sources.retain(|module, _| !tests.iter().any(|test| module.starts_with(test)));
     let names: BTreeMap<Module, Names> =
         sources.iter().map(|(module, code)| (module.clone(), names_in(&tokens(code)))).collect();

@@ -142,12 +142,17 @@ pub async fn hostile_clients_cause_no_5xx_and_leave_no_connection_behind<S: Subj
     let subject = S::prepare().await;
     let service = subject.start(&HOSTILE_SETTINGS).await;
     let values = subject.fill(&service).await;
-    let key = borrowed(&values).iter().find(|(name, _)| *name == "key").map_or("", |(_, key)| *key);
-    let stats = format!("/cache/stats/{key}");
+    let stats = format!("/cache/stats/{}", key_of(&values));
     let own = S::hostile_paths(&values);
     let standard = ["/cache/entries", &stats, "/metrics", "/readyz", "/docs/", "/openapi.json", "/", "*"];
     let paths: Vec<&str> = own.iter().map(String::as_str).chain(standard).collect();
     assert_survives_hostile_clients(&service, &paths, S::HOSTILE_SEED).await;
+}
+
+/// Returns the key of the entry that [`Subject::fill`] has put into the cache.
+fn key_of<'a>(values: &'a [(&'static str, String)]) -> &'a str {
+    let (_, key) = values.iter().find(|(name, _)| *name == "key").expect("the key of an entry");
+    key
 }
 
 fn borrowed<'a>(values: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {

@@ -61,7 +61,7 @@ pub enum Defence {
 
 /// The defences that are removed; none in the whole protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Without(pub(super) &'static [Defence]);
+pub struct Without(pub &'static [Defence]);
 
 impl Without {
     pub(super) const NOTHING: Self = Self(&[]);

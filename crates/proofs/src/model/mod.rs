@@ -58,6 +58,7 @@ pub struct Options {
 /// Explores all scenarios and prints the results. Fails when a result is not as expected.
 pub fn run_cli(options: &Options) -> Result<()> {
     let verdicts = check_all(options.quick);
+    ensure!(!verdicts.is_empty(), "there is no scenario");
     for verdict in &verdicts {
         println!("{verdict}");
         if let Some(path) = verdict.path.as_ref().filter(|_| options.paths || !verdict.is_as_expected()) {

@@ -14,6 +14,8 @@ pub async fn openapi_document_names_every_route<S: Subject>() {
     let description = description.json();
     let version = description["openapi"].as_str().expect("a version");
     assert!(version.starts_with("3.1."), "{version}");
+    let title = description["info"]["title"].as_str().expect("a title");
+    assert_eq!(title.to_lowercase(), S::NAME.replace('-', " "));
     assert_eq!(operations(&description), S::OPERATIONS);
     assert_references_resolve(&description);
 

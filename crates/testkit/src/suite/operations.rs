@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::Subject;
+use super::{Subject, key_of};
 use crate::eventually::{SOON, eventually};
 use crate::http::{Service, TestResponse};
 
@@ -17,8 +17,7 @@ pub async fn operations_routes_require_the_token_when_there_is_one<S: Subject>()
     let path = file.path().to_str().expect("a plain path");
     let service = subject.start(&[("OPERATIONS__TOKEN_FILE", path)]).await;
     let values = subject.fill(&service).await;
-    let (_, key) = values.iter().find(|(name, _)| *name == "key").expect("the key of an entry");
-    let stats = format!("/cache/stats/{key}");
+    let stats = format!("/cache/stats/{}", key_of(&values));
     let standard = ["/cache/entries", &stats, "/cache/feed?kind=nonsense", "/metrics"];
     for route in standard.iter().chain(S::OWN_OPERATIONS_ROUTES).copied() {
         for refused in [

@@ -48,6 +48,7 @@ const COMMON: [(&str, &str, &str); 33] = [
 /// A setting that is invalid, unknown or contradicts another one is refused by its name, before any store is used.
 pub async fn invalid_settings_are_refused_by_name<S: Subject>() {
     let subject = S::prepare_stores().await;
+    assert!(!S::INVALID_SETTINGS.is_empty(), "no setting of its own is tried");
     let sections = [&["HTTP", "LOG", "REDIS", "REDSI"], S::SHARED_SECTIONS].concat();
     let common = COMMON.iter().filter(|(name, ..)| sections.iter().any(|section| name.starts_with(section)));
     for &(name, value, also) in common.chain(S::INVALID_SETTINGS) {

@@ -27,16 +27,30 @@ pub async fn standard_routes_are_served<S: Subject>() {
     assert_eq!(service.get("/livez").await.expect(200).json(), json!({ "status": "alive" }));
     subject.fill(&service).await;
     service.get("/cache/entries").await.expect(200);
-    service.get("/cache/stats/of-another-service:a:1").await.problem(400, "malformed");
     let metrics = service.get("/metrics").await.expect(200);
     assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     for name in ["http_request_duration_seconds_count", "cache_reads_total"] {
         assert!(metrics.text().contains(name), "no {name}");
     }
     docs_page_works_without_a_network(&service).await;
-    let problem = service.get("/nothing/is/here").await.problem(404, "not-found");
-    let page = service.get(problem["type"].as_str().expect("a reference")).await.expect(200);
-    assert!(page.header("content-type").starts_with("text/plain") && page.text().contains("Not found"));
+    problems_link_to_their_explanation::<S>(&service).await;
+}
+
+async fn problems_link_to_their_explanation<S: Subject>(service: &Service) {
+    let own = S::NAME.trim_end_matches("-api");
+    let other = if own == "cart" { "product:ttl:1" } else { "cart:view:1" };
+    for (path, status, kind) in [
+        ("/nothing/is/here", 404, "not-found"),
+        (&*format!("/cache/stats/{own}:absent:1"), 404, "not-found"),
+        (&*format!("/cache/stats/{other}"), 400, "malformed"),
+        ("/cache/feed?kind=nonsense", 422, "invalid-fields"),
+    ] {
+        let problem = service.get(path).await.problem(status, kind);
+        let title = problem["title"].as_str().expect("a title");
+        let page = service.get(problem["type"].as_str().expect("a reference")).await.expect(200);
+        assert!(page.header("content-type").starts_with("text/plain"), "{path}");
+        assert!(page.text().contains(title), "{path}: {}", page.text());
+    }
 }
 
 async fn docs_page_works_without_a_network(service: &Service) {

@@ -53,3 +53,9 @@ fn re_export_does_not_hide_a_circle() {
     ];
     assert_acyclic(&write("re-export", &files));
 }
+
+#[test]
+#[should_panic(expected = "there is no file in")]
+fn empty_folder_proves_nothing() {
+    assert_acyclic(&write("empty", &[("README.md", "")]));
+}

@@ -1,9 +1,7 @@
 //! Migrations and seed: each process runs them at its start, they take effect once, and they overwrite no change of a
 //! client.
 
-use testkit::eventually;
-
-use crate::support::{SOON, Stores, started};
+use crate::support::{Stores, started};
 
 #[tokio::test]
 async fn three_concurrent_starts_fill_the_database_once() {
@@ -75,13 +73,23 @@ async fn seed_of_zero_products_leaves_a_working_empty_catalogue() {
     assert_eq!(api.post("/products", &new).await.expect(201).json()["id"], 1);
 }
 
-/// The seed is killed midway; the next start continues where it ended.
+/// The seed is killed after its first chunk: a trigger keeps it in the second one.
 #[tokio::test]
 async fn killed_seed_is_finished_by_the_next_start() {
     let stores = Stores::start().await;
+    stores.api_with(&[("SEED_PRODUCTS", "0")]).await.stop().await;
+    let trigger = "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+                       'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END';
+                   CREATE TRIGGER wait BEFORE INSERT ON products FOR EACH ROW WHEN (NEW.id = 11000)
+                       EXECUTE FUNCTION wait()";
+    stores.sql(trigger).await;
+    let lock = stores.database.lock("SELECT pg_advisory_xact_lock(1)").await;
     let process = testkit::ChildProcess::start(&stores.command(&[("SEED_PRODUCTS", "12000")])).expect("it starts");
-    eventually("the first chunk", SOON, async || process.output().contains("seeding products")).await;
+    stores.until_waiting(1).await;
     process.kill9().await.expect("it is killed");
+    stores.end_waiting().await;
+    assert_eq!(stores.sql("SELECT count(*), min(id), max(id) FROM products").await, "10000|1|10000");
+    lock.release().await;
     let api = stores.api_with(&[("SEED_PRODUCTS", "12000")]).await;
     assert_eq!(stores.sql("SELECT count(*), min(id), max(id) FROM products").await, "12000|1|12000");
     api.get("/products/ttl/12000").await.expect(200);

@@ -144,10 +144,9 @@ impl Search {
 /// Returns the command that starts a search.
 pub(crate) fn command(shop: &Shop, directory: &Path, settings: &[(&str, &str)]) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_search"));
-    let defaults = [("HTTP__WORKERS", "1"), ("PRODUCT_API__URL", shop.api.url())];
-    let mut command = service_command(program, &shop.redis, None, &[&defaults, settings].concat());
-    command.env("INDEX__PATH", directory);
-    command
+    let index = directory.to_str().expect("a plain path");
+    let defaults = [("HTTP__WORKERS", "1"), ("PRODUCT_API__URL", shop.api.url()), ("INDEX__PATH", index)];
+    service_command(program, &shop.redis, None, &[&defaults, settings].concat())
 }
 
 /// Starts a shop, and a search over it that is ready.
