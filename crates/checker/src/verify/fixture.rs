@@ -10,8 +10,8 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::judge::{CREATION, Judge};
-use super::map::{Call, Map, Subject, fill, fill_text};
-use super::prepared::{Prepared, Product, Reading, Writing};
+use super::map::{Call, Map, Subject, Writing, fill, fill_text};
+use super::prepared::{Prepared, Product};
 use super::workload::Choice;
 
 /// All subjects, and the call that removes their products.
@@ -51,19 +51,11 @@ impl Fixture {
                 products: prepared,
                 first_key,
                 nodes: (map.services[&subject.read.service].clone(), map.services[&subject.write.service].clone()),
-                reading: Reading {
-                    items: subject.read.items.clone(),
-                    lists: subject.read.lists,
-                    flagged: subject.read.flagged.clone(),
-                    shown: map.shown(subject).clone(),
-                    keys,
-                },
-                writing: Writing {
-                    method: map.writing.method.parse().context("the method of writes")?,
-                    body: map.body(subject).clone(),
-                    version: map.writing.version.clone(),
-                    unacknowledged: map.writing.unacknowledged.clone(),
-                },
+                read: subject.read.clone(),
+                shown: map.shown(subject).clone(),
+                keys,
+                writing: Writing { body: map.body(subject).clone(), ..map.writing.clone() },
+                method: map.writing.method.parse().context("the method of writes")?,
             });
         }
         let remove = map.products.create.as_ref().and(map.products.remove.clone());

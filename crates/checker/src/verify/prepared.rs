@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::Method;
 use serde_json::Value;
 
-use super::map::{Lists, Promise, Shown, fill};
+use super::map::{Lists, Promise, Reading, Shown, Writing, fill};
 use super::record::Seen;
 use super::workload::Choice;
 
@@ -25,10 +25,16 @@ pub(super) struct Prepared {
     pub choice: Choice,
     /// The replicas that are read, and those that are written.
     pub nodes: (Vec<String>, Vec<String>),
-    /// How its responses are interpreted.
-    pub reading: Reading,
-    /// How its products are written.
+    /// Where it is read.
+    pub read: Reading,
+    /// What an item of its responses shows.
+    pub shown: Shown,
+    /// The keys of its products, by their ids in the service.
+    pub keys: HashMap<u64, u32>,
+    /// How its products are written, with its own body.
     pub writing: Writing,
+    /// The method of a write.
+    pub method: Method,
 }
 
 /// A product of the run.
@@ -44,34 +50,6 @@ pub(super) struct Product {
     pub write_path: String,
 }
 
-/// How a response is interpreted.
-#[derive(Debug)]
-pub(super) struct Reading {
-    /// Where the list is, if the response is a list.
-    pub items: Option<String>,
-    /// The content of the list.
-    pub lists: Lists,
-    /// Where the response says that it may be outdated.
-    pub flagged: Option<String>,
-    /// What an item shows.
-    pub shown: Shown,
-    /// The keys of the subject's products, by their ids in the service.
-    pub keys: HashMap<u64, u32>,
-}
-
-/// How a product is written: the fields of [`super::map::Writing`].
-#[derive(Debug)]
-pub(super) struct Writing {
-    /// The method, normally PUT.
-    pub method: Method,
-    /// The body, with `{n}`.
-    pub body: Value,
-    /// Where the response has the version.
-    pub version: String,
-    /// The text by which a response says that the invalidation has not happened yet.
-    pub unacknowledged: Option<String>,
-}
-
 impl Prepared {
     /// Returns the path at which a product is read.
     pub(super) fn read_path(&self, product: usize) -> &str {
@@ -83,7 +61,7 @@ impl Prepared {
         let product = &self.products[product];
         let (id, writing) = (product.id.to_string(), &self.writing);
         let body = fill(&writing.body, &[("id", &id), ("word", &product.word)], number);
-        (writing.method.clone(), &product.write_path, body.to_string().into())
+        (self.method.clone(), &product.write_path, body.to_string().into())
     }
 
     /// Returns the version that a write has made, and whether its invalidation is acknowledged.
@@ -100,25 +78,25 @@ impl Prepared {
         let key = self.first_key + product as u32;
         let Ok(answer) = serde_json::from_slice::<Value>(body) else { return (vec![(key, Seen::Torn)], false) };
         let flagged =
-            self.reading.flagged.as_ref().and_then(|pointer| answer.pointer(pointer)) == Some(&Value::Bool(true));
+            self.read.flagged.as_ref().and_then(|pointer| answer.pointer(pointer)) == Some(&Value::Bool(true));
         (self.shown(product, &answer), flagged)
     }
 
     fn shown(&self, product: usize, answer: &Value) -> Vec<(u32, Seen)> {
         let key = self.first_key + product as u32;
-        let Some(items) = &self.reading.items else { return vec![(key, self.one(key, answer))] };
+        let Some(items) = &self.read.items else { return vec![(key, self.one(key, answer))] };
         let Some(items) = answer.pointer(items).and_then(Value::as_array) else { return vec![(key, Seen::Torn)] };
-        let known = |item: &Value| self.reading.keys.get(&item.pointer(&self.reading.shown.id)?.as_u64()?).copied();
+        let known = |item: &Value| self.keys.get(&item.pointer(&self.shown.id)?.as_u64()?).copied();
         let mut seen: Vec<(u32, Seen)> =
             items.iter().filter_map(|item| known(item).map(|key| (key, self.one(key, item)))).collect();
-        if self.reading.lists == Lists::Itself && seen.iter().all(|(other, _)| *other != key) {
+        if self.read.lists == Lists::Itself && seen.iter().all(|(other, _)| *other != key) {
             seen.push((key, Seen::Absent));
         }
         seen
     }
 
     fn one(&self, key: u32, item: &Value) -> Seen {
-        let (shown, product) = (&self.reading.shown, &self.products[(key - self.first_key) as usize]);
+        let (shown, product) = (&self.shown, &self.products[(key - self.first_key) as usize]);
         let number = |pointer: &str| u32::try_from(item.pointer(pointer)?.as_u64()?).ok();
         let Some(write) = number(&shown.number) else { return Seen::Torn };
         let id = product.id.to_string();
@@ -157,24 +135,27 @@ mod tests {
             first_key: 7,
             choice: Choice::of(Choice::FEWEST),
             nodes: (Vec::new(), Vec::new()),
-            reading: Reading {
+            read: Reading {
+                service: String::new(),
+                path: String::new(),
                 items: items.map(str::to_owned),
                 lists,
                 flagged: Some("/stale".to_owned()),
-                shown: Shown {
-                    id: "/id".to_owned(),
-                    version: Some("/version".to_owned()),
-                    number: "/price".to_owned(),
-                    others: [("/name".to_owned(), "{word} {n}".to_owned())].into(),
-                },
-                keys: [(FIRST, 7), (FIRST + 1, 8)].into(),
             },
+            shown: Shown {
+                id: "/id".to_owned(),
+                version: Some("/version".to_owned()),
+                number: "/price".to_owned(),
+                others: [("/name".to_owned(), "{word} {n}".to_owned())].into(),
+            },
+            keys: [(FIRST, 7), (FIRST + 1, 8)].into(),
             writing: Writing {
-                method: Method::PUT,
+                method: "PUT".to_owned(),
                 body: json!({ "price": "{n}" }),
                 version: "/version".to_owned(),
                 unacknowledged: None,
             },
+            method: Method::PUT,
         }
     }
 
