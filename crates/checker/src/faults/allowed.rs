@@ -6,6 +6,7 @@ use anyhow::Result;
 use contract::STRATEGIES;
 use testkit::private_system::Service;
 
+use super::list::LONGEST;
 use super::make::HOLD;
 use super::target::Target;
 use crate::system::System;
@@ -30,7 +31,7 @@ pub(super) fn is_key_by_time(key: &str) -> bool {
 /// A cache that promises never to be stale keeps this promise during a fault too. `ttl` and `swr` keep their TTL in any
 /// case; a load that a fault delays is stored when the fault is over, after [`HOLD`]. Random kills may delay a load
 /// several times. Caches that rely on events are stale until the events arrive, which is when the fault is over and all
-/// services have recovered.
+/// services have recovered. Random kills may keep the events from arriving until the last kill.
 pub(super) async fn map(target: &Target, kills_at_random: bool) -> Result<Map> {
     let mut replaced = Vec::new();
     for service in Service::ALL {
@@ -39,8 +40,12 @@ pub(super) async fn map(target: &Target, kills_at_random: bool) -> Result<Map> {
     let mut map = Map::load(None, &replaced)?;
     for subject in &mut map.subjects {
         if let Promise::AtMost(most) = subject.stale {
-            let is_short = is_by_time(&subject.name) && !kills_at_random;
-            subject.stale = Promise::AtMost(most + if is_short { HOLD } else { HOLD + TIMEOUT });
+            let delay = match (is_by_time(&subject.name), kills_at_random) {
+                (true, false) => HOLD,
+                (true, true) | (false, false) => HOLD + TIMEOUT,
+                (false, true) => LONGEST + TIMEOUT,
+            };
+            subject.stale = Promise::AtMost(most + delay);
         }
     }
     Ok(map)

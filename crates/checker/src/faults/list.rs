@@ -47,6 +47,9 @@ use Fault::{
     RestartEmpty, RestartOld, Stop,
 };
 
+/// The maximum duration of random kills.
+pub(super) const LONGEST: Duration = Duration::from_secs(1_800);
+
 /// All faults but the random kills, in the order in which they are made.
 pub(super) const ALL: [Fault; 27] = [
     Stop(Redis),
@@ -101,7 +104,7 @@ impl Fault {
 
     /// Returns the maximum duration of the fault, made by a script on a busy machine.
     pub(super) fn longest(self) -> Duration {
-        if matches!(self, RandomKills { .. }) { Duration::from_secs(1_800) } else { Duration::from_secs(240) }
+        if matches!(self, RandomKills { .. }) { LONGEST } else { Duration::from_secs(240) }
     }
 
     /// Returns whether only Redis is unavailable: then every read and every write must succeed.
