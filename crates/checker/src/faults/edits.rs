@@ -174,10 +174,22 @@ impl Edits {
         for id in STABLE.start..ABSENT.end {
             urls.extend(self.of_product(id));
         }
-        for id in ABSENT {
-            urls.extend(["explicit", "writethrough"].map(|strategy| format!("{shop}/products/{strategy}/{id}")));
-        }
+        urls.extend(self.absent_addresses());
         urls
+    }
+
+    /// Reads products that never exist, so that a cache holds that there are none.
+    pub(super) async fn read_absent(&self, http: &Client) {
+        for url in self.absent_addresses() {
+            if let Ok(answer) = http.get(url).send().await {
+                let _ = answer.bytes().await;
+            }
+        }
+    }
+
+    fn absent_addresses(&self) -> impl Iterator<Item = String> {
+        let address = |id, strategy| format!("{}/products/{strategy}/{id}", self.at[Service::ProductApi as usize]);
+        ABSENT.flat_map(move |id| ["explicit", "writethrough"].map(|strategy| address(id, strategy)))
     }
 
     /// Returns the addresses of products that were created over HTTP, including those that were deleted since.

@@ -95,7 +95,7 @@ impl FaultRun<'_> {
         let addresses = load.addresses(|_| true);
         let resting = async {
             let rested = system::wait_until_idle(self.target, self.http).await;
-            let (filled, ()) = tokio::join!(crash::fill(&addresses), sleep(READ_ON));
+            let (filled, ..) = tokio::join!(crash::fill(&addresses), self.edits.read_absent(self.http), sleep(READ_ON));
             reading.cancel();
             filled.and(rested)
         };
