@@ -15,11 +15,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
+use crate::ports::free_port;
 use crate::supervisor::Supervisor;
 use crate::tools;
 
@@ -49,8 +50,15 @@ impl Postgres {
         let supervisor = Supervisor::new("postgres", root.then_some(SYSTEM_USER), |_| ())?;
         let mut postgres = Self { supervisor, programs, as_user, port: 0 };
         postgres.create_cluster().await?;
-        postgres.port = Supervisor::on_free_port(async |port| postgres.run(port).await).await?;
-        Ok(postgres)
+        let mut attempt = 1;
+        loop {
+            postgres.port = free_port();
+            match postgres.run().await {
+                Ok(()) => return Ok(postgres),
+                Err(error) if attempt == 5 => return Err(error),
+                Err(_) => attempt += 1, // most likely, another process took the port
+            }
+        }
     }
 
     /// Returns the server that all tests of this process share. Each test uses its own database, see
@@ -148,7 +156,7 @@ impl Postgres {
         // After a kill, the last backend may take a moment to release the shared memory.
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            match self.run(self.port).await {
+            match self.run().await {
                 Err(error) if error.to_string().contains("shared memory block") && Instant::now() < deadline => {
                     sleep(Duration::from_millis(50)).await;
                 }
@@ -168,15 +176,27 @@ impl Postgres {
         Ok(())
     }
 
-    async fn run(&self, port: u16) -> Result<()> {
+    async fn run(&self) -> Result<()> {
         let sockets = format!("unix_socket_directories={}", self.supervisor.directory().display());
         let mut argv = self.program("postgres");
-        argv.extend(["-D".to_owned(), self.data(), "-p".to_owned(), port.to_string()]);
+        argv.extend(["-D".to_owned(), self.data(), "-p".to_owned(), self.port.to_string()]);
         let settings =
             ["listen_addresses=127.0.0.1", &sockets, "max_connections=200", "fsync=off", "full_page_writes=off"];
         argv.extend(settings.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
         self.supervisor.spawn(argv)?;
-        self.supervisor.until_ready("Postgres", Duration::from_secs(30), async || self.is_ready()).await
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.is_ready() {
+            if !self.supervisor.is_alive() {
+                self.supervisor.reap(Duration::ZERO).await?;
+                bail!("Postgres ended while it started:\n{}", self.supervisor.last_output());
+            }
+            if Instant::now() > deadline {
+                self.kill().await?;
+                bail!("Postgres was not ready within 30 s:\n{}", self.supervisor.last_output());
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
     }
 
     /// Returns whether this process itself accepts connections, according to its pid file, which `pg_ctl` reads too.

@@ -6,13 +6,14 @@ mod users;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
+use crate::ports::free_port;
 use crate::supervisor::Supervisor;
 use crate::tools;
 
@@ -44,8 +45,15 @@ impl Redis {
         let program = tools::find(&["redis-server", "valkey-server"])?;
         let settings = settings.iter().map(|(name, value)| (format!("--{name}"), (*value).to_owned())).collect();
         let mut redis = Self { supervisor, program, settings, port: 0 };
-        redis.port = Supervisor::on_free_port(async |port| redis.run(port).await).await?;
-        Ok(redis)
+        let mut attempt = 1;
+        loop {
+            redis.port = free_port();
+            match redis.run().await {
+                Ok(()) => return Ok(redis),
+                Err(error) if attempt == 5 => return Err(error),
+                Err(_) => attempt += 1, // most likely, another process took the port
+            }
+        }
     }
 
     /// Returns the address for the user with all rights: `redis://127.0.0.1:port`.
@@ -100,7 +108,7 @@ impl Redis {
         if self.supervisor.is_alive() {
             self.kill().await?;
         }
-        self.run(self.port).await
+        self.run().await
     }
 
     /// Runs `redis-cli` with these arguments and returns its output. An absent value is an empty string.
@@ -130,13 +138,13 @@ impl Redis {
         Ok(client)
     }
 
-    async fn run(&self, port: u16) -> Result<()> {
-        let number = port.to_string();
+    async fn run(&self) -> Result<()> {
+        let port = self.port.to_string();
         let directory = self.supervisor.directory().to_string_lossy();
         let mut argv = vec![self.program.to_string_lossy().into_owned()];
         for (name, value) in [
             ("--bind", "127.0.0.1"),
-            ("--port", &number),
+            ("--port", &port),
             ("--dir", &directory),
             ("--save", ""),
             ("--appendonly", "no"),
@@ -146,13 +154,25 @@ impl Redis {
         }
         argv.extend(self.settings.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
         self.supervisor.spawn(argv)?;
-        self.supervisor.until_ready("Redis", Duration::from_secs(10), async || self.answers(port).await).await
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.answers().await {
+            if !self.supervisor.is_alive() {
+                self.supervisor.reap(Duration::ZERO).await?;
+                bail!("Redis ended while it started:\n{}", self.supervisor.last_output());
+            }
+            if Instant::now() > deadline {
+                self.kill().await?;
+                bail!("Redis did not answer within 10 s:\n{}", self.supervisor.last_output());
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
     }
 
     /// Returns whether this process itself responds on the port, and not another server.
-    async fn answers(&self, port: u16) -> bool {
+    async fn answers(&self) -> bool {
         let ask = async {
-            let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
             // The directory is unique to this server. INFO is not used, because a test may have renamed it.
             stream.write_all(b"CONFIG GET dir\r\n").await?;
             let folder = self.supervisor.directory().canonicalize()?;

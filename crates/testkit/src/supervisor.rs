@@ -13,8 +13,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::time::{Instant, sleep};
 
-use crate::ports::free_port;
-
 /// One server and its temporary directory. A drop kills the server and removes the directory.
 ///
 /// The shell replies to commands at once, so they are sent synchronously. Waiting for the server to end takes time, so
@@ -122,39 +120,6 @@ impl Supervisor {
     pub(crate) async fn kill(&self) -> Result<()> {
         self.signal_tree("KILL");
         self.reap(Duration::from_secs(10)).await?;
-        Ok(())
-    }
-
-    /// Runs a server on a free port, and returns the port. Another process may take the port first, so there are several
-    /// attempts.
-    pub(crate) async fn on_free_port(run: impl AsyncFn(u16) -> Result<()>) -> Result<u16> {
-        let mut attempt = 1;
-        loop {
-            let port = free_port();
-            match run(port).await {
-                Ok(()) => return Ok(port),
-                Err(error) if attempt == 5 => return Err(error),
-                Err(_) => attempt += 1,
-            }
-        }
-    }
-
-    /// Waits until the server is ready. One that is not ready in time is killed.
-    pub(crate) async fn until_ready(
-        &self, name: &str, at_most: Duration, is_ready: impl AsyncFn() -> bool,
-    ) -> Result<()> {
-        let deadline = Instant::now() + at_most;
-        while !is_ready().await {
-            if !self.is_alive() {
-                self.reap(Duration::ZERO).await?;
-                bail!("{name} ended while it started:\n{}", self.last_output());
-            }
-            if Instant::now() > deadline {
-                self.kill().await?;
-                bail!("{name} was not ready within {at_most:?}:\n{}", self.last_output());
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
         Ok(())
     }
 
