@@ -46,9 +46,6 @@ pub use report::{Outcome, Report};
 use stack::Stack;
 use target::Target;
 
-/// Products in the catalogue of private processes: more than one page of the product API.
-const PRODUCTS: u32 = 2_000;
-
 /// The options of `checker faults`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -65,6 +62,9 @@ pub struct Options {
     /// Products of each subject
     #[arg(long, default_value_t = 24)]
     pub products: usize,
+    /// Products in the catalogue of private processes
+    #[arg(long, default_value_t = 2_000)]
+    pub catalogue: u32,
     /// The script of a running stack, such as deploy/stack, instead of private processes
     #[arg(long)]
     pub stack: Option<PathBuf>,
@@ -175,5 +175,5 @@ async fn private(options: &Options) -> Result<Target> {
     for given in &options.settings {
         settings.push(given.split_once('=').with_context(|| format!("{given:?} is not SECTION__NAME=VALUE"))?);
     }
-    Ok(Target::Private(Box::new(PrivateSystem::prepare(PRODUCTS, &settings).await?)))
+    Ok(Target::Private(Box::new(PrivateSystem::prepare(options.catalogue, &settings).await?)))
 }

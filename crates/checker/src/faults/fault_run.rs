@@ -101,15 +101,15 @@ impl FaultRun<'_> {
         };
         let (rested, ()) = tokio::join!(resting, self.edits.read(self.http, &reading));
         let settled = outcome.note("at rest", rested);
-        if settled.is_none() {
-            outcome.wrong.extend(self.target.last_words().await);
-        }
         outcome.settled_ms = settled.unwrap_or(TIMEOUT).as_secs_f64() * 1e3;
         outcome.count(load.take());
         outcome.count_edits(&self.edits.ledger());
         outcome.kills = std::mem::take(&mut prepared.kills);
         let compared = self.compare(load, prepared, outcome).await;
         outcome.note("comparing", compared);
+        if !outcome.holds() {
+            outcome.wrong.extend(self.target.last_words().await);
+        }
     }
 
     /// Makes the fault and ends it. A failed step is noted, and the following steps run nevertheless.

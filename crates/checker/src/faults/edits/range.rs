@@ -7,7 +7,7 @@ use rand::seq::IndexedRandom;
 
 /// The ids of the edited products, far above those that the database generates: products that exist during the whole
 /// fault, products that are created and deleted, and ids that never exist.
-pub(super) const STABLE: Range<i64> = 7_000_000_000..7_000_000_060;
+pub(super) const STABLE: Range<i64> = 7_000_000_000..7_000_000_036;
 pub(super) const FLEETING: Range<i64> = STABLE.end..STABLE.end + 12;
 pub(super) const ABSENT: Range<i64> = FLEETING.end..FLEETING.end + 12;
 /// The categories that are renamed, and between which the products move.
