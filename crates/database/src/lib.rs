@@ -23,7 +23,7 @@ pub use mode::DatabaseMode;
 pub use pool::{Pool, connect};
 pub use session::SESSION_SETUP;
 pub use settings::PostgresSettings;
-pub use sql::{Sql, sql};
+pub use sql::{Cached, Sql, cached, sql};
 pub use sqlstate::ErrorClass;
 pub use startup::StartupError;
 pub use work::{Transaction, Work};

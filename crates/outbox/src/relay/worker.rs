@@ -8,7 +8,7 @@ use fred::types::config::Server;
 use metrics::{counter, histogram};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::health::RelayError;
@@ -21,6 +21,10 @@ use super::table::{self, Head, Row};
 
 /// How long a row that a peer has numbered is left to that peer, in seconds.
 const PEER_GRACE: f64 = 1.0;
+
+/// Rounds begin at least this far apart, unless there is a backlog. A single event is relayed at once; of many events, those
+/// of this interval share a round, the invalidations of the hook and the batches of the consumers.
+const ROUND_INTERVAL: Duration = Duration::from_millis(8);
 
 const PRUNE_AT_ONCE: u32 = 10_000;
 
@@ -43,6 +47,7 @@ impl<H: RelayHook> Worker<H> {
         let mut head = postgres(table::begin_epoch(connection).await)?;
         let mut state = RelayState::Unverified;
         while !stop.is_cancelled() {
+            let began = Instant::now();
             match self.round(connection, &mut state, &mut head).await {
                 Ok(more) => {
                     self.pipeline.health.recovered();
@@ -68,7 +73,7 @@ impl<H: RelayHook> Worker<H> {
                 }
             }
             tokio::select! {
-                () = wake.notified() => {}
+                () = wake.notified() => sleep_until(began + ROUND_INTERVAL).await,
                 // A receiver that lagged has missed connections, so there were new connections.
                 _ = connections.recv() => state.unverify(),
                 _ = ticks.tick() => {

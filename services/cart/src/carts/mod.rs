@@ -6,7 +6,7 @@ mod snapshot;
 pub use model::{Cart, Line, NewCart, Quantity};
 
 use contract::{CartId, ProductId};
-use database::{Pool, WriteError};
+use database::{Pool, WriteError, cached};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service::caching::Preconditions;
@@ -135,7 +135,7 @@ impl Carts {
                     let current = line.filter(cart_items::quantity.gt(0)).select(Line::as_select());
                     check(expect, current.first(connection).await.optional()?.as_ref())?;
                 }
-                diesel::update(line).set(cart_items::quantity.eq(0)).execute(connection).await?;
+                cached(diesel::update(line).set(cart_items::quantity.eq(0))).execute(connection).await?;
                 Ok(())
             })
             .await

@@ -1,7 +1,7 @@
 //! Queries and changes of categories.
 
 use contract::CategoryId;
-use database::WriteError;
+use database::{WriteError, cached};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use service::caching::{Preconditions, Validator};
@@ -69,7 +69,7 @@ impl Catalogue {
                     return Ok(current);
                 }
                 let update = diesel::update(row).set(change).returning(Category::as_returning());
-                Ok(update.get_result(connection).await?)
+                Ok(cached(update).get_result(connection).await?)
             })
             .await
     }

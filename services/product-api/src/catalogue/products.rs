@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use contract::ProductId;
-use database::WriteError;
+use database::{WriteError, cached};
 use diesel::define_sql_function;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
@@ -122,7 +122,7 @@ impl Catalogue {
                     check(expect, &row_as_shown(connection, *id).await?)?;
                 }
                 if !change.fields().is_empty() {
-                    diesel::update(products::table.find(id.get())).set(change).execute(connection).await?;
+                    cached(diesel::update(products::table.find(id.get())).set(change)).execute(connection).await?;
                 }
                 // After everything that may be refused, and before the product is read.
                 let held = locked().await;

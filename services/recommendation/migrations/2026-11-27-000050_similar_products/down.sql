@@ -1,0 +1,1 @@
+-- `similar_products` stays: it returns the same.
