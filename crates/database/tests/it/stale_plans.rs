@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use database::{Error, Pool, sql};
+use database::{Error, Pool, cached, sql};
+use diesel::AsChangeset;
 use diesel_async::RunQueryDsl;
 use tokio::sync::Barrier;
 
@@ -54,4 +55,33 @@ async fn deallocated_statement_is_prepared_again() {
         async |connection: &mut _| Ok::<_, Error>(diesel::sql_query("DEALLOCATE ALL").execute(connection).await?);
     pool.run(discard).await.expect("nothing is prepared any more");
     assert_eq!(pool.run(read).await.expect("it is prepared again").name, "thing");
+}
+
+diesel::table! {
+    things (name) {
+        name -> Text,
+    }
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = things)]
+struct Change {
+    name: Option<String>,
+}
+
+#[tokio::test]
+async fn cached_update_stays_prepared() {
+    let database = Database::start().await;
+    database.sql("CREATE TABLE things (name text); INSERT INTO things VALUES ('thing')").await;
+    let pool = database.pool(1).await;
+    for name in ["a", "b"] {
+        let update = async |connection: &mut _| {
+            let change = Change { name: Some(name.to_owned()) };
+            Ok::<_, Error>(cached(diesel::update(things::table).set(change)).execute(connection).await?)
+        };
+        assert_eq!(pool.run(update).await.expect("it is updated"), 1);
+    }
+    let count = "SELECT count(*)::text AS name FROM pg_prepared_statements WHERE statement LIKE 'UPDATE%' AND generic_plans + custom_plans = 2";
+    let found = async |connection: &mut _| Ok::<Name, Error>(sql(count).get_result(connection).await?);
+    assert_eq!(pool.run(found).await.expect("the statements are listed").name, "1");
 }
