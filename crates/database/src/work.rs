@@ -49,6 +49,23 @@ where
     type Future = Fut;
 }
 
+/// Statements on a connection of the pool, with a result that may move between threads.
+pub trait DatabaseWork<T, E>:
+    for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
+    + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
+    + Send
+    + Sync
+{
+}
+
+impl<F, T, E> DatabaseWork<T, E> for F where
+    F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
+        + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
+        + Send
+        + Sync
+{
+}
+
 /// The properties of a transaction; see [`Pool::build_transaction`].
 #[derive(Clone, Copy, Debug)]
 #[must_use = "nothing happens until it is run"]
@@ -71,10 +88,7 @@ impl Pool {
     )]
     pub fn run<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
-        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
-            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
-            + Send
-            + Sync,
+        F: DatabaseWork<T, E>,
         T: Send,
         E: AsDatabaseError + Send,
     {
@@ -102,10 +116,7 @@ impl Pool {
     /// not committed.
     pub fn transaction<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
-        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
-            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
-            + Send
-            + Sync,
+        F: DatabaseWork<T, E>,
         T: Send,
         E: AsDatabaseError + Send,
     {
@@ -119,10 +130,7 @@ impl Pool {
     /// Returns the errors of [`Pool::transaction`].
     pub fn write<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, WriteError<T, E>>> + Send
     where
-        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
-            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
-            + Send
-            + Sync,
+        F: DatabaseWork<T, E>,
         T: Send,
         E: AsDatabaseError + Send,
     {
@@ -158,10 +166,7 @@ impl<'p> Transaction<'p> {
     /// See [`Pool::transaction`].
     pub fn run<T, E, F>(self, work: F) -> impl Future<Output = Result<T, E>> + Send + use<'p, T, E, F>
     where
-        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
-            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
-            + Send
-            + Sync,
+        F: DatabaseWork<T, E>,
         T: Send,
         E: AsDatabaseError + Send,
     {
@@ -179,10 +184,7 @@ impl<'p> Transaction<'p> {
     )]
     pub fn write<T, E, F>(self, work: F) -> impl Future<Output = Result<T, WriteError<T, E>>> + Send + use<'p, T, E, F>
     where
-        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
-            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
-            + Send
-            + Sync,
+        F: DatabaseWork<T, E>,
         T: Send,
         E: AsDatabaseError + Send,
     {
