@@ -89,7 +89,7 @@ new-strategy: ## add the strategy of CONTRIBUTING.md to a copy of the checkout, 
 test-programs:
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace --no-run
-repeat-tests: ## make test, runs=20 times beside a busy compiler; prints how many passed (ten minutes and more each)
+repeat-tests: ## make test, runs=20 times while a compiler runs; prints how many passed (ten minutes and more each)
 	@deploy/repeat-tests $(or $(runs),20)
 schemathesis: ## test the four services against their OpenAPI documents, on private processes: examples=25 for each operation, seed=…
 	@if deploy/schemathesis/install; \

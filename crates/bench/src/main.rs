@@ -13,7 +13,7 @@ enum Command {
     Events(events::Options),
     /// Measures the search: building the index, answering, showing a change
     Search(search::Options),
-    /// Measures what each strategy costs and how stale it is, beside doing without
+    /// Measures what each strategy costs and how stale it is, compared with no cache
     Strategies(strategies::Options),
 }
 

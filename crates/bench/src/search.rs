@@ -25,7 +25,7 @@ pub struct Options {
     /// Queries of each kind
     #[arg(long, default_value_t = 400)]
     queries: usize,
-    /// Changes that are looked for
+    /// Number of changes to measure
     #[arg(long, default_value_t = 40)]
     changes: u32,
     /// Fail when a target is missed

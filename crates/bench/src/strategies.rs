@@ -1,4 +1,4 @@
-//! Measures the cost and the staleness of each strategy, and of the alternatives without it: the table of the README.
+//! Measures the cost and the staleness of each strategy and of the alternatives: the table of the README.
 //!
 //! Every case serves the same products over HTTP. The server under test has one core and one worker; the load, Redis
 //! and Postgres share another core. The cases take turns, round by round, and each round begins with another case, so

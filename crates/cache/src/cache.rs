@@ -86,7 +86,7 @@ impl<T> Cache<T> {
 
     /// Returns the value from the cache; on a miss, loads it, stores it and returns it. `None` is stored, too.
     ///
-    /// As [`read`](Self::read), which returns the stored form of the value, and tells where it comes from.
+    /// Like [`read`](Self::read), which returns the stored form of the value and its origin.
     ///
     /// # Errors
     /// Returns the errors of [`read`](Self::read), and an error when the stored value cannot be decoded.

@@ -1,7 +1,7 @@
-//! The state of Redis as the client knows it, with the reason for every state but the best one.
+//! The state of Redis as the client knows it, with the reason if it is not healthy.
 //!
-//! The client does not use Redis in a state in which a read could be stale: while an invalidation cannot be carried
-//! out, no process can tell the others that an entry is outdated. The probe runs twice a second, so a state ends soon
+//! The client does not use Redis in a state in which a read could be stale: while Redis refuses invalidations, no
+//! process can tell the others that an entry is outdated. The probe runs twice a second, so a state ends soon
 //! after its cause is gone ([`redis/probe.rs`](../src/redis/probe.rs), ADR 17).
 
 use std::fmt;

@@ -3,7 +3,7 @@
 //! It follows the COMMIT of the database. Removing a key also removes the lease of a load in flight. A tag is fenced
 //! first, so the commit of a load that began earlier, and is not in the tag set yet, is refused. If Redis is
 //! unavailable, the write has still happened: the invalidation is deferred and retried for as long as this process
-//! lives. Until then, this process does not trust the entries ([`Invalidated::Deferred`]).
+//! lives. Until then, this process bypasses the entries ([`Invalidated::Deferred`]).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

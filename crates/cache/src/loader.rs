@@ -156,7 +156,7 @@ pub(crate) struct Content {
 
 /// The first 128 bits of SHA-256, written as 32 hex digits: it identifies a representation.
 ///
-/// It is computed once per load and stored in the entry's header, so it costs a hit nothing.
+/// It is computed once per load and stored in the entry's header, so a hit does not compute it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digest(u128);
 
@@ -211,7 +211,7 @@ impl<T> NewEntry<T> {
         self
     }
 
-    /// Limits the TTLs of this entry, for a value whose source says how long it is valid.
+    /// Limits the TTLs of this entry, for a value whose source states how long it is valid.
     ///
     /// It only shortens: the TTLs of the policy stay upper bounds.
     pub fn ttl_at_most(mut self, ttl: Duration) -> Self {

@@ -56,7 +56,7 @@ struct InFlight {
     result: watch::Sender<Option<LoadResult>>,
 }
 
-/// A load in flight, in the hands of the task that runs it. Until it is closed, readers can join it. If it is dropped
+/// A load in flight, owned by the task that runs it. Until it is closed, readers can join it. If it is dropped
 /// without a result (its task panicked or was shut down), its readers wait no longer.
 #[derive(Debug)]
 pub(crate) struct Flight {

@@ -98,7 +98,7 @@ impl Readiness {
             Health::Up => Ok(()),
             Health::Degraded(reason) | Health::Down(reason) => Err(reason),
         });
-        // The cache itself logs the begin and the end of each state.
+        // The cache itself logs the start and the end of each state.
         self.prefers(check.quiet())
     }
 

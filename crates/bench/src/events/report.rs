@@ -1,4 +1,4 @@
-//! The tables.
+//! The tables of the events benchmark.
 
 use super::figures::{Figures, PLACES, spread};
 

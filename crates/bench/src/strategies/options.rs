@@ -10,7 +10,7 @@ pub struct Options {
     /// Rounds; each measures every case once
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
-    /// Less of everything, in less than a minute: for a look, not for a comparison
+    /// Fewer measurements, in less than a minute: a preview, not a comparison
     #[arg(long, conflicts_with = "readme")]
     pub quick: bool,
     /// Core of the server

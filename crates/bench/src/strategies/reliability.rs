@@ -1,4 +1,4 @@
-//! The reliability of the figures: which references varied that should not have, and which columns this affects.
+//! The reliability of the figures: which references varied too much, and which columns this affects.
 
 use std::fmt::Write as _;
 
@@ -16,10 +16,10 @@ const REST: f64 = 1.25;
 const JUDGED: u32 = 3;
 /// The maximum share of the CPU time that a hypervisor may give to others.
 const STOLEN: f64 = 0.02;
-/// The share of a core above which a load generator measures itself.
+/// The share of a core above which a load generator distorts the figures.
 const BUSY: f64 = 0.8;
 
-/// The factors by which a case varied that does almost no work.
+/// The factors by which a nearly idle case varied.
 #[derive(Clone, Copy, Debug)]
 struct Noise {
     p50: f64,
@@ -109,7 +109,7 @@ fn samples(cases: &[CaseFigures]) -> String {
     if counts.is_empty() { String::new() } else { format!(" (of each case at least {})", counts.join(", ")) }
 }
 
-/// Returns a warning if the load generator measured itself.
+/// Returns the use of the load generator, with a warning if it was saturated.
 fn generator(cases: &[CaseFigures]) -> String {
     let share = |case: &CaseFigures| case.alone(|sample| sample.shares.map(|it| it.load)).map_or(0.0, |it| it.max);
     let late = |case: &CaseFigures| case.pooled.late.as_ref().map_or(0.0, |it| it.p99);

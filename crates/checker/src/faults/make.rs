@@ -1,7 +1,7 @@
 //! How each fault is prepared, made, ended, proved and cleaned up.
 //!
 //! The order is `prepare`, `make`, `end_fault`, `prove`, `clear`, with load from before `make` until after `prove`.
-//! `end_fault` and `clear` restore everything, with any result of the earlier steps, and are harmless when there is
+//! `end_fault` and `clear` restore everything, with any result of the earlier steps, and have no effect when there is
 //! nothing to restore. Each fault proves that it happened, because a fault without effect would keep every promise.
 
 use std::time::Duration;

@@ -138,8 +138,8 @@ goals! {
     Leftovers: "a drain meets what another one left",
     Relayed: "the relay removes what a dead writer left",
     RelayedAgain: "the relay does so after it died itself",
-    Disbelieved: "a value is found and not believed",
-    Unchecked: "an answer over an unchecked connection is not believed",
+    Disbelieved: "a value is found and not trusted",
+    Unchecked: "a reply over an unchecked connection is not trusted",
     Stale: "a stale value is served as such",
     Refreshed: "a refresh replaces a value",
 }

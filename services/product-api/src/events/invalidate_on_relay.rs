@@ -9,7 +9,7 @@
 //! | product created | its entry in every cache ("no such product"), its category's list, and the featured list |
 //! | product updated or deleted | entries with its tag (`tags`, `production`), and the lists that it is or was on |
 //! | product deleted, or its flag changed | the featured list |
-//! | … by `explicit` or `writethrough` | also the product's entry in that writer's own cache, if it is older |
+//! | … by `explicit` or `writethrough` | also its entry there: after an update if it is older, after a deletion always |
 //! | category created, updated or deleted | what carries the category's tag, in every cache that shows its name |
 //!
 //! An updated or deleted product is removed from `explicit` and `writethrough` only if it was written through that

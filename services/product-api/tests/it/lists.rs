@@ -124,7 +124,7 @@ async fn renamed_category_is_shown_by_every_list_before_the_response() {
     }
 }
 
-/// The relay learns of writes made without this API, and also invalidates the featured list.
+/// The relay receives writes made without this API, and also invalidates the featured list.
 #[tokio::test]
 async fn relay_invalidates_lists_that_a_product_enters_or_leaves_in_psql() {
     let (stores, api) = started().await;
