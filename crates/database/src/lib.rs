@@ -26,7 +26,7 @@ pub use settings::PostgresSettings;
 pub use sql::{Cached, Sql, cached, sql};
 pub use sqlstate::ErrorClass;
 pub use startup::StartupError;
-pub use work::{DatabaseWork, Transaction};
+pub use work::{Transaction, Work};
 pub use write::WriteError;
 
 #[cfg(test)]

@@ -49,23 +49,6 @@ where
     type Future = Fut;
 }
 
-/// Statements on a connection of the pool, with a result that may move between threads.
-pub trait DatabaseWork<T, E>:
-    for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
-    + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
-    + Send
-    + Sync
-{
-}
-
-impl<F, T, E> DatabaseWork<T, E> for F where
-    F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
-        + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
-        + Send
-        + Sync
-{
-}
-
 /// The properties of a transaction; see [`Pool::build_transaction`].
 #[derive(Clone, Copy, Debug)]
 #[must_use = "nothing happens until it is run"]
@@ -88,7 +71,10 @@ impl Pool {
     )]
     pub fn run<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
-        F: DatabaseWork<T, E>,
+        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
+            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
+            + Send
+            + Sync,
         T: Send,
         E: AsDatabaseError + Send,
     {
@@ -116,7 +102,10 @@ impl Pool {
     /// not committed.
     pub fn transaction<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
-        F: DatabaseWork<T, E>,
+        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
+            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
+            + Send
+            + Sync,
         T: Send,
         E: AsDatabaseError + Send,
     {
@@ -130,7 +119,10 @@ impl Pool {
     /// Returns the errors of [`Pool::transaction`].
     pub fn write<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, WriteError<T, E>>> + Send
     where
-        F: DatabaseWork<T, E>,
+        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
+            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
+            + Send
+            + Sync,
         T: Send,
         E: AsDatabaseError + Send,
     {
@@ -166,7 +158,10 @@ impl<'p> Transaction<'p> {
     /// See [`Pool::transaction`].
     pub fn run<T, E, F>(self, work: F) -> impl Future<Output = Result<T, E>> + Send + use<'p, T, E, F>
     where
-        F: DatabaseWork<T, E>,
+        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
+            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
+            + Send
+            + Sync,
         T: Send,
         E: AsDatabaseError + Send,
     {
@@ -184,7 +179,10 @@ impl<'p> Transaction<'p> {
     )]
     pub fn write<T, E, F>(self, work: F) -> impl Future<Output = Result<T, WriteError<T, E>>> + Send + use<'p, T, E, F>
     where
-        F: DatabaseWork<T, E>,
+        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
+            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
+            + Send
+            + Sync,
         T: Send,
         E: AsDatabaseError + Send,
     {
