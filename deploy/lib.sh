@@ -51,21 +51,11 @@ check_ports() {
   done
 }
 
-# Compiles the services and one tool, and records where cargo has put the programs. Only cargo knows: its configuration may
-# set another target folder, or another target. It excludes the other tools instead of naming packages, because with `-p`
-# cargo would choose other features, and the tests would compile everything again.
-tools=(demo checker bench proofs)
-programs=$root/.stack-programs
+# Compiles the services and one tool, and prints where the tool is.
 compile() { # TOOL
-  local name found excluded=(--exclude testkit)
-  for name in "${tools[@]}"; do if [[ $name != "$1" ]]; then excluded+=(--exclude "$name"); fi; done
-  found=$(cd "$root" && cargo build --workspace "${excluded[@]}" --profile "$PROFILE" --message-format json-render-diagnostics) ||
-    die "the build failed; cargo's message is above."
-  sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$found" >"$programs"
+  "$root/deploy/native/build" "$1" || die "the build failed; cargo's message is above."
 }
-binary() { # NAME
-  grep "/$1\$" "$programs" 2>/dev/null || die "$1 has not been built yet." "make up builds it."
-}
+program() { grep "/$1\$" "$root/.stack-programs"; } # NAME
 
 # Phases: `phase build` begins one, `phases` prints how long each took.
 now_ms() { echo "$((${EPOCHREALTIME/[.,]/} / 1000))"; }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The services: their names and ports, which of the caller's settings each is given, and when one is ready.
-# A new service needs a name and a port here, and its start settings in native/service.sh and docker-compose.yml.
+# A new service needs a name and a port here, and its start settings in docker-compose.yml and crates/supervise/src/part.rs.
 # Sourced by lib.sh.
 
 services=(product-api cart search recommendation)
@@ -28,12 +28,16 @@ require_known() { # NAME, or nothing
   is_service "${1:-}" || is_store "${1:-}" || die "which one? There are: ${stores[*]} ${services[*]}"
 }
 
-# A variable goes to the services whose settings.toml has its section: EVENTS__TRANSPORT to those with [events],
-# LANES__TTL__HARD_TTL to the one with [lanes.ttl].
+# A variable goes to the services whose settings.toml has its section, or a section around it that no service divides
+# further: EVENTS__TRANSPORT to those with [events], LANES__VIEW__HARD_TTL to the one with [lanes.view],
+# LANES__TTL__HARD_TTL to the one with [lanes]. crates/supervise has the same rule.
 has_section() { # SERVICE VARIABLE
-  local section=${2%__*}
-  section=${section//__/.}
-  grep -qxF "[${section,,}]" "$root/services/$1/src/settings.toml" 2>/dev/null
+  local section=${2%__*} exact around
+  section=${section,,} section=${section//__/.}
+  exact="^\[${section//./[.]}\]" around="^\[${section%%.*}\]"
+  grep -q "$exact" "$root/services/$1/src/settings.toml" 2>/dev/null || {
+    ! grep -q "$exact" "$root"/services/*/src/settings.toml && grep -q "$around" "$root/services/$1/src/settings.toml"
+  }
 }
 
 is_setting() { [[ $1 =~ ^[A-Z][A-Z0-9_]*__[A-Z0-9_]+(=|$) ]]; }

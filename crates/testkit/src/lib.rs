@@ -11,13 +11,13 @@ pub mod private_system;
 mod process;
 mod proxy;
 mod redis;
+mod server;
 mod sibling;
 #[cfg(feature = "stack")]
 mod stores;
 #[cfg(feature = "stack")]
 pub mod suite;
 mod supervisor;
-mod tools;
 
 pub use eventually::{PollResult, eventually};
 pub use ports::free_port;
@@ -26,6 +26,7 @@ pub use postgres_proxy::{PostgresFault, PostgresProxy};
 pub use process::{ChildProcess, Exit};
 pub use proxy::Proxy;
 pub use redis::Redis;
+pub use server::PrivateServer;
 pub use sibling::sibling;
 #[cfg(feature = "stack")]
 pub use stores::{Stores, service_command};

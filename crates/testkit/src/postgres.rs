@@ -10,53 +10,47 @@ mod states;
 pub use database::{Database, HeldLock};
 pub use states::FOREIGN_SETTINGS;
 
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::future::ready;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
+use supervise::process::Owner;
+use supervise::tools;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
 use crate::ports::free_port;
+use crate::server::{ATTEMPTS, PrivateServer};
 use crate::supervisor::Supervisor;
-use crate::tools;
-
-/// Postgres refuses to run as root, and is run as this user then.
-const SYSTEM_USER: &str = "postgres";
 
 /// A running Postgres server.
 #[derive(Debug)]
-pub struct Postgres {
-    supervisor: Supervisor,
-    programs: PathBuf,
-    as_user: Vec<String>,
-    port: u16,
+pub struct Postgres(PrivateServer);
+
+impl Deref for Postgres {
+    type Target = PrivateServer;
+
+    fn deref(&self) -> &PrivateServer {
+        &self.0
+    }
 }
 
 impl Postgres {
     /// Creates a cluster and starts its server, which takes one to two seconds. Most tests use [`shared_database`]
     /// instead.
     pub async fn start() -> Result<Self> {
-        let programs = tools::find(&["initdb"])?.parent().context("initdb lies in no folder")?.to_owned();
-        let root = std::fs::metadata("/proc/self").context("there is no /proc")?.uid() == 0;
-        let as_user = if root {
-            vec![format!("--reuid={SYSTEM_USER}"), format!("--regid={SYSTEM_USER}"), "--init-groups".to_owned()]
-        } else {
-            Vec::new()
-        };
-        let supervisor = Supervisor::new("postgres", root.then_some(SYSTEM_USER), |_| ())?;
-        let mut postgres = Self { supervisor, programs, as_user, port: 0 };
+        let supervisor = Supervisor::new("postgres", Owner::current().other(), |_| ())?;
+        let mut postgres = Self(PrivateServer { supervisor, port: 0 });
         postgres.create_cluster().await?;
         let mut attempt = 1;
         loop {
-            postgres.port = free_port();
+            postgres.0.port = free_port();
             match postgres.run().await {
-                Ok(()) => return Ok(postgres),
-                Err(error) if attempt == 5 => return Err(error),
-                Err(_) => attempt += 1, // most likely, another process took the port
+                Err(_) if attempt < ATTEMPTS => attempt += 1,
+                started => return started.map(|()| postgres),
             }
         }
     }
@@ -102,7 +96,7 @@ impl Postgres {
 
     /// Returns a `psql` command, which takes statements as arguments, or line by line on its input.
     pub fn client(&self, database: &str) -> Result<Command> {
-        let mut client = Command::new(tools::find(&["psql"])?);
+        let mut client = Command::new(tools::postgres_folder()?.join("psql"));
         client.args(["-X", "-q", "-A", "-t", "-d", &self.url(database)]);
         Ok(client)
     }
@@ -111,41 +105,11 @@ impl Postgres {
         format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Returns the port, which a restart keeps.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Returns the process id of the server.
-    pub fn pid(&self) -> u32 {
-        self.supervisor.pid()
-    }
-
-    /// Returns whether the server is running.
-    pub fn is_alive(&self) -> bool {
-        self.supervisor.is_alive()
-    }
-
     /// Shuts the server down in an orderly way; open connections are closed.
     pub async fn stop(&self) -> Result<()> {
         self.supervisor.signal("INT");
         self.supervisor.reap(Duration::from_secs(20)).await?;
         Ok(())
-    }
-
-    /// Kills the server and all its backends (`kill -9`).
-    pub async fn kill(&self) -> Result<()> {
-        self.supervisor.kill().await
-    }
-
-    /// Freezes the server and its backends: connections stay open, and requests get no reply.
-    pub fn pause(&self) {
-        self.supervisor.signal_tree("STOP");
-    }
-
-    /// Resumes the server.
-    pub fn resume(&self) {
-        self.supervisor.signal_tree("CONT");
     }
 
     /// Starts the server with the same data on the same port, after a kill or a stop, or as a restart.
@@ -167,7 +131,7 @@ impl Postgres {
 
     async fn create_cluster(&self) -> Result<()> {
         let options = ["--no-sync", "--no-locale", "--encoding=UTF8", "--auth=trust", "--username=postgres"];
-        let mut argv = self.program("initdb");
+        let mut argv = program("initdb")?;
         argv.extend(options.map(str::to_owned));
         argv.push(self.data());
         self.supervisor.spawn(argv)?;
@@ -178,25 +142,13 @@ impl Postgres {
 
     async fn run(&self) -> Result<()> {
         let sockets = format!("unix_socket_directories={}", self.supervisor.directory().display());
-        let mut argv = self.program("postgres");
+        let mut argv = program("postgres")?;
         argv.extend(["-D".to_owned(), self.data(), "-p".to_owned(), self.port.to_string()]);
         let settings =
             ["listen_addresses=127.0.0.1", &sockets, "max_connections=200", "fsync=off", "full_page_writes=off"];
         argv.extend(settings.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
         self.supervisor.spawn(argv)?;
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !self.is_ready() {
-            if !self.supervisor.is_alive() {
-                self.supervisor.reap(Duration::ZERO).await?;
-                bail!("Postgres ended while it started:\n{}", self.supervisor.last_output());
-            }
-            if Instant::now() > deadline {
-                self.kill().await?;
-                bail!("Postgres was not ready within 30 s:\n{}", self.supervisor.last_output());
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
-        Ok(())
+        self.until_ready("Postgres", Duration::from_secs(30), || ready(self.is_ready())).await
     }
 
     /// Returns whether this process itself accepts connections, according to its pid file, which `pg_ctl` reads too.
@@ -206,19 +158,16 @@ impl Postgres {
         lines.next() == Some(&self.pid().to_string()) && lines.nth(6).is_some_and(|status| status.trim() == "ready")
     }
 
-    fn program(&self, name: &str) -> Vec<String> {
-        let mut argv = Vec::new();
-        if !self.as_user.is_empty() {
-            argv.push("setpriv".to_owned()); // it becomes the program, which keeps the process id
-            argv.extend_from_slice(&self.as_user);
-        }
-        argv.push(self.programs.join(name).to_string_lossy().into_owned());
-        argv
-    }
-
     fn data(&self) -> String {
         self.supervisor.directory().join("data").to_string_lossy().into_owned()
     }
+}
+
+/// Returns the words that start a program of Postgres, which refuses to run as root.
+fn program(name: &str) -> Result<Vec<String>> {
+    let mut words = Owner::current().prefix();
+    words.push(tools::postgres_folder()?.join(name).to_string_lossy().into_owned());
+    Ok(words)
 }
 
 /// Returns the address of a new, empty database on the server that all tests of this process share.

@@ -1,11 +1,14 @@
 //! The whole system as private processes: Postgres, Redis and the four services, each of which can be killed and
 //! started again at its own port.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Client;
+use supervise::Addresses;
+pub use supervise::Service;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
@@ -14,44 +17,6 @@ use crate::{ChildProcess, Postgres, Proxy, Redis, free_port, sibling};
 
 /// Maximum time until a service is ready.
 const START: Duration = Duration::from_secs(60);
-
-/// The services, in the order in which they are started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Service {
-    ProductApi,
-    Cart,
-    Search,
-    Recommendation,
-}
-
-impl Service {
-    /// All services.
-    pub const ALL: [Self; 4] = [Self::ProductApi, Self::Cart, Self::Search, Self::Recommendation];
-    /// The services that consume events.
-    pub const SUBSCRIBERS: [Self; 3] = [Self::Cart, Self::Search, Self::Recommendation];
-
-    /// Returns the name of its program, which is also the prefix of its keys.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ProductApi => "product-api",
-            Self::Cart => "cart",
-            Self::Search => "search",
-            Self::Recommendation => "recommendation",
-        }
-    }
-
-    /// Returns whether the service has the setting; it would refuse an unknown one.
-    fn has(self, setting: &str) -> bool {
-        match setting.split_once("__").map_or(setting, |(section, _)| section) {
-            "HTTP" | "LOG" | "OPERATIONS" | "REDIS" => true,
-            "POSTGRES" => self != Self::Search,
-            "EVENTS" => self != Self::ProductApi,
-            "RELAY" => matches!(self, Self::ProductApi | Self::Cart),
-            _ => self == Self::ProductApi,
-        }
-    }
-}
 
 /// The running system. It ends when this value is dropped, and when this process ends for any reason.
 #[derive(Debug)]
@@ -63,7 +28,7 @@ pub struct PrivateSystem {
     /// The proxies between the services and Postgres and Redis, if there are any.
     pub proxies: Option<Proxies>,
     ports: [u16; 4],
-    databases: Databases,
+    products: u32,
     settings: Vec<(String, String)>,
     index: TempDir,
     running: [Mutex<Option<ChildProcess>>; 4],
@@ -76,13 +41,6 @@ pub struct Proxies {
     pub postgres: Proxy,
     /// The proxy for all connections to Redis.
     pub redis: Proxy,
-}
-
-#[derive(Debug)]
-struct Databases {
-    shop: String,
-    cart: String,
-    recommendation: String,
 }
 
 impl PrivateSystem {
@@ -111,20 +69,16 @@ impl PrivateSystem {
     /// Returns an error if Postgres or Redis does not start.
     pub async fn prepare(products: u32, settings: &[(&str, &str)]) -> Result<Self> {
         let (postgres, redis) = tokio::try_join!(Postgres::start(), Redis::start_with_users(&[]))?;
-        let databases = Databases {
-            shop: postgres.create_database("shop_db").await?,
-            cart: postgres.create_database("cart_db").await?,
-            recommendation: postgres.create_database("recommendation_db").await?,
-        };
-        let mut all = vec![("SEED_PRODUCTS".to_owned(), products.to_string())];
-        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        for database in ["shop_db", "cart_db", "recommendation_db"] {
+            postgres.create_database(database).await?;
+        }
         Ok(Self {
             postgres,
             redis,
             proxies: None,
             ports: std::array::from_fn(|_| free_port()),
-            databases,
-            settings: all,
+            products,
+            settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             index: TempDir::new().context("a folder for the search index")?,
             running: std::array::from_fn(|_| Mutex::new(None)),
         })
@@ -231,31 +185,26 @@ impl PrivateSystem {
 
     fn command(&self, service: Service) -> Command {
         let mut command = Command::new(sibling(service.name()));
-        for (name, value) in self.settings.iter().filter(|(name, _)| service.has(name)) {
-            command.env(name, value);
-        }
+        let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        // A service would refuse a setting that it does not have.
+        let settings = self.settings.iter().filter(|(name, _)| service.has_section(checkout, name));
+        command.envs(settings.map(|(name, value)| (name, value)));
         command.env("HTTP__HOST", "127.0.0.1").env("HTTP__PORT", self.ports[service as usize].to_string());
+        if service == Service::ProductApi {
+            command.env("SEED_PRODUCTS", self.products.to_string());
+        }
         let through = |url: String, port: u16, proxy: Option<&Proxy>| match proxy {
             Some(proxy) => url.replace(&format!(":{port}"), &format!(":{}", proxy.port())),
             None => url,
         };
-        let (to_postgres, to_redis) = match &self.proxies {
-            Some(proxies) => (Some(&proxies.postgres), Some(&proxies.redis)),
-            None => (None, None),
-        };
-        let database = |url: &String| through(url.clone(), self.postgres.port(), to_postgres);
-        command.env("REDIS__URL", through(self.redis.url_of(service.name()), self.redis.port(), to_redis));
-        match service {
-            Service::ProductApi => command.env("POSTGRES__URL", database(&self.databases.shop)),
-            Service::Cart => command.env("POSTGRES__URL", database(&self.databases.cart)),
-            Service::Search => command.env("INDEX__PATH", self.index.path()),
-            Service::Recommendation => command
-                .env("POSTGRES__URL", database(&self.databases.recommendation))
-                .env("CART__URL", self.url(Service::Cart)),
-        };
-        if service != Service::ProductApi {
-            command.env("PRODUCT_API__URL", self.url(Service::ProductApi));
-        }
+        let proxies = self.proxies.as_ref();
+        let (to_postgres, to_redis) = (proxies.map(|all| &all.postgres), proxies.map(|all| &all.redis));
+        command.envs(service.connections(Addresses {
+            service: &|service| self.url(service),
+            database: &|name| through(self.postgres.url(&format!("{name}_db")), self.postgres.port(), to_postgres),
+            redis: &|user| through(self.redis.url_of(user), self.redis.port(), to_redis),
+            index: self.index.path(),
+        }));
         command
     }
 }

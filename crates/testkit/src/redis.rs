@@ -3,27 +3,35 @@
 #[cfg(feature = "stack")]
 mod users;
 
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::Value;
+use supervise::tools;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use crate::ports::free_port;
+use crate::server::{ATTEMPTS, PrivateServer, output};
 use crate::supervisor::Supervisor;
-use crate::tools;
 
 /// A running Redis server.
 #[derive(Debug)]
 pub struct Redis {
-    supervisor: Supervisor,
-    program: PathBuf,
+    server: PrivateServer,
     settings: Vec<(String, String)>,
-    port: u16,
+}
+
+impl Deref for Redis {
+    type Target = PrivateServer;
+
+    fn deref(&self) -> &PrivateServer {
+        &self.server
+    }
 }
 
 impl Redis {
@@ -42,16 +50,14 @@ impl Redis {
     }
 
     async fn launch(supervisor: Supervisor, settings: &[(&str, &str)]) -> Result<Self> {
-        let program = tools::find(&["redis-server", "valkey-server"])?;
         let settings = settings.iter().map(|(name, value)| (format!("--{name}"), (*value).to_owned())).collect();
-        let mut redis = Self { supervisor, program, settings, port: 0 };
+        let mut redis = Self { server: PrivateServer { supervisor, port: 0 }, settings };
         let mut attempt = 1;
         loop {
-            redis.port = free_port();
+            redis.server.port = free_port();
             match redis.run().await {
-                Ok(()) => return Ok(redis),
-                Err(error) if attempt == 5 => return Err(error),
-                Err(_) => attempt += 1, // most likely, another process took the port
+                Err(_) if attempt < ATTEMPTS => attempt += 1,
+                started => return started.map(|()| redis),
             }
         }
     }
@@ -59,21 +65,6 @@ impl Redis {
     /// Returns the address for the user with all rights: `redis://127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// Returns the port, which a restart keeps.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Returns the process id of the server.
-    pub fn pid(&self) -> u32 {
-        self.supervisor.pid()
-    }
-
-    /// Returns whether the server is running.
-    pub fn is_alive(&self) -> bool {
-        self.supervisor.is_alive()
     }
 
     /// Returns its directory, to which SAVE writes.
@@ -88,21 +79,6 @@ impl Redis {
         Ok(())
     }
 
-    /// Kills the server (`kill -9`): connections break at once.
-    pub async fn kill(&self) -> Result<()> {
-        self.supervisor.kill().await
-    }
-
-    /// Freezes the server: connections stay open, and commands get no reply.
-    pub fn pause(&self) {
-        self.supervisor.signal("STOP");
-    }
-
-    /// Resumes the server.
-    pub fn resume(&self) {
-        self.supervisor.signal("CONT");
-    }
-
     /// Starts an empty server on the same port, after a kill or a stop, or as a restart.
     pub async fn restart(&self) -> Result<()> {
         if self.supervisor.is_alive() {
@@ -113,7 +89,7 @@ impl Redis {
 
     /// Runs `redis-cli` with these arguments and returns its output. An absent value is an empty string.
     pub async fn cli(&self, arguments: &[&str]) -> Result<String> {
-        tools::run(self.client()?.args(arguments)).await
+        output(self.client()?.args(arguments)).await
     }
 
     /// Appends events with these numbers to a stream in one step, so that one consumer receives all of them.
@@ -133,7 +109,7 @@ impl Redis {
 
     /// Returns a `redis-cli` command, which takes commands as arguments, or line by line on its input.
     pub fn client(&self) -> Result<Command> {
-        let mut client = Command::new(tools::find(&["redis-cli", "valkey-cli"])?);
+        let mut client = Command::new(tools::redis_client()?);
         client.args(["-e", "-p", &self.port.to_string()]);
         Ok(client)
     }
@@ -141,7 +117,7 @@ impl Redis {
     async fn run(&self) -> Result<()> {
         let port = self.port.to_string();
         let directory = self.supervisor.directory().to_string_lossy();
-        let mut argv = vec![self.program.to_string_lossy().into_owned()];
+        let mut argv = vec![tools::redis_server()?.to_string_lossy().into_owned()];
         for (name, value) in [
             ("--bind", "127.0.0.1"),
             ("--port", &port),
@@ -154,19 +130,7 @@ impl Redis {
         }
         argv.extend(self.settings.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
         self.supervisor.spawn(argv)?;
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !self.answers().await {
-            if !self.supervisor.is_alive() {
-                self.supervisor.reap(Duration::ZERO).await?;
-                bail!("Redis ended while it started:\n{}", self.supervisor.last_output());
-            }
-            if Instant::now() > deadline {
-                self.kill().await?;
-                bail!("Redis did not answer within 10 s:\n{}", self.supervisor.last_output());
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
-        Ok(())
+        self.until_ready("Redis", Duration::from_secs(10), || self.answers()).await
     }
 
     /// Returns whether this process itself responds on the port, and not another server.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use supervise::process::is_running;
 use tokio::time::{Instant, sleep};
 
 /// One server and its temporary directory. A drop kills the server and removes the directory.
@@ -100,9 +101,7 @@ impl Supervisor {
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        // The format is "pid (name) state …"; the name may contain any character, including brackets.
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+        is_running(self.pid())
     }
 
     /// Waits for the server to end and returns its exit code as a shell reports it.

@@ -4,6 +4,5 @@ mod docs;
 mod imports;
 mod isolation;
 mod model;
-mod native_process;
 mod new_strategy;
 mod poison;

@@ -7,7 +7,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use super::Redis;
-use crate::tools;
+use crate::server::output;
 
 /// The ACL users of the stack and the script that renders them.
 const TEMPLATE: &str = include_str!("../../../../deploy/redis/users.acl.template");
@@ -58,6 +58,6 @@ async fn render_users(directory: &Path) -> Result<String> {
     for user in ["ADMIN", "PRODUCT_API", "CART", "SEARCH", "RECOMMENDATION"] {
         render.env(format!("REDIS_{user}_PASSWORD"), PASSWORD);
     }
-    let users = tools::run(&mut render).await?;
+    let users = output(&mut render).await?;
     Ok(users.replacen(&format!("user default reset on >{PASSWORD}"), "user default reset on nopass", 1))
 }

@@ -1,0 +1,172 @@
+//! The parts of the system: two stores and four services, and the settings that a service has.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{Failure, Result};
+
+/// The services, in the order in which they are started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Service {
+    ProductApi,
+    Cart,
+    Search,
+    Recommendation,
+}
+
+/// A store or a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Part {
+    Postgres,
+    Redis,
+    Service(Service),
+}
+
+/// The addresses that a service connects to.
+#[derive(Clone, Copy)]
+pub struct Addresses<'a> {
+    /// Returns the base URL of a service.
+    pub service: &'a dyn Fn(Service) -> String,
+    /// Returns the URL of a database, by its name without `_db`.
+    pub database: &'a dyn Fn(&str) -> String,
+    /// Returns the URL of Redis for the user with this name.
+    pub redis: &'a dyn Fn(&str) -> String,
+    /// The folder of the search index.
+    pub index: &'a Path,
+}
+
+impl Service {
+    /// All services.
+    pub const ALL: [Self; 4] = [Self::ProductApi, Self::Cart, Self::Search, Self::Recommendation];
+    /// The services that consume events.
+    pub const SUBSCRIBERS: [Self; 3] = [Self::Cart, Self::Search, Self::Recommendation];
+
+    /// Returns the name of its program, which is also the prefix of its keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ProductApi => "product-api",
+            Self::Cart => "cart",
+            Self::Search => "search",
+            Self::Recommendation => "recommendation",
+        }
+    }
+
+    /// Returns the name of its database without `_db`, if it has one.
+    pub fn database(self) -> Option<&'static str> {
+        match self {
+            Self::ProductApi => Some("shop"),
+            Self::Search => None,
+            Self::Cart | Self::Recommendation => Some(self.name()),
+        }
+    }
+
+    /// Returns the settings that connect it with its stores and with other services.
+    pub fn connections(self, to: Addresses<'_>) -> Vec<(&'static str, String)> {
+        let mut settings = vec![("REDIS__URL", (to.redis)(self.name()))];
+        settings.extend(self.database().map(|name| ("POSTGRES__URL", (to.database)(name))));
+        if self != Self::ProductApi {
+            settings.push(("PRODUCT_API__URL", (to.service)(Self::ProductApi)));
+        }
+        match self {
+            Self::Search => settings.push(("INDEX__PATH", to.index.display().to_string())),
+            Self::Recommendation => settings.push(("CART__URL", (to.service)(Self::Cart))),
+            Self::ProductApi | Self::Cart => {}
+        }
+        settings
+    }
+
+    /// Returns whether the service reads `variable`: its `settings.toml` has the variable's section, or has a section around
+    /// it that no service divides further.
+    pub fn has_section(self, checkout: &Path, variable: &str) -> bool {
+        let Some((section, _)) = variable.rsplit_once("__") else { return false };
+        let section = section.replace("__", ".").to_ascii_lowercase();
+        let has = |service: Self, section: &str| {
+            let file = checkout.join("services").join(service.name()).join("src/settings.toml");
+            let text = fs::read_to_string(file).unwrap_or_default();
+            text.lines().any(|line| line.strip_prefix('[').and_then(|line| line.split(']').next()) == Some(section))
+        };
+        let around = section.split('.').next().unwrap_or_default();
+        has(self, &section) || !Self::ALL.into_iter().any(|service| has(service, &section)) && has(self, around)
+    }
+}
+
+impl Part {
+    /// All parts, stores first.
+    pub const ALL: [Self; 6] = [
+        Self::Postgres,
+        Self::Redis,
+        Self::Service(Service::ProductApi),
+        Self::Service(Service::Cart),
+        Self::Service(Service::Search),
+        Self::Service(Service::Recommendation),
+    ];
+
+    /// Returns its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
+            Self::Service(service) => service.name(),
+        }
+    }
+
+    /// Returns the name of the variable that sets its port, such as `PRODUCT_API_PORT`.
+    pub fn port_variable(self) -> String {
+        self.name().replace('-', "_").to_ascii_uppercase() + "_PORT"
+    }
+
+    /// Returns the part with this name.
+    ///
+    /// # Errors
+    /// Returns an error that lists the names if there is none.
+    pub fn named(name: Option<&str>) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|part| Some(part.name()) == name);
+        let names = Self::ALL.map(Self::name).join(" ");
+        found.ok_or_else(|| Failure::new(format!("which one? There are: {names}")))
+    }
+}
+
+/// Returns whether a variable has the form of a setting: `SECTION__NAME`.
+pub fn is_setting(variable: &str) -> bool {
+    let starts = variable.starts_with(|first: char| first.is_ascii_uppercase());
+    let rest = variable.get(1..).unwrap_or_default();
+    starts
+        && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        && rest.split_once("__").is_some_and(|(_, name)| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setting_has_a_section_and_a_name() {
+        for setting in ["EVENTS__TRANSPORT", "LANES__TTL__HARD_TTL", "PRODUCT_API__URL"] {
+            assert!(is_setting(setting), "{setting}");
+        }
+        for other in ["PATH", "SEED_PRODUCTS", "__NAME", "EVENTS__", "events__transport", "A__B-C", "ß__A", ""] {
+            assert!(!is_setting(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn setting_belongs_to_services_that_have_its_section() {
+        let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        for (setting, expected) in [
+            ("HTTP__WORKERS", "product-api cart search recommendation"),
+            ("EVENTS__TRANSPORT", "cart search recommendation"),
+            ("POSTGRES__MAX_CONNECTIONS", "product-api cart recommendation"),
+            ("RELAY__BATCH", "product-api cart"),
+            ("LANES__TTL__HARD_TTL", "product-api"),
+            ("LANES__VIEW__HARD_TTL", "cart"),
+            ("LANES__PAGE__HARD_TTL", "search"),
+            ("EVENT__TRANSPORT", ""),
+        ] {
+            let has: Vec<_> =
+                Service::ALL.into_iter().filter(|service| service.has_section(checkout, setting)).collect();
+            assert_eq!(has.iter().map(|service| service.name()).collect::<Vec<_>>().join(" "), expected, "{setting}");
+        }
+    }
+}
