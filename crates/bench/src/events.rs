@@ -15,24 +15,21 @@
 //!   rate that was reached, and the lag of the outbox and of every consumer, each second.
 
 mod delay;
-mod figures;
 mod heard;
-mod options;
-mod probe;
 mod report;
 mod throughput;
-mod verdict;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use clap::Args;
 use client::report::commit;
 use reqwest::Client;
 use testkit::private_system::{PrivateSystem, Service};
 
-use figures::Figures;
 use heard::LOST;
-pub use options::Options;
+use report::Figures;
 
 /// Runs the benchmark and prints its tables.
 pub async fn run(options: &Options) -> Result<()> {
@@ -64,4 +61,37 @@ pub async fn run(options: &Options) -> Result<()> {
         figures.check(f64::from(options.rows))?;
     }
     Ok(())
+}
+
+/// The options of `bench events`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Writes a second in the first part
+    #[arg(long, default_value_t = 200)]
+    pub(super) rate: u32,
+    /// Rows a second in the second part, each committed by itself
+    #[arg(long, default_value_t = 2_000)]
+    pub(super) rows: u32,
+    /// Sessions that write them
+    #[arg(long, default_value_t = 4)]
+    pub(super) sessions: u32,
+    /// Seconds of each round of the first part, and of the second part
+    #[arg(long, default_value_t = 20)]
+    pub(super) seconds: u32,
+    /// Rounds of the first part
+    #[arg(long, default_value_t = 5)]
+    pub(super) rounds: u32,
+    /// Products in the catalogue
+    #[arg(long, default_value_t = 2_000)]
+    pub(super) products: u32,
+    /// Every how many writes one is a probe
+    #[arg(long, default_value_t = 10)]
+    pub(super) every: u32,
+    /// Fail when an entry was not invalidated, p99 from the response is above 20 ms, fewer rows were written than asked for,
+    /// or the lag grows
+    #[arg(long)]
+    pub(super) assert: bool,
+    /// Write all figures to this file as well
+    #[arg(long)]
+    pub(super) json: Option<PathBuf>,
 }

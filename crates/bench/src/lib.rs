@@ -4,9 +4,7 @@
 //! * [`events`]: the time from a COMMIT until the last effect of its event.
 //! * [`search`]: the time that the search takes to build its index, to respond, and to show a change.
 
-mod cores;
 pub mod events;
 pub mod search;
-mod spread;
 pub mod strategies;
 mod wrk;

@@ -23,13 +23,9 @@ mod cold_start;
 mod cost;
 mod extent;
 mod figures;
-mod goals;
 mod growth;
 mod latency;
-mod machine;
 mod mixed;
-mod options;
-mod page;
 mod phases;
 mod plots;
 mod race;
@@ -50,9 +46,9 @@ use indicatif::ProgressBar;
 
 use crate::wrk::Wrk;
 use cases::TestBench;
+pub use extent::Options;
 use extent::{Extent, FULL, QUICK};
 use figures::Figures;
-pub use options::Options;
 
 /// Maximum duration of a quick run.
 const QUICK_AT_MOST: Duration = Duration::from_secs(60);
@@ -74,7 +70,7 @@ pub async fn run_cli(options: &Options) -> Result<()> {
         let folder = if options.quick { "target/reports/quick" } else { "target/reports" };
         report::save(&figures, options.report.as_deref().unwrap_or(Path::new(folder)))?;
     }
-    goals::check(&figures)?;
+    reliability::check(&figures)?;
     if let Some(readme) = &options.readme {
         report::publish(&figures, readme)?;
     }
@@ -97,7 +93,7 @@ async fn measure(options: &Options, extent: &Extent) -> Result<Figures> {
     let show = |what: &str| show(&progress, what);
     show("starting Postgres, Redis and the servers");
     let mut bench = TestBench::start(options.server_core, options.load_core).await?;
-    let mut figures = Figures::new(machine::describe(&bench).await?, extent.rounds, options.quick);
+    let mut figures = Figures::new(figures::describe(&bench).await?, extent.rounds, options.quick);
     let wrk = Wrk { connections: 64, seconds: 1, core: options.load_core };
     for case in bench.cases() {
         // This adds the cases in the order in which they are reported.

@@ -1,9 +1,9 @@
-//! The load generator: `wrk`, one thread, closed loop.
+//! The load generator: `wrk`, one thread, closed loop; and the core on which a process runs.
+
+use std::ffi::OsStr;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use tokio::process::Command;
-
-use crate::cores;
 
 /// The parameters of a run.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +12,6 @@ pub(crate) struct Wrk {
     pub(crate) connections: u32,
     /// Duration of a run.
     pub(crate) seconds: u32,
-    /// The core on which it runs.
     pub(crate) core: usize,
 }
 
@@ -28,7 +27,7 @@ pub(crate) struct Load {
 impl Wrk {
     /// Loads `url`. A response without success, or a broken connection, is an error: such a run measures nothing.
     pub(crate) async fn run(&self, url: &str) -> Result<Load> {
-        let mut command = Command::from(cores::command_on(self.core, "wrk"));
+        let mut command = tokio::process::Command::from(command_on(self.core, "wrk"));
         command.args(["-t1", &format!("-c{}", self.connections), &format!("-d{}s", self.seconds), url]);
         let output = command.kill_on_drop(true).output().await.context("cannot run taskset and wrk")?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -46,6 +45,23 @@ fn parse(text: &str) -> Result<Load> {
     let requests =
         text.lines().find_map(|line| line.trim().split_once(" requests in ")).context("no line of requests")?;
     Ok(Load { requests: requests.0.parse()?, rate: rate.trim().parse()? })
+}
+
+/// Returns a command that starts `program` on one core.
+pub(crate) fn command_on(core: usize, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string()]).arg(program);
+    command
+}
+
+/// Moves a running process, with all its threads, to one core. Its future children follow.
+pub(crate) fn pin(pid: u32, core: usize) -> Result<()> {
+    let output = Command::new("taskset")
+        .args(["-acp", &core.to_string(), &pid.to_string()])
+        .output()
+        .context("cannot run taskset; apt-get install util-linux")?;
+    ensure!(output.status.success(), "taskset failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 #[cfg(test)]

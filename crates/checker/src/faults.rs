@@ -19,11 +19,8 @@ mod fault_run;
 mod list;
 mod make;
 mod probe;
-mod random_kills;
 mod report;
-mod signals;
 mod stack;
-mod store_client;
 mod target;
 
 use std::path::PathBuf;
@@ -35,6 +32,7 @@ use client::Operations;
 use client::report::progress_bar;
 use reqwest::Client;
 use testkit::private_system::{PrivateSystem, Service};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::system;
@@ -106,7 +104,7 @@ pub async fn run(options: &Options, mut on_outcome: impl FnMut(&Outcome)) -> Res
         None => ALL.into_iter().filter(chosen).collect(),
     };
     ensure!(!faults.is_empty(), "there is no such fault");
-    let stop = signals::stopped_by_signals()?;
+    let stop = stopped_by_signals()?;
     let mut target = match &options.stack {
         Some(script) => Target::Stack(Box::new(Stack::of(script).await?)),
         None => private(options).await?,
@@ -176,4 +174,24 @@ async fn private(options: &Options) -> Result<Target> {
         settings.push(given.split_once('=').with_context(|| format!("{given:?} is not SECTION__NAME=VALUE"))?);
     }
     Ok(Target::Private(Box::new(PrivateSystem::prepare(options.catalogue, &settings).await?)))
+}
+
+/// Returns a token that the first signal cancels, so that the run ends in an orderly way. The second signal exits the
+/// process.
+pub(super) fn stopped_by_signals() -> Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stopped = stop.clone();
+    // This task runs as long as the process.
+    tokio::spawn(async move {
+        loop {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            if stopped.is_cancelled() {
+                std::process::exit(130);
+            }
+            eprintln!("checker: putting everything back; once more to leave it as it is");
+            stopped.cancel();
+        }
+    });
+    Ok(stop)
 }

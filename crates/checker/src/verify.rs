@@ -34,7 +34,6 @@
 //! nothing.
 
 mod files;
-mod finished;
 mod fixture;
 mod judge;
 pub mod map;
@@ -45,9 +44,7 @@ mod run;
 mod session_roles;
 mod sessions;
 mod stats;
-mod table;
 mod verdict;
-mod violation;
 mod workload;
 
 use std::path::PathBuf;
@@ -60,12 +57,12 @@ use client::report::{commit, progress_bar, today};
 use indicatif::ProgressBar;
 
 pub use files::Files;
-pub use finished::Report;
 use map::Map;
+pub use record::{Fault, Violation};
+pub(crate) use report::Table;
 pub(crate) use run::Run;
 pub use stats::SubjectStats;
-pub(crate) use table::Table;
-pub use violation::{Fault, Violation};
+pub use verdict::Report;
 
 /// The time between two judgements of the recorded operations.
 const ROUND: Duration = Duration::from_secs(2);

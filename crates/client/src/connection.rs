@@ -14,7 +14,6 @@ use tokio::time::timeout;
 
 use crate::cache_status::{Source, cache_status};
 
-/// Timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to one replica, opened on demand.
@@ -24,14 +23,12 @@ pub struct Connection {
     open: Option<SendRequest<Full<Bytes>>>,
 }
 
-/// The address of a replica.
 #[derive(Debug, PartialEq, Eq)]
 struct Address {
     /// The address of the connection.
     host_and_port: String,
     /// The authority as written in the base address.
     authority: String,
-    /// The prefix of every path.
     prefix: String,
 }
 

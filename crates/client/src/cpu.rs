@@ -1,9 +1,10 @@
 //! The CPU time of processes and of the machine.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// The unit in which the kernel counts CPU time for user space, on every architecture of Rust's tier 1.
 const TICKS_PER_SECOND: u64 = 100;
@@ -75,4 +76,14 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     // Fields 14 and 15 of the file; the third field is the first after the name.
     let ticks: Vec<u64> = fields.split(' ').skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
     Ok(Duration::from_millis(ticks.iter().sum::<u64>() * 1000 / TICKS_PER_SECOND))
+}
+
+/// Raises the limit of open files and connections for this process and the processes that it starts from now on.
+pub fn allow_open_files(most: u32) -> Result<()> {
+    let output = Command::new("prlimit")
+        .args(["--pid", &std::process::id().to_string(), &format!("--nofile={most}:")])
+        .output()
+        .context("cannot run prlimit; apt-get install util-linux")?;
+    ensure!(output.status.success(), "prlimit failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }

@@ -11,7 +11,6 @@ pub(crate) enum Verdict {
     False {
         /// What the claim promises.
         expected: String,
-        /// What was observed.
         seen: String,
     },
 }
@@ -21,9 +20,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Assertion {
     /// The strategy that the claim is about.
     pub strategy: &'static str,
-    /// The text of the claim.
     pub text: String,
-    /// The measured figure.
     pub figure: String,
     /// Whether the claim is true.
     pub verdict: Verdict,
@@ -62,13 +59,11 @@ impl Verdict {
 }
 
 impl Assertions {
-    /// Records a claim and returns it.
     pub(crate) fn add(&mut self, claim: Assertion) -> &Assertion {
         self.0.push(claim);
         &self.0[self.0.len() - 1]
     }
 
-    /// Returns all claims.
     pub(crate) fn all(&self) -> &[Assertion] {
         &self.0
     }
@@ -83,7 +78,6 @@ impl Assertions {
         self.0.truncate(first);
     }
 
-    /// Returns the number of false claims.
     pub(crate) fn false_ones(&self) -> usize {
         self.0.iter().filter(|claim| claim.verdict != Verdict::Holds).count()
     }

@@ -1,15 +1,18 @@
-//! The context of a demo: the API client, the stack, the demo's product, the printer and the claims.
+//! The command line of the demos, and the context of a demo: the API client, the stack, the demo's product, the printer and the claims.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use contract::{STRATEGIES, StrategyInfo};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use contract::{STRATEGIES, STRATEGY_NAMES, StrategyInfo};
 use serde_json::Value;
 
 use crate::claim::{Assertion, Assertions, Holds, Verdict};
 use crate::demo_product::DemoProduct;
 use crate::narrate::Printer;
-use crate::options::Options;
 use crate::other_services::Addresses;
 use crate::product_api::{Category, Product, ProductApiClient};
 use crate::stack::Stack;
@@ -17,20 +20,42 @@ use crate::stack::Stack;
 /// Products before this index are left to people who try things out by hand.
 const FIRST: usize = 10;
 
+/// The options of `demo show`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The strategies that are shown, by default all
+    #[arg(value_parser = PossibleValuesParser::new(STRATEGY_NAMES).map(|name| named(&name)))]
+    pub strategies: Vec<&'static StrategyInfo>,
+    /// Where the product API answers
+    #[arg(long, env = "PRODUCT_API_URL", default_value = "http://127.0.0.1:8004")]
+    pub product_api: String,
+    /// Where the other services answer
+    #[command(flatten)]
+    pub other_services: Addresses,
+    /// The script that runs the stack, with `stop redis`, `start redis`, `redis-cli` and `psql`
+    #[arg(long, env = "STACK_SCRIPT", default_value = "deploy/stack")]
+    pub stack: PathBuf,
+    /// Any value: no colours
+    #[arg(long, env = "NO_COLOR", hide = true)]
+    pub no_color: Option<OsString>,
+    /// Any value: no progress bars and no colours, even on a terminal
+    #[arg(long, env = "CI", hide = true)]
+    pub ci: Option<OsString>,
+}
+
+fn named(name: &str) -> &'static StrategyInfo {
+    STRATEGIES.iter().find(|strategy| strategy.name == name).expect("one of the possible values")
+}
+
 /// State that is set up once and handed from demo to demo.
 #[derive(Debug)]
 pub(crate) struct DemoContext {
-    /// The client of the product API.
     pub shop: ProductApiClient,
     /// The stack that runs the API.
     pub stack: Stack,
-    /// The addresses of the other services.
     pub other_services: Addresses,
-    /// The printer.
     pub say: Printer,
-    /// The claims so far.
     pub claims: Assertions,
-    /// When the run began.
     pub began: Instant,
     /// The strategy of the current demo.
     pub strategy: &'static StrategyInfo,
@@ -41,7 +66,7 @@ pub(crate) struct DemoContext {
 impl DemoContext {
     /// Sets the context up. Fails if the stack does not run.
     pub(crate) async fn open(options: &Options) -> Result<Self> {
-        let is_set = |value: &Option<std::ffi::OsString>| value.as_ref().is_some_and(|value| !value.is_empty());
+        let is_set = |value: &Option<OsString>| value.as_ref().is_some_and(|value| !value.is_empty());
         let shop = ProductApiClient::open(&options.product_api, options.other_services.operations.headers()?).await?;
         let mut page = shop.read("/products?limit=100").await?.body;
         let products: Vec<Product> = serde_json::from_value(page.get_mut("products").map_or(Value::Null, Value::take))?;

@@ -15,7 +15,6 @@ use crate::product_api::{Answer, Product, ProductApiClient};
 /// A product that is read and written through one strategy. Cheap to clone; clones share their count of writes.
 #[derive(Clone, Debug)]
 pub(crate) struct DemoProduct {
-    /// The client of the product API.
     pub shop: ProductApiClient,
     /// The product as it was before the demo.
     pub product: Arc<Product>,
@@ -29,7 +28,6 @@ impl DemoProduct {
         Self { shop: shop.clone(), product: Arc::new(product), strategy, writes: Arc::default() }
     }
 
-    /// Returns the key of the entry.
     pub(crate) fn key(&self) -> String {
         format!("product:{}:{}", self.strategy, self.product.id)
     }
@@ -39,7 +37,6 @@ impl DemoProduct {
         format!("/products/{}/{}", self.strategy, self.product.id)
     }
 
-    /// Reads the product.
     pub(crate) async fn read(&self) -> Result<Answer> {
         self.shop.read(&self.path()).await
     }
@@ -54,7 +51,6 @@ impl DemoProduct {
         self.put(&format!("/products/{}", self.product.id)).await
     }
 
-    /// Returns the entry in Redis.
     pub(crate) async fn entry(&self) -> Result<Option<Entry>> {
         self.shop.entry(&self.key()).await
     }

@@ -17,7 +17,6 @@ const ROUNDS: usize = 20;
 /// Upper limit in milliseconds: a delivery takes about one, and stays below this even on a busy machine.
 const LATEST: f64 = 1_000.0;
 
-/// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
     context.title();
     let say = context.say;

@@ -16,7 +16,6 @@ const HITS: usize = 50;
 const READERS: usize = 16;
 const RACE: Duration = Duration::from_millis(800);
 
-/// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
     context.title();
     let say = context.say;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use client::report::exit_code;
-use demo::{Options, list, load, show};
+use demo::{Options, list, load};
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -20,7 +20,7 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Command::parse() {
-        Command::Show(options) => show::run(&options).await,
+        Command::Show(options) => demo::run(&options).await,
         Command::List(options) => list::run(&options),
         Command::Load(options) => load::run_cli(&options).await,
     };

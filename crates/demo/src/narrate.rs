@@ -8,12 +8,15 @@ use client::{Entry, Source};
 use contract::StrategyInfo;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::claim::{Assertion, Verdict};
-use crate::paint::{Colour, Paint, WIDTH, wrap};
+use crate::claim::{Assertion, Assertions, Verdict};
 use crate::product_api::Answer;
 
 /// The column in which continuation lines begin.
 const INDENT: usize = 10;
+/// The widths of the columns of the last screen.
+const STRATEGY: usize = 12;
+const CLAIM: usize = 45;
+const FIGURE: usize = 33;
 
 /// Prints to standard output.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +34,6 @@ impl Printer {
     pub(crate) fn new(plain: bool, colourless: bool) -> Self {
         let terminal = stdout().is_terminal();
         Self { paint: Paint { on: terminal && !plain && !colourless }, is_live: terminal && !plain }
-    }
-
-    /// Returns the colours.
-    pub(crate) fn paint(&self) -> Paint {
-        self.paint
     }
 
     /// Prints the head of a demo: the number, the name and the summary of its strategy.
@@ -104,6 +102,32 @@ impl Printer {
                 self.labelled("", Colour::Red, &format!("saw {seen}"));
             }
         }
+    }
+
+    /// Prints the last screen: every claim, the measured figure, and whether the claim is true.
+    pub(crate) fn table(&self, claims: &Assertions) {
+        let head = format!("{:<STRATEGY$} {:<CLAIM$} {:<FIGURE$} verdict", "strategy", "claim", "measured");
+        println!("\n{}", self.paint.bold(&head));
+        let mut strategy = "";
+        for claim in claims.all() {
+            if claim.strategy != strategy {
+                println!("{}", self.paint.dim(&"─".repeat(head.chars().count())));
+            }
+            let (texts, figures) = (wrap(&claim.text, CLAIM), wrap(&claim.figure, FIGURE));
+            for row in 0..texts.len().max(figures.len()) {
+                let cell = |lines: &[String]| lines.get(row).cloned().unwrap_or_default();
+                let name = if row == 0 && claim.strategy != strategy { claim.strategy } else { "" };
+                let verdict = match (&claim.verdict, row) {
+                    (Verdict::Holds, 0) => self.paint.colour(Colour::Green, "ok"),
+                    (Verdict::False { .. }, 0) => self.paint.colour(Colour::Red, "FALSE"),
+                    _ => String::new(),
+                };
+                let line = format!("{name:<STRATEGY$} {:<CLAIM$} {:<FIGURE$} {verdict}", cell(&texts), cell(&figures));
+                println!("{}", line.trim_end());
+            }
+            strategy = claim.strategy;
+        }
+        println!();
     }
 
     /// Prints what the demo shows, and what the strategy costs.
@@ -182,5 +206,94 @@ impl Wait {
     /// Removes the bar, so that the following output takes its place.
     pub(crate) fn over(self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// The maximum width of a line.
+pub(crate) const WIDTH: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Plain,
+    Bold,
+    Dim,
+    Red,
+    Green,
+    Yellow,
+    Blue,
+    Magenta,
+}
+
+/// Colours text, or returns it unchanged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Paint {
+    /// Whether colours are wanted.
+    pub on: bool,
+}
+
+impl Paint {
+    /// Returns `text` in `colour`.
+    pub(crate) fn colour(self, colour: Colour, text: &str) -> String {
+        let code = match colour {
+            Colour::Plain => return text.to_owned(),
+            Colour::Bold => "1",
+            Colour::Dim => "2",
+            Colour::Red => "1;31",
+            Colour::Green => "32",
+            Colour::Yellow => "33",
+            Colour::Blue => "36",
+            Colour::Magenta => "35",
+        };
+        if self.on && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// Returns `text` in bold.
+    pub(crate) fn bold(self, text: &str) -> String {
+        self.colour(Colour::Bold, text)
+    }
+
+    /// Returns `text` dimmed.
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.colour(Colour::Dim, text)
+    }
+}
+
+/// Breaks `text` between words into lines of at most `width` characters. A longer word gets a line of its own. Text
+/// that fits on one line is not changed.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    if text.chars().count() <= width {
+        return vec![text.to_owned()];
+    }
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        if line > 0 && line + 1 + word.chars().count() > width {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("incomprehensible x", 5), ["incomprehensible", "x"]);
+        assert_eq!(wrap("", 5), [""]);
+    }
+
+    #[test]
+    fn text_is_unchanged_without_colours() {
+        assert_eq!(Paint { on: false }.bold("x"), "x");
+        assert_eq!(Paint { on: true }.bold("x"), "\x1b[1mx\x1b[0m");
     }
 }

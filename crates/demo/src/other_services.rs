@@ -33,7 +33,6 @@ pub struct Addresses {
     pub operations: Operations,
 }
 
-/// The product in every service.
 #[derive(Debug)]
 pub(crate) struct OtherServices {
     http: Client,

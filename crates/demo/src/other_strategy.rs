@@ -16,7 +16,6 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// The time that the delivery of an event, or a load, takes at most on a busy machine.
 const TOLERANCE: Duration = Duration::from_secs(2);
 
-/// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
     context.title();
     let (say, staleness) = (context.say, context.strategy.own);

@@ -39,29 +39,22 @@ pub(crate) struct Answer {
     pub ms: f64,
     /// The same within the service, from its `Server-Timing` header.
     pub server_ms: f64,
-    /// The JSON body.
     pub body: Value,
 }
 
 /// A product, with the fields that the demos use.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Product {
-    /// Its id.
     pub id: i64,
-    /// Its name.
     pub name: String,
-    /// Its price in cents.
     pub price_cents: i64,
-    /// Its category.
     pub category: Category,
 }
 
 /// A category, as a product shows it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub(crate) struct Category {
-    /// Its id.
     pub id: i64,
-    /// Its name.
     pub name: String,
 }
 
@@ -76,7 +69,6 @@ impl ProductApiClient {
         Ok(shop)
     }
 
-    /// Returns the base URL.
     pub(crate) fn base(&self) -> &str {
         &self.base
     }

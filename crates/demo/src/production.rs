@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::claim::Verdict;
 use crate::context::DemoContext;
 use crate::demo_product::DemoProduct;
-use crate::paint::Colour;
+use crate::narrate::Colour;
 use crate::readers::{Load, Pace, Request, from, times};
 
 const LIFE: Duration = Duration::from_secs(3);
@@ -24,7 +24,6 @@ const RECOVERY: Duration = Duration::from_secs(10);
 /// Upper limit of a delivery in milliseconds; it normally takes about one.
 const DELIVERY: f64 = 1_000.0;
 
-/// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
     context.title();
     let subject = context.subject()?;

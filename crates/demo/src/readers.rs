@@ -15,7 +15,6 @@ use crate::demo_product::DemoProduct;
 /// The number of readers, and the pauses between requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// Readers, each with one request at a time.
     pub readers: usize,
     /// The pause of a reader between two reads.
     pub read_pause: Duration,
@@ -39,10 +38,8 @@ pub(crate) struct Traffic {
     pub writes: Vec<Request>,
 }
 
-/// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// When it began.
     pub began: Instant,
     /// How long it took, in milliseconds.
     pub ms: f64,

@@ -77,7 +77,6 @@ impl Stack {
 }
 
 impl StoppedPart {
-    /// Stops it.
     pub(crate) async fn stop(&self) -> Result<()> {
         self.is_changed.set(true);
         run(&self.script, &["stop", self.name]).await.map(drop)

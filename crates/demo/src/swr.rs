@@ -39,7 +39,6 @@ pub(crate) async fn prepare(context: &mut DemoContext) -> Result<()> {
     growing_old(&context.shop, LIST.0, LIST.1).await.map(drop)
 }
 
-/// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
     context.title();
     let say = context.say;

@@ -21,7 +21,6 @@ struct Slot {
     key: String,
 }
 
-/// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
     context.title();
     let [(a, of_a), (b, of_b)] = context.two_categories()?;

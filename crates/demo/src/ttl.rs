@@ -17,7 +17,6 @@ const LIFE: Duration = Duration::from_secs(4);
 /// The delay that a busy machine may add to the end of the window.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
-/// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
     context.title();
     let say = context.say;

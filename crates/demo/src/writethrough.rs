@@ -15,7 +15,6 @@ const LIFE: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 5;
 const RACES: usize = 20;
 
-/// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
     context.title();
     let say = context.say;

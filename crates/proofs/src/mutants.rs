@@ -51,13 +51,11 @@ struct Mutant {
     name: String,
     /// The text that is replaced. It occurs once in the script.
     defence: String,
-    /// The replacement.
     instead: String,
     /// The test that must fail.
     caught_by: String,
 }
 
-/// The result of a run of tests.
 enum TestResult {
     Passed,
     /// A test failed; with the message of the first failure.

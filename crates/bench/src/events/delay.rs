@@ -1,12 +1,14 @@
-//! The first part: how long a committed change takes until it is gone from every cache.
+//! The first part: how long a committed change takes until it is gone from every cache. Probes are the products whose
+//! entries are observed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use client::CachedResponse;
 use client::times::millis;
 use fred::clients::Client as Redis;
-use fred::interfaces::ClientLike;
+use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::Builder;
 use fred::types::config::Config;
 use reqwest::Client;
@@ -15,10 +17,9 @@ use testkit::private_system::{PrivateSystem, Service};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-use super::figures::{Figures, PLACES};
+use super::Options;
 use super::heard::Heard;
-use super::options::Options;
-use super::probe::Probe;
+use super::report::{Figures, PLACES};
 
 /// How long before a write of a probe is due its entries are filled.
 const AHEAD: Duration = Duration::from_millis(50);
@@ -63,7 +64,6 @@ pub(super) async fn measure(
     Ok(())
 }
 
-/// The result of a probe.
 enum Probed {
     Measured(Write),
     /// The probe proves nothing, for this reason.
@@ -140,4 +140,40 @@ async fn round(
         probed.extend(written??);
     }
     Ok(probed)
+}
+
+/// A product with an entry in every service.
+pub(super) struct Probe {
+    pub(super) id: i64,
+    responses: [CachedResponse; 4],
+}
+
+impl Probe {
+    pub(super) async fn prepare(system: &PrivateSystem, http: &Client, id: i64) -> Result<Self> {
+        let bases = Service::ALL.map(|service| system.url(service));
+        let bases = bases.each_ref().map(String::as_str);
+        Ok(Self { id, responses: CachedResponse::of_product(http, bases, "production", id, 5).await? })
+    }
+
+    /// Returns the keys of its entries, in the order of [`Service::ALL`].
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.responses.iter().map(|response| response.key.as_str())
+    }
+
+    /// Fills all four entries. Returns the time since when they have existed, or `None` if an event that was still
+    /// being delivered has removed one again.
+    pub(super) async fn warm(&self, http: &Client, redis: &Redis) -> Result<Option<Instant>> {
+        for response in &self.responses {
+            http.get(&response.url).send().await?.error_for_status()?;
+        }
+        // Removals count from here on: an entry that is removed between here and the write must not be waited for.
+        let began = Instant::now();
+        for key in self.keys() {
+            // An entry begins with `V`, a lease does not.
+            if redis.getrange::<Option<String>, _>(key, 0, 0).await?.as_deref() != Some("V") {
+                return Ok(None);
+            }
+        }
+        Ok(Some(began))
+    }
 }

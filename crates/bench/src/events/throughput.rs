@@ -9,8 +9,8 @@ use testkit::private_system::PrivateSystem;
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use super::figures::Figures;
-use super::options::Options;
+use super::Options;
+use super::report::Figures;
 
 /// Maximum time until every change is applied.
 pub(super) const DRAINED: Duration = Duration::from_secs(120);

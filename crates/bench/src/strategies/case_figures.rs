@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::latency::Latency;
-use crate::spread::Spread;
 
-/// The figures of one case.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct CaseFigures {
     pub(super) name: String,
@@ -92,7 +90,6 @@ pub(super) struct Cost {
     pub(super) bytes: f64,
 }
 
-/// Shares of a core.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Shares {
     pub(super) server: f64,
@@ -209,5 +206,35 @@ impl CaseFigures {
             all.push((format!("{prefix}staleness/{}/round {round}", self.name), &mut mixed.staleness));
             all.push((format!("{prefix}late, mixed/{}/round {round}", self.name), &mut mixed.late));
         }
+    }
+}
+
+/// The median of some numbers, and their range.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+impl Spread {
+    /// Computes the spread. For an even number of values, the median is the mean of the middle two.
+    pub(crate) fn of(numbers: impl IntoIterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = numbers.into_iter().collect();
+        sorted.sort_by(f64::total_cmp);
+        let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+        let last = sorted.len().saturating_sub(1);
+        Self { median: f64::midpoint(at(last / 2), at(last.div_ceil(2))), min: at(0), max: at(last) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_of_an_even_count_is_the_mean_of_the_middle_two() {
+        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]), Spread { median: 2.5, min: 1.0, max: 4.0 });
+        assert_eq!(Spread::of([3.0, 1.0, 2.0]).median, 2.0);
     }
 }

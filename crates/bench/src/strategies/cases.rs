@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use tokio_postgres::NoTls;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::cores;
+use crate::wrk;
 
 /// The case with which the others are compared.
 pub(super) const REFERENCE: &str = "get";
@@ -57,10 +57,8 @@ const MEMORY: &str = "
     end
     return string.format('%.0f/%d', bytes, entries)";
 
-/// A case of the benchmark.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
-    /// Its name in the report.
     pub(super) name: String,
     /// `http://127.0.0.1:port`
     pub(super) base: String,
@@ -70,7 +68,6 @@ pub(super) struct Case {
     pub(super) path: String,
     /// The key of an entry before the product's id, if the case has entries.
     pub(super) keys: Option<String>,
-    /// Whether it reads the products of the shop.
     pub(super) reads_products: bool,
     /// The first product that only this case uses.
     pub(super) own: u64,
@@ -135,11 +132,11 @@ impl Held {
 
 impl TestBench {
     pub(super) async fn start(server_core: usize, load_core: usize) -> Result<Self> {
-        cores::pin(std::process::id(), load_core)?;
+        wrk::pin(std::process::id(), load_core)?;
         client::allow_open_files(OPEN_FILES)?;
         let (postgres, redis) = tokio::try_join!(Postgres::start(), Redis::start())?;
-        cores::pin(redis.pid(), load_core)?;
-        cores::pin(postgres.pid(), load_core)?;
+        wrk::pin(redis.pid(), load_core)?;
+        wrk::pin(postgres.pid(), load_core)?;
         let client = Builder::from_config(Config::from_url(&redis.url())?).build()?;
         client.init().await?;
         let http = reqwest::Client::builder().no_proxy().build()?;
@@ -184,7 +181,6 @@ impl TestBench {
         self.cases[first..].iter().chain(&self.cases[..first]).collect()
     }
 
-    /// Returns the case with which the others are compared.
     pub(super) fn reference(&self) -> &Case {
         self.cases.iter().find(|case| case.name == REFERENCE).expect("it is one of the cases")
     }
@@ -259,7 +255,7 @@ impl TestBench {
     /// Starts a further product API and waits until it is ready.
     pub(super) async fn product_api(&mut self, shop: &str, core: usize) -> Result<(String, u32)> {
         let port = free_port().to_string();
-        let mut command = cores::command_on(core, sibling("product-api"));
+        let mut command = wrk::command_on(core, sibling("product-api"));
         command.envs([("HTTP__WORKERS", "1"), ("HTTP__HOST", "127.0.0.1"), ("HTTP__PORT", &port)]);
         command.envs([("POSTGRES__URL", shop), ("REDIS__URL", &self.redis.url()), ("LOG__FILTER", "warn")]);
         command.env("SEED_PRODUCTS", (1 + WARM + COLD + OWN * (STRATEGY_NAMES.len() as u64 + 2)).to_string());
@@ -275,7 +271,7 @@ impl TestBench {
 
     pub(super) async fn baseline(&mut self, mode: &str, more: &[&str], core: usize) -> Result<(String, u32)> {
         let port = free_port().to_string();
-        let mut command = cores::command_on(core, sibling("baseline"));
+        let mut command = wrk::command_on(core, sibling("baseline"));
         command.args([mode, "--port", &port, "--redis", &self.redis.url()]).args(more);
         let base = format!("http://127.0.0.1:{port}");
         let ready = if mode == "get-entry" { "10000000" } else { "1" };

@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 
 use client::report::thousands;
 
-use super::case_figures::{Pooled, Sample};
+use super::case_figures::{Pooled, Sample, Spread};
 use super::latency::Latency;
-use crate::spread::Spread;
 
 /// One phase: its figure of all rounds together, and that of one round.
 type Phase = (&'static str, fn(&Pooled) -> Option<&Latency>, fn(&Sample) -> Option<&Latency>);

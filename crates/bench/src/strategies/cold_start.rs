@@ -16,10 +16,9 @@ use tokio::task::LocalSet;
 use tokio::time::sleep;
 
 use super::cases::{Case, TestBench};
-use super::extent::{Extent, SKEW};
+use super::extent::{Extent, Options, SKEW};
 use super::figures::ColdStart;
 use super::latency::Latency;
-use super::options::Options;
 use super::phases;
 use crate::wrk::Wrk;
 

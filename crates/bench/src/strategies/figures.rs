@@ -1,15 +1,17 @@
-//! All figures of a benchmark.
+//! All figures of a benchmark, with the machine and the date of the measurement.
 
+use std::fs;
+
+use anyhow::Result;
+use client::report::{commit, first_line, today};
 use serde::{Deserialize, Serialize};
 
 use super::case_figures::{self, CaseFigures};
-use super::cases::REFERENCE;
+use super::cases::{REFERENCE, TestBench};
 use super::latency::Latency;
 
-/// All figures of a benchmark.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Figures {
-    /// The machine and the date.
     pub(super) machine: Machine,
     /// Whether this was a quick run with fewer measurements.
     pub(super) quick: bool,
@@ -24,7 +26,6 @@ pub(super) struct Figures {
     pub(super) cold_starts: Vec<ColdStart>,
 }
 
-/// The machine of the measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Machine {
     pub(super) date: String,
@@ -55,7 +56,6 @@ pub(super) struct ColdStart {
     pub(super) p99_after: Vec<f64>,
 }
 
-/// The figures of the invalidation of a tag.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct TagFigures {
     pub(super) members: usize,
@@ -79,7 +79,6 @@ pub(super) struct EntryFigures {
 /// The figures with a certain number of processes of the product API.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ProcessFigures {
-    /// The core of each process.
     pub(super) cores: Vec<usize>,
     pub(super) lanes: Vec<LaneFigures>,
 }
@@ -100,7 +99,6 @@ impl Figures {
         Self { machine, quick, rounds, steal: vec![], cases, tags, entries, processes, cold_starts }
     }
 
-    /// Returns the figures of this case.
     pub(super) fn of(&mut self, name: &str) -> &mut CaseFigures {
         case_figures::of(&mut self.cases, name)
     }
@@ -146,4 +144,24 @@ impl Figures {
             }
         }
     }
+}
+
+pub(super) async fn describe(bench: &TestBench) -> Result<Machine> {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    // All cores of the machine: this process itself is restricted to one.
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
+    let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let redis = bench.redis.cli(&["INFO", "server"]).await?;
+    let redis = redis.lines().find_map(|line| line.strip_prefix("redis_version:"));
+    let postgres = bench.postgres.sql("shop_db", "SHOW server_version").await?;
+    Ok(Machine {
+        date: today(),
+        commit: commit(),
+        cpu: cpu.map_or("unknown CPU", |(_, name)| name.trim()).to_owned(),
+        cores,
+        kernel: first_line("uname", &["-sr"]),
+        redis: redis.unwrap_or("unknown").trim().to_owned(),
+        postgres: postgres.split(' ').next().unwrap_or_default().to_owned(),
+        release: !cfg!(debug_assertions),
+    })
 }

@@ -7,10 +7,9 @@ use futures_util::future::try_join_all;
 
 use super::case_figures::{Sample, of};
 use super::cases::{Case, REFERENCE, TestBench};
-use super::extent::Extent;
+use super::extent::{Extent, Options};
 use super::figures::{EntryFigures, LaneFigures, ProcessFigures};
 use super::latency::Latency;
-use super::options::Options;
 use super::phases;
 use crate::wrk::Wrk;
 

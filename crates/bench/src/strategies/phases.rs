@@ -38,7 +38,6 @@ const GATHERING: Duration = Duration::from_millis(250);
 const PEAK: u64 = 1;
 const CROWDED: u64 = 2;
 
-/// Measures one case.
 pub(super) async fn measure(bench: &TestBench, case: &Case, extent: &Extent, round: u32, wrk: Wrk) -> Result<Sample> {
     let mut sample = Sample::default();
     hits(bench, case, extent.hits, &mut sample).await?;

@@ -134,7 +134,7 @@ pub(super) fn growth(figures: &Figures, theme: Theme) -> Result<String> {
 
 /// Draws how long other commands had to wait during the invalidation of a tag.
 pub(super) fn tags(figures: &Figures, theme: Theme) -> Result<String> {
-    let spread = |numbers: &[f64]| crate::spread::Spread::of(numbers.iter().copied());
+    let spread = |numbers: &[f64]| crate::strategies::case_figures::Spread::of(numbers.iter().copied());
     let line = |of: fn(&TagFigures) -> &[f64]| -> Vec<_> {
         figures.tags.iter().map(|at| (at.members as f64, spread(of(at)))).collect()
     };

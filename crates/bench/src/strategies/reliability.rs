@@ -1,14 +1,16 @@
-//! The reliability of the figures: which references varied too much, and which columns this affects.
+//! The goals of a run, and the reliability of its figures: which references varied too much, and which columns this
+//! affects.
 
 use std::fmt::Write as _;
 
+use anyhow::{Result, ensure};
 use client::report::thousands;
+use contract::{STRATEGIES, Staleness};
 
-use super::case_figures::CaseFigures;
+use super::case_figures::{CaseFigures, Spread};
 use super::cases::REFERENCE;
 use super::figures::Figures;
 use super::latency::Latency;
-use crate::spread::Spread;
 
 /// The maximum factor by which a reference may vary from round to round.
 const REST: f64 = 1.25;
@@ -126,6 +128,33 @@ fn generator(cases: &[CaseFigures]) -> String {
         false => format!("; **it was saturated, and measured itself, in {}**.", busy.join(", ")),
     });
     text
+}
+
+/// From this number of trials on, naive cache-aside must have lost some; a run with fewer trials is only a quick look.
+const PROOF: u32 = 100;
+
+/// Returns an error if a promise was broken, or if the race proved nothing.
+pub(super) fn check(figures: &Figures) -> Result<()> {
+    let mut broken = Vec::new();
+    for case in &figures.cases {
+        let race = case.race().unwrap_or_default();
+        let strategy = STRATEGIES.iter().find(|strategy| strategy.name == case.name);
+        if strategy.is_some_and(|strategy| strategy.own == Staleness::Never) {
+            let stale = case.stale().0;
+            if stale > 0 {
+                broken.push(format!("{}: {stale} stale reads, none are allowed", case.name));
+            }
+            if race.stale > 0 {
+                let counts = format!("{} of {}", race.stale, race.trials);
+                broken.push(format!("{}: {counts} entries were stale after the race, none may be", case.name));
+            }
+        }
+        if case.name == "naive" && race.trials >= PROOF && race.stale == 0 {
+            broken.push(format!("naive: no entry was stale in {} trials, so the race proves nothing", race.trials));
+        }
+    }
+    ensure!(broken.is_empty(), "the goal is missed\n{}", broken.join("\n"));
+    Ok(())
 }
 
 #[cfg(test)]

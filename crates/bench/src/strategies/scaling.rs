@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use client::report::thousands;
 
-use super::case_figures::CaseFigures;
+use super::case_figures::{CaseFigures, Spread};
 use super::cells::{PHASES, called, picture, show};
 use super::figures::Figures;
-use crate::spread::Spread;
 
 pub(super) fn everything(figures: &Figures) -> String {
     [tags(figures), entries(figures), processes(figures)].concat()

@@ -4,20 +4,17 @@ use std::fmt::Write as _;
 
 use client::report::thousands;
 
-use super::case_figures::{CaseFigures, Cost, Pooled, Race, Sample, Shares};
+use super::case_figures::{CaseFigures, Cost, Pooled, Race, Sample, Shares, Spread};
 use super::cells::{PHASES, percent, picture, row, share_of_stale, show, time};
-use super::figures::Figures;
+use super::figures::{ColdStart, Figures};
 use super::latency::Latency;
-use super::page;
 use super::reliability::circumstances;
 use super::scaling;
-use crate::spread::Spread;
 
 /// The markers of the block in the README.
 pub(super) const BEGIN: &str = "<!-- made by `make bench`; a test compares it with docs/bench/figures.json -->";
 pub(super) const END: &str = "<!-- end of what `make bench` made -->";
 
-/// Returns the block of the README.
 pub(super) fn block(figures: &Figures) -> String {
     format!("{BEGIN}\n\n{}\n{}\n\n{END}", summary(figures), circumstances(figures))
 }
@@ -60,13 +57,13 @@ fn raced(race: &Race) -> String {
 /// Returns the full page, with the spread over the rounds.
 pub(super) fn markdown(figures: &Figures) -> String {
     let mut text = format!("# Strategies, measured\n\n{}\n\n{}\n", circumstances(figures), strategies(figures));
-    text.push_str(page::METHOD);
+    text.push_str(include_str!("method.txt"));
     text.push_str(&picture("", "latency", "Latency of hits, misses and writes, by strategy"));
     text.push_str(&picture("", "staleness", "For how long stale reads were stale, by strategy"));
     text.push_str(&spread(figures));
-    text.push_str(&page::cold_starts(&figures.cold_starts));
+    text.push_str(&cold_starts(&figures.cold_starts));
     text.push_str(&scaling::everything(figures));
-    text.push_str(page::RAW);
+    text.push_str(include_str!("raw.txt"));
     text
 }
 
@@ -169,6 +166,31 @@ fn costs(case: &CaseFigures, of: fn(&Cost) -> f64, digits: usize) -> Option<Stri
 fn ratio(ratio: Spread) -> String {
     let same = if ratio.min <= 1.0 && ratio.max >= 1.0 { " ≈" } else { "" };
     format!("{}{same}", show(Some(ratio), 2))
+}
+
+/// Returns the table of the cold starts: an empty text if there were no cold starts.
+fn cold_starts(all: &[ColdStart]) -> String {
+    let Some(first) = all.first() else { return String::new() };
+    let mut text = format!(
+        "## Cold start\n\nRedis loses everything while an open loop reads (Zipf, 0.9) as much as the database can carry, and twice as much. The database answers through a proxy with a delay of 20 ms; through it, reads without a cache reached {:.0} a second. Recovered: from then on every 100 ms had at least 95 % of the hit ratio and at most twice the p99 of before (and 10 ms). One value for each repetition.\n\n| | load, × database | recovered after | database loads | reads without an answer | read p99 before, ms | read p99 after, ms |\n|---|---:|---|---|---|---|---|\n",
+        first.capacity
+    );
+    for it in all {
+        let recovered = it.recovered_ms.iter().map(|ms| ms.map_or("not".to_owned(), time)).collect::<Vec<_>>();
+        let counts = |all: &[u64]| all.iter().map(|it| thousands(*it)).collect::<Vec<_>>().join(", ");
+        let ms = |all: &[f64]| all.iter().map(|it| format!("{it:.1}")).collect::<Vec<_>>().join(", ");
+        let cells = [
+            Some(format!("{:.0}", it.load)),
+            Some(recovered.join(", ")),
+            Some(counts(&it.loads)),
+            Some(counts(&it.failed)),
+            Some(ms(&it.p99_before)),
+            Some(ms(&it.p99_after)),
+        ];
+        row(&mut text, &it.name, cells);
+    }
+    text.push('\n');
+    text
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use testkit::Redis;
 
 use super::extent::Extent;
 use super::figures::TagFigures;
-use crate::cores;
+use crate::wrk;
 
 /// Concurrent fills.
 const AT_ONCE: usize = 64;
@@ -32,7 +32,7 @@ const EVERY: Duration = Duration::from_micros(200);
 
 pub(super) async fn measure(extent: &Extent, redis_core: usize) -> Result<Vec<TagFigures>> {
     let redis = Redis::start().await?;
-    cores::pin(redis.pid(), redis_core)?;
+    wrk::pin(redis.pid(), redis_core)?;
     let client = connect(&redis).await?;
     let settings =
         CacheSettings { url: redis.url(), command_timeout: Duration::from_secs(5), ..CacheSettings::default() };

@@ -31,7 +31,6 @@ pub(super) use ledger::Ledger;
 use over_http::Editor;
 use range::{ABSENT, CATEGORIES, CREATED, FLEETING, MOVES, QUERIES, QUIET, STABLE, any_name};
 
-/// The number of carts that are filled.
 const CARTS: usize = 12;
 /// Number of concurrent requests when the lines are removed.
 const AT_ONCE: usize = 8;
@@ -149,7 +148,6 @@ impl Edits {
         }
     }
 
-    /// Returns all addresses that are read.
     pub(super) fn addresses(&self) -> Vec<String> {
         [self.lasting_addresses(), self.created_addresses()].concat()
     }

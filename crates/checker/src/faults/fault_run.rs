@@ -34,7 +34,6 @@ const RECOVERY: Duration = Duration::from_secs(30);
 /// How long the readers continue after the system is idle: empty caches would prove nothing.
 const READ_ON: Duration = Duration::from_secs(1);
 
-/// The context of one fault.
 pub(super) struct FaultRun<'a> {
     pub(super) target: &'a Target,
     pub(super) http: &'a Client,

@@ -6,7 +6,6 @@ use testkit::private_system::Service;
 
 use super::target::Component;
 
-/// A fault of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// Stopped in an orderly way, and unavailable for [`HOLD`](super::make::HOLD).

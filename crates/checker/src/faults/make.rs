@@ -18,7 +18,7 @@ use super::list::Fault::{
 use super::probe::{self, Reach, reach};
 use super::target::Component::{self, Redis};
 use super::target::Target;
-use super::{crash, drain, random_kills};
+use super::{crash, drain};
 use crate::system::System;
 
 /// The duration of a fault.
@@ -124,7 +124,7 @@ impl Fault {
                 is_away(target, API).await?;
             }
             RandomKills { writes, seed } => {
-                prepared.kills = random_kills::make(target, seed, || written() >= writes).await?;
+                prepared.kills = crash::at_random(target, seed, || written() >= writes).await?;
             }
         }
         Ok(())
@@ -159,7 +159,7 @@ impl Fault {
                 target.start(API).await
             }
             RandomKills { .. } => {
-                for victim in random_kills::VICTIMS {
+                for victim in crash::VICTIMS {
                     target.start(victim).await?;
                 }
                 Ok(())

@@ -1,8 +1,7 @@
 //! The outcome of each fault, for people and for programs, and whether every promise held.
 
-use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use anyhow::{Context, Result};
 use serde::Serialize;

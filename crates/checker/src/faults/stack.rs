@@ -2,7 +2,8 @@
 //! stores.
 //!
 //! The proxies belong to this process. So the services are restarted to use them, and restarted without them at the
-//! end.
+//! end. A client program of a store keeps running: starting one for each question would take longer than some faults
+//! last.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use testkit::Proxy;
 use testkit::private_system::{Proxies, Service};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 /// Timeout of the stack's script; longer than the script's own timeouts.
@@ -21,7 +23,6 @@ const TIMEOUT: Duration = Duration::from_secs(180);
 /// Maximum time until a command reaches Redis through the proxy.
 const REACH: Duration = Duration::from_secs(10);
 
-/// A running stack.
 #[derive(Debug)]
 pub(super) struct Stack {
     script: PathBuf,
@@ -87,7 +88,6 @@ impl Stack {
         Ok(())
     }
 
-    /// Returns the script as a command with these arguments.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.script);
         command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
@@ -113,5 +113,52 @@ impl Stack {
         let output = output.with_context(line)?;
         ensure!(output.status.success(), "{}: {} {}", line(), said(&output.stderr), said(&output.stdout));
         Ok(said(&output.stdout))
+    }
+}
+
+/// The running program. It is killed when this value is dropped.
+#[derive(Debug)]
+pub(super) struct StoreClient {
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    _program: Child,
+}
+
+impl StoreClient {
+    pub(super) fn start(mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut program = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
+        let input = program.stdin.take().context("it has no input")?;
+        let output = BufReader::new(program.stdout.take().context("it has no output")?);
+        Ok(Self { input, output, _program: program })
+    }
+
+    /// Sends a line whose reply is one line, and returns the reply.
+    pub(super) async fn ask(&mut self, line: &str) -> Result<String> {
+        self.input.write_all(format!("{line}\n").as_bytes()).await.context("the client has ended")?;
+        self.line().await
+    }
+
+    /// Runs a statement in psql, and returns its rows.
+    pub(super) async fn sql(&mut self, statement: &str) -> Result<Vec<String>> {
+        let lines = format!("{statement};\n\\echo failed: :ERROR\n");
+        self.input.write_all(lines.as_bytes()).await.context("psql has ended")?;
+        let mut rows = Vec::new();
+        loop {
+            let line = self.line().await?;
+            match line.strip_prefix("failed: ") {
+                Some(failed) => {
+                    ensure!(failed == "false", "the statement was refused: {statement}");
+                    return Ok(rows);
+                }
+                None => rows.push(line),
+            }
+        }
+    }
+
+    async fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        ensure!(self.output.read_line(&mut line).await? > 0, "the client has ended");
+        Ok(line.trim_end().to_owned())
     }
 }

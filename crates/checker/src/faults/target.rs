@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use anyhow::{Context, Result};
 use testkit::private_system::{PrivateSystem, Proxies, Service};
 
-use super::stack::Stack;
-use super::store_client::StoreClient;
+use super::stack::{Stack, StoreClient};
+
 use crate::system::System;
 
 /// A component that a fault can hit.
@@ -32,7 +32,6 @@ impl Component {
 pub(super) enum Target {
     /// Private processes, which end when this value is dropped.
     Private(Box<PrivateSystem>),
-    /// The running stack.
     Stack(Box<Stack>),
 }
 
@@ -150,7 +149,6 @@ impl Target {
         }
     }
 
-    /// Returns the proxies.
     pub(super) fn proxies(&self) -> Result<&Proxies> {
         let proxies = match self {
             Self::Private(system) => system.proxies.as_ref(),

@@ -8,7 +8,7 @@ use reqwest::Client;
 use testkit::private_system::Service;
 use tokio::time::sleep;
 
-use super::access::System;
+use super::complete::System;
 
 /// If nothing changes for this time, the system counts as stuck: longer than all claim times, timeouts and retries
 /// together.
@@ -36,7 +36,6 @@ pub(crate) async fn wait_until_idle(system: &impl System, http: &Client) -> Resu
     }
 }
 
-/// Returns the pending work.
 async fn pending_work(system: &impl System, http: &Client) -> Vec<String> {
     let mut under_way = Vec::new();
     for database in ["shop_db", "cart_db"] {

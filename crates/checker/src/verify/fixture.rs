@@ -17,7 +17,6 @@ use super::workload::Choice;
 /// All subjects, and the call that removes their products.
 #[derive(Debug)]
 pub(super) struct Fixture {
-    /// The subjects.
     pub subjects: Vec<Prepared>,
     remove: Option<(Call, String)>,
 }

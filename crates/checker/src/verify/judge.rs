@@ -14,13 +14,11 @@ use std::collections::HashMap;
 use client::Source;
 
 use super::map::Promise;
-use super::record::{Nanos, Read, Seen, Write, Written};
-use super::violation::{Fault, Lost};
+use super::record::{Fault, Lost, Nanos, Read, Seen, Write, Written};
 
 /// The number of the write that created a product.
 pub(super) const CREATION: u32 = 1;
 
-/// The judgement of one read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Judgement {
     /// The fault of the read under the subject's promise, if any.

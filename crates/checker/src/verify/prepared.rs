@@ -13,7 +13,6 @@ use super::workload::Choice;
 /// One subject, ready to be read and written.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// Its name.
     pub name: String,
     /// The promise about its staleness.
     pub promise: Promise,
@@ -25,7 +24,6 @@ pub(super) struct Prepared {
     pub choice: Choice,
     /// The replicas that are read, and those that are written.
     pub nodes: (Vec<String>, Vec<String>),
-    /// Where it is read.
     pub read: Reading,
     /// What an item of its responses shows.
     pub shown: Shown,
@@ -33,25 +31,19 @@ pub(super) struct Prepared {
     pub keys: HashMap<u64, u32>,
     /// How its products are written, with its own body.
     pub writing: Writing,
-    /// The method of a write.
     pub method: Method,
 }
 
-/// A product of the run.
 #[derive(Debug)]
 pub(super) struct Product {
-    /// Its id in the service.
     pub id: u64,
     /// A word that no other product has.
     pub word: String,
-    /// The path at which it is read.
     pub read_path: String,
-    /// The path at which it is written.
     pub write_path: String,
 }
 
 impl Prepared {
-    /// Returns the path at which a product is read.
     pub(super) fn read_path(&self, product: usize) -> &str {
         &self.products[product].read_path
     }

@@ -13,15 +13,13 @@ use super::fixture::Fixture;
 use super::judge::{CREATION, Judge};
 use super::map::{Map, Promise};
 use super::prepared::Prepared;
-use super::record::{Clock, Nanos};
+use super::record::{Clock, Fault, Nanos};
 use super::sessions::{Log, Session, Shared};
 use super::stats::SubjectStats;
-use super::violation::Fault;
 
 /// The pause without writes before the final reads: all pending events are applied in this time.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// A run in progress.
 #[derive(Debug)]
 pub(crate) struct Run {
     prepared: Vec<Arc<Prepared>>,
@@ -151,7 +149,6 @@ impl Run {
         self.stats.iter().map(SubjectStats::broken).sum()
     }
 
-    /// Returns the clock of all records.
     pub(crate) fn clock(&self) -> Clock {
         self.shared.clock
     }

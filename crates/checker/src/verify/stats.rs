@@ -8,8 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::judge::Judgement;
 use super::map::Promise;
-use super::record::{Read, Write, Written, millis};
-use super::violation::{Fault, Lost, Misread, Violation};
+use super::record::{Fault, Lost, Misread, Read, Violation, Write, Written, millis};
 use super::workload::Pattern;
 
 /// How many violations are kept with all their details.

@@ -1,8 +1,9 @@
-//! The verdict on a run: the conditions besides kept promises under which the run proves something.
+//! A finished run, and the verdict on it: the conditions besides kept promises under which the run proves something.
 //!
 //! A run without reads, without cached responses or with failures only breaks no promise either.
 
-use super::finished::Report;
+use serde::Serialize;
+
 use super::stats::SubjectStats;
 
 /// The maximum share of the checker in the CPU time. Above it, the checker would measure itself.
@@ -10,6 +11,44 @@ const OWN_CPU: f64 = 1.0 / 3.0;
 
 /// The maximum share of hits among reads of missing products. Above it, these reads do not test what they should.
 const MISSING_HITS: f64 = 1.0 / 3.0;
+
+/// A finished run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The date of the run.
+    pub date: String,
+    /// The checked-out commit of the working directory.
+    pub commit: String,
+    /// The subjects.
+    pub subjects: Vec<SubjectStats>,
+    /// The number of reads that the options asked for.
+    pub wanted_reads: u64,
+    /// Whether responses say where they came from.
+    pub says_source: bool,
+    /// How long the run read and wrote, in seconds.
+    pub seconds: f64,
+    /// The part of that time in which all subjects took part; after it, the subjects that promise never to be stale ran
+    /// alone.
+    pub together_seconds: f64,
+    /// The checker's share of the CPU time that was used on this machine during the run.
+    pub own_cpu_share: f64,
+    /// Whether the run ended early because promises were broken.
+    pub ended_early: bool,
+}
+
+impl Report {
+    /// Returns the number of broken promises of all subjects.
+    pub fn broken(&self) -> u64 {
+        self.subjects.iter().map(SubjectStats::broken).sum()
+    }
+
+    /// Returns the number of reads of the subjects that promise never to be stale; of all subjects, if none does.
+    pub fn counted_reads(&self) -> u64 {
+        let none = self.subjects.iter().all(|subject| subject.promise_ms > 0.0);
+        let counted = self.subjects.iter().filter(|subject| none || subject.promise_ms == 0.0);
+        counted.map(|subject| subject.reads).sum()
+    }
+}
 
 /// Returns what is wrong with a run; empty if every promise was kept and the run proves something.
 pub(super) fn failures(report: &Report) -> Vec<String> {
@@ -67,8 +106,8 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::map::Promise;
+    use super::super::record::Fault;
     use super::super::stats::Figures;
-    use super::super::violation::Fault;
     use super::*;
 
     /// A run without any failure.

@@ -36,7 +36,6 @@ pub(super) enum Pattern {
 }
 
 impl Pattern {
-    /// Returns its name in the report.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Hot => "hot",

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -11,14 +12,13 @@ use futures_util::future::join_all;
 use hyper::Method;
 use rand::Rng;
 use rand::distr::Distribution;
-use rand_distr::Zipf;
+use rand_distr::{Exp, Zipf};
 use serde::Deserialize;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::LocalSet;
 
-use super::arrivals::arrivals;
 use super::floors::Floors;
-use super::plan::{Order, Plan, ProductRange};
-use super::seen::{SOURCES, Seen};
+use super::{Order, Plan, ProductRange, SOURCES, Seen};
 use crate::Connection;
 use crate::times::micros;
 
@@ -184,12 +184,36 @@ impl Stream {
     }
 }
 
+/// Returns the times at which requests come due. A separate thread produces them, because the timers of the runtime
+/// have a resolution of a millisecond.
+#[expect(clippy::disallowed_methods, reason = "on a thread of its own")]
+pub(super) fn arrivals(rate: f64, length: Duration) -> UnboundedReceiver<Instant> {
+    let (sender, arrivals) = unbounded_channel();
+    thread::spawn(move || {
+        let Ok(gaps) = Exp::new(rate) else { return };
+        let (mut rng, began) = (rand::rng(), Instant::now());
+        let mut due = began;
+        loop {
+            due += Duration::from_secs_f64(gaps.sample(&mut rng));
+            if due.duration_since(began) >= length {
+                return;
+            }
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if sender.send(due).is_err() {
+                return;
+            }
+        }
+    });
+    arrivals
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::*;
     use crate::Source;
+
+    use super::*;
 
     #[tokio::test]
     async fn unanswered_request_counts_with_its_duration() {
@@ -208,5 +232,17 @@ mod tests {
         assert_eq!((seen.reads.len(), seen.writes.len(), seen.late.len()), (1, 1, 1));
         assert!(seen.reads.max() >= 3_000_000, "as long as the oldest that is under way has waited");
         assert!(seen.from(Source::Hit).is_empty(), "an unanswered read is no hit");
+    }
+
+    #[tokio::test]
+    async fn requests_come_due_at_the_requested_rate() {
+        let mut due = arrivals(2_000.0, Duration::from_millis(500));
+        let (mut count, mut last) = (0_u32, None);
+        while let Some(at) = due.recv().await {
+            assert!(last.is_none_or(|last| last <= at));
+            (count, last) = (count + 1, Some(at));
+        }
+        // 1,000 on average, with a standard deviation of 32.
+        assert!((800..1_200).contains(&count), "{count}");
     }
 }

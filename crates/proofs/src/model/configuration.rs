@@ -5,9 +5,7 @@ use super::defence::Defence;
 /// How a writer invalidates or updates the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Writes {
-    /// Removes the key.
     Key,
-    /// Invalidates the tag.
     Tag,
     /// Stores the new value (write-through).
     Through,

@@ -21,7 +21,6 @@
 
 mod configuration;
 mod defence;
-mod explore;
 mod faults;
 mod reader;
 mod redis;
@@ -38,8 +37,7 @@ use clap::Args;
 
 pub use configuration::Promise;
 pub use defence::{Defence, Without};
-pub use explore::check_all;
-pub use report::Verdict;
+pub use report::{Verdict, check_all};
 
 /// The options of `proofs model`.
 #[derive(Clone, Debug, Args)]

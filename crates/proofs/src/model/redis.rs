@@ -23,7 +23,6 @@ pub(super) struct Redis {
 pub(super) enum Entry {
     #[default]
     Nothing,
-    /// A lease and its id.
     Lease(u8),
     Value {
         id: u8,

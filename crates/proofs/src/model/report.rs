@@ -1,11 +1,15 @@
 //! The results for people: a line for each exploration, a summary, a table.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::configuration::Promise;
+use stateright::{Checker, Expectation, HasDiscoveries, Model};
+
+use super::configuration::{Configuration, Promise};
 use super::defence::Without;
+use super::scenarios;
+use super::system::Protocol;
 
 /// Returns a one-sentence summary of the explorations.
 pub(super) fn summary(verdicts: &[Verdict]) -> String {
@@ -96,4 +100,51 @@ impl Verdict {
             Some(promise) => self.broken.contains(&promise.words()),
         }
     }
+}
+
+/// Explores every scenario, with the whole protocol and without each of the defences that it needs. `quick` uses as few
+/// readers as suffice.
+pub fn check_all(quick: bool) -> Vec<Verdict> {
+    let variants = |scenario: Configuration| {
+        let broken = scenario.needs.iter().map(|(without, promise)| (Without(without), Some(*promise)));
+        let all = std::iter::once((Without::NOTHING, None)).chain(broken);
+        all.map(|(without, breaks)| check(&scenario, without, breaks)).collect::<Vec<_>>()
+    };
+    let sized = |scenario: Configuration| if quick { scenario.quick() } else { scenario };
+    scenarios::all().into_iter().map(sized).flat_map(variants).collect()
+}
+
+fn check(scenario: &Configuration, without: Without, breaks: Option<Promise>) -> Verdict {
+    let began = Instant::now();
+    let protocol = Protocol { scenario: scenario.clone(), without };
+    let enough = match breaks {
+        None => HasDiscoveries::All,
+        Some(promise) => HasDiscoveries::AllOf(BTreeSet::from([promise.words()])),
+    };
+    // The search is breadth first, so the path that it finds is short.
+    let checker = protocol.checker().finish_when(enough).spawn_bfs().join();
+    let mut verdict = Verdict {
+        scenario: scenario.name,
+        without,
+        breaks,
+        broken: Vec::new(),
+        vacuous: Vec::new(),
+        states: checker.unique_state_count(),
+        took: began.elapsed(),
+        path: None,
+    };
+    for property in checker.model().properties() {
+        let found = checker.discovery(property.name);
+        match (property.expectation, found) {
+            (Expectation::Always, Some(path)) => {
+                verdict.path.get_or_insert_with(|| {
+                    path.into_actions().iter().map(|step| format!("{step:?}")).collect::<Vec<_>>().join(", ")
+                });
+                verdict.broken.push(property.name);
+            }
+            (Expectation::Sometimes, None) => verdict.vacuous.push(property.name),
+            _ => {}
+        }
+    }
+    verdict
 }

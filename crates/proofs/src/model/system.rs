@@ -13,7 +13,6 @@ pub(super) struct Protocol {
     pub(super) without: Without,
 }
 
-/// The goals of every scenario.
 const EVERYWHERE: [Goal; 2] = [Goal::Hit, Goal::StoredNew];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -14,7 +14,6 @@ testkit::suite!(RecommendationSubject, database);
 struct RecommendationSubject {
     stores: Stores,
     api: Option<Service>,
-    /// The number of the last event about carts.
     last_cart_event: u64,
 }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::ledger::Ledger;
 use super::over_http::ATTEMPTS;
 use super::range::{FLEETING, STABLE, any_category, any_name, any_of};
-use crate::faults::store_client::StoreClient;
+use crate::faults::stack::StoreClient;
 use crate::faults::target::Target;
 use crate::system::pairs;
 

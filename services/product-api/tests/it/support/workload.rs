@@ -74,7 +74,6 @@ impl Workload {
 }
 
 impl Load {
-    /// Returns what has happened so far.
     pub(crate) fn so_far(&mut self) -> &Ledger {
         while let Ok(seen) = self.seen.try_recv() {
             match seen {
