@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use client::Entry;
 use contract::{STRATEGIES, STRATEGY_NAMES, StrategyInfo};
 use serde_json::Value;
 
@@ -89,7 +90,13 @@ impl DemoContext {
         self.strategy = strategy;
         for _ in 0..500 {
             let metrics = self.shop.metrics().await?;
-            if metrics.sum("cache_breaker_open", &[]) + metrics.sum("cache_repairs_pending", &[]) == 0.0 {
+            let mut is_idle = true;
+            for name in ["cache_breaker_open", "cache_repairs_pending"] {
+                let mut series = metrics.series(name).peekable();
+                ensure!(series.peek().is_some(), "the product API does not report the metric {name}");
+                is_idle &= series.all(|(_, value)| value == 0.0);
+            }
+            if is_idle {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -97,14 +104,24 @@ impl DemoContext {
         bail!("the product API is without its Redis; `make up` starts it")
     }
 
-    /// Prints the head of the current demo.
-    pub(crate) fn title(&self) {
-        self.say.title(self.strategy);
+    /// Shows the entry of `subject`, filled if necessary, that stays fresh for another `life`.
+    pub(crate) async fn show_entry(&self, step: &str, subject: &DemoProduct, life: Duration) -> Result<Entry> {
+        self.say.step(step);
+        self.say.note(&subject.to_string());
+        let (read, entry) = subject.warm(life).await?;
+        self.say.read(&read, "");
+        self.say.redis(&subject.key(), Some(&entry));
+        Ok(entry)
     }
 
     /// Asserts a claim that is true as long as the service can use its Redis.
     pub(crate) fn claim(&mut self, text: impl Into<String>, figure: impl Into<String>, verdict: Verdict) {
         self.assert(text.into(), figure.into(), verdict, Holds::Undisturbed);
+    }
+
+    /// Asserts that something holds in each of `of` cases, under the same condition.
+    pub(crate) fn claim_each(&mut self, text: &str, count: usize, of: usize) {
+        self.claim(text, format!("{count} of {of}"), Verdict::equal(of, count));
     }
 
     /// Asserts a claim that is always true.

@@ -18,15 +18,10 @@ const ROUNDS: usize = 20;
 const LATEST: f64 = 1_000.0;
 
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title();
     let say = context.say;
     let subject = context.subject()?;
 
-    say.step("The entry exists. The write does not remove it; the event is committed with the row, and the relay publishes it.");
-    say.note(&subject.to_string());
-    let (first, entry) = subject.warm(LIFE).await?;
-    say.read(&first, "");
-    say.redis(&subject.key(), Some(&entry));
+    context.show_entry("The entry exists. The write does not remove it; the event is committed with the row, and the relay publishes it.", &subject, LIFE).await?;
     let before = context.shop.metrics().await?;
     let written = subject.write().await?;
     let gone = until_gone(&subject, &written).await?;
@@ -62,7 +57,7 @@ pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
             format!("{mean} ms"),
         ),
     );
-    context.claim("a read after the removal is fresh", format!("{fresh} of {ROUNDS}"), Verdict::equal(ROUNDS, fresh));
+    context.claim_each("a read after the removal is fresh", fresh, ROUNDS);
 
     say.step("Another client writes through PUT /products/{id}, which does not invalidate this cache.");
     subject.warm(LIFE).await?;

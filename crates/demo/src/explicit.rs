@@ -17,15 +17,10 @@ const READERS: usize = 16;
 const RACE: Duration = Duration::from_millis(800);
 
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title();
     let say = context.say;
     let subject = context.subject()?;
 
-    say.step("The entry exists, and reads are hits.");
-    say.note(&subject.to_string());
-    let (first, entry) = subject.warm(LIFE).await?;
-    say.read(&first, "");
-    say.redis(&subject.key(), Some(&entry));
+    context.show_entry("The entry exists, and reads are hits.", &subject, LIFE).await?;
     let hits = subject.reads(HITS).await?;
     say.read(&subject.read().await?, "");
     say.note(&format!("{HITS} more hits: median {}, slowest {}", human(hits.median()), human(hits.max())));
@@ -47,16 +42,8 @@ pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
         misses.push(read.ms);
     }
     let misses: Times = misses.into_iter().collect();
-    context.claim(
-        "once the write is answered, the entry is gone",
-        format!("{gone} of {ROUNDS}"),
-        Verdict::equal(ROUNDS, gone),
-    );
-    context.claim(
-        "the next read loads the written value",
-        format!("{fresh} of {ROUNDS}"),
-        Verdict::equal(ROUNDS, fresh),
-    );
+    context.claim_each("once the write is answered, the entry is gone", gone, ROUNDS);
+    context.claim_each("the next read loads the written value", fresh, ROUNDS);
     context.claim(
         "that read is slower than a hit (medians)",
         format!("{} against {}", human(misses.median()), human(hits.median())),

@@ -115,6 +115,7 @@ async fn perform(context: &mut DemoContext, strategy: &'static StrategyInfo) -> 
 }
 
 async fn run_demo(context: &mut DemoContext) -> Result<()> {
+    context.say.title(context.strategy);
     match context.strategy.name {
         "ttl" => ttl::run(context).await,
         "explicit" => explicit::run(context).await,

@@ -25,7 +25,6 @@ const RECOVERY: Duration = Duration::from_secs(10);
 const DELIVERY: f64 = 1_000.0;
 
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title();
     let subject = context.subject()?;
     layers(context, &subject).await?;
     outage(context).await?;

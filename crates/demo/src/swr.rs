@@ -40,7 +40,6 @@ pub(crate) async fn prepare(context: &mut DemoContext) -> Result<()> {
 }
 
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title();
     let say = context.say;
     let subject = context.subject()?;
 

@@ -22,7 +22,6 @@ struct Slot {
 }
 
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title();
     let [(a, of_a), (b, of_b)] = context.two_categories()?;
     let a = Category { name: a.name.trim_end_matches(MARK).to_owned(), ..a };
     context.undo_later(format!("/categories/{}", a.id), json!({"name": a.name}));

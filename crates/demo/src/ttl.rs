@@ -18,7 +18,6 @@ const LIFE: Duration = Duration::from_secs(4);
 const TOLERANCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title();
     let say = context.say;
     let subject = context.subject()?;
 

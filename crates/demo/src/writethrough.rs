@@ -16,15 +16,10 @@ const ROUNDS: usize = 5;
 const RACES: usize = 20;
 
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title();
     let say = context.say;
     let subject = context.subject()?;
 
-    say.step("The entry exists.");
-    say.note(&subject.to_string());
-    let (first, entry) = subject.warm(LIFE).await?;
-    say.read(&first, "");
-    say.redis(&subject.key(), Some(&entry));
+    context.show_entry("The entry exists.", &subject, LIFE).await?;
 
     say.step(&format!("A write replaces it, the next read is a hit; {ROUNDS} times."));
     let (mut hits, mut reads, mut writes) = (0, Vec::new(), Vec::new());

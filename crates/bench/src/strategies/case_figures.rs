@@ -22,50 +22,33 @@ pub(super) struct CaseFigures {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Sample {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hit: Option<Latency>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) miss: Option<Latency>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) write: Option<Latency>,
     /// The first read after a write.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) read_back: Option<Latency>,
     /// How late the load generator sent the requests of this sample.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) late: Option<Latency>,
     /// The share of a core that each process used during the reads.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) shares: Option<Shares>,
     /// The share of the first reads that showed the write.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) read_back_fresh: Option<f64>,
     /// The cost in Redis of each read of an existing entry, of each read of a missing one, and of each read in a load
     /// with writes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) per_hit: Option<Cost>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) per_miss: Option<Cost>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) per_mixed: Option<Cost>,
     /// Memory in Redis per entry, with everything that belongs to it, in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) entry_bytes: Option<f64>,
     /// Loads per 1,000 reads of a case without a cache, as Postgres counts them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) plain_loads: Option<f64>,
     /// Loads per 1,000 readers of a missing entry.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stampede_loads: Option<f64>,
     /// Reads per second in a closed loop, and those of the reference, measured a second before.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) peak: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) peak_of_reference: Option<f64>,
     /// CPU time of the server per request at the peak, and that of the reference, in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cpu: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cpu_of_reference: Option<f64>,
 }
 
