@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use testkit::{eventually, free_port};
 
-use crate::support::{CartOf, Fake, SOON, Stores, started};
+use crate::support::{CartOf, SOON, Stores, started};
 
 #[tokio::test]
 async fn last_known_data_are_shown_as_stale_while_the_product_api_is_down() {
@@ -145,8 +145,7 @@ async fn unavailable_product_api_receives_few_requests() {
 #[tokio::test]
 async fn a_large_cart_is_shown_while_the_product_api_is_slow() {
     const PRODUCTS: i64 = 60;
-    let stores = Stores::start().await;
-    let fake = Fake::start(PRODUCTS).await;
+    let (stores, fake) = Stores::with_fake(PRODUCTS).await;
     let settings = [("REDIS__MAX_LOADS", "4"), ("REDIS__LOAD_QUEUE", "2s"), ("PRODUCT_API__TIMEOUT", "5s")];
     let service = stores.cart_with(fake.url(), &settings).await;
     let cart = CartOf::at(&service).await;

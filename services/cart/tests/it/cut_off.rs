@@ -117,9 +117,7 @@ async fn failing_event_handler_shows_in_readiness_and_bypasses_the_cache() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let service = stores.cart_with(api.url(), &SETTINGS).await;
-    let cart = CartOf::with(&service, &[1]).await;
-    stores.until_published().await;
-    cart.cached().await;
+    let cart = stores.cached_cart(&service, &[1]).await;
 
     stores.sql(REFUSE_FLOORS).await;
     api.put("/products/1", &json!({ "price_cents": 4_711 })).await.expect(200);

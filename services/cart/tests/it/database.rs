@@ -1,7 +1,8 @@
-//! The cart's database: temporarily read-only, changed online, and written to by other clients.
+//! The cart's database: temporarily read-only, changed online, and written to by other clients. The connection
+//! breaks during a COMMIT: the view must not hide a committed write.
 
 use serde_json::{Value, json};
-use testkit::{Postgres, eventually};
+use testkit::{Postgres, PostgresFault, PostgresProxy, eventually};
 
 use crate::support::{CartOf, SOON, Service, Stores, started};
 
@@ -102,4 +103,48 @@ async fn change_of_a_line_is_announced_under_any_session_settings_and_role() {
                       FROM (SELECT DISTINCT event->>'version', event FROM outbox) AS outbox (version, event)";
     stores.until_published().await;
     assert_eq!(stores.sql(quantities).await, "1 2 3 4 5 6 50");
+}
+
+#[tokio::test]
+async fn view_is_removed_when_the_reply_to_a_commit_is_lost() {
+    let (stores, fake) = Stores::with_fake(2).await;
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    let service = stores.cart_with(fake.url(), &[("POSTGRES__URL", proxy.url())]).await;
+    let cart = CartOf::with(&service, &[1]).await;
+    stores.until_published().await;
+    // Only the writer can remove the view.
+    stores.sql("ALTER TABLE cart_items DISABLE TRIGGER cart_items_announce_insert").await;
+    stores.sql("ALTER TABLE cart_items DISABLE TRIGGER cart_items_announce_update").await;
+
+    cart.cached().await;
+    proxy.set(PostgresFault::LoseCommitReplies);
+    cart.put(1, 7).await.problem(503, "unavailable");
+    proxy.set(PostgresFault::Pass);
+    assert_eq!(cart.line(1).await["quantity"], 7);
+
+    cart.cached().await;
+    proxy.set(PostgresFault::LoseCommitReplies);
+    cart.remove(1).await.problem(503, "unavailable");
+    proxy.set(PostgresFault::Pass);
+    assert!(cart.line(1).await.is_null());
+}
+
+/// Postgres has not read the COMMIT yet, and a reader stores the old view in between.
+#[tokio::test]
+async fn view_is_removed_again_after_a_late_commit_on_a_lost_connection() {
+    let (stores, fake) = Stores::with_fake(1).await;
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    let settings = [("POSTGRES__URL", proxy.url()), ("POSTGRES__STATEMENT_TIMEOUT", "6s")];
+    let service = stores.cart_with(fake.url(), &settings).await;
+    let cart = CartOf::with(&service, &[1]).await;
+    stores.until_published().await;
+    stores.sql("ALTER TABLE cart_items DISABLE TRIGGER cart_items_announce_update").await;
+
+    proxy.set(PostgresFault::DelayCommits);
+    cart.put(1, 7).await.problem(503, "unavailable");
+    assert_eq!(cart.cached().await.json()["lines"][0]["quantity"], 1, "it was committed too early");
+    proxy.set(PostgresFault::Pass);
+    let quantity = "SELECT quantity FROM cart_items WHERE product_id = 1";
+    eventually("the commit", SOON, async || stores.sql(quantity).await == "7").await;
+    eventually("the second invalidation", 3 * SOON, async || cart.line(1).await["quantity"] == 7).await;
 }

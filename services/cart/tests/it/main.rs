@@ -8,19 +8,17 @@
 //! |---|---|
 //! | `carts` · `bad_input` | HTTP: the routes of a cart, and refusals |
 //! | `preconditions` | `If-Match` and `If-None-Match` on a line; the view's `ETag` |
-//! | `prices` | a change of a product reaches the view, for every writer |
+//! | `prices` | a change of a product reaches the view, for every writer; all carts, for a consumer that has lost events |
 //! | `away` | the product API is down, hangs, and returns |
 //! | `floors` | a product API that returns older data than its events report |
 //! | `cut_off` | events that cannot be read, or are not appended |
-//! | `snapshot` | all carts, for a consumer that has lost events |
 //! | `promise` | no old view after an acknowledged write or an applied event, under load |
 //! | `suite` | what every service passes: standard routes, the API's description, hostile clients, access, settings |
-//! | `operations` | missed events are fetched with a token; no route shows the id of a cart |
+//! | `operations` | missed events are fetched with a token; no route shows the id of a cart; entries and metrics |
 //! | `outbox` | the events of each change, for every writer |
-//! | `database` | a database that is read-only, changed online, or written to by other clients |
+//! | `database` | a database that is read-only, changed online, or written to by other clients; a COMMIT whose reply is lost |
 //! | `standby` | a database that is a standby or read-only |
-//! | `lost_commits` | a COMMIT whose reply is lost |
-//! | `replicas` · `redis_down` · `starting` · `standard` | two processes; no Redis; any order of starts; entries and metrics |
+//! | `replicas` · `redis_down` · `starting` | two processes; no Redis; any order of starts |
 
 mod away;
 mod bad_input;
@@ -28,7 +26,6 @@ mod carts;
 mod cut_off;
 mod database;
 mod floors;
-mod lost_commits;
 mod operations;
 mod outbox;
 mod preconditions;
@@ -37,8 +34,6 @@ mod promise;
 mod redis_down;
 mod replicas;
 mod restored;
-mod snapshot;
-mod standard;
 mod standby;
 mod starting;
 mod suite;

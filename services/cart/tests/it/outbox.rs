@@ -77,9 +77,7 @@ async fn each_change_of_a_line_is_announced_once_and_nothing_else_is() {
 #[tokio::test]
 async fn the_view_shows_what_was_written_by_sql() {
     let (stores, _fake, service) = started(2).await;
-    let cart = CartOf::with(&service, &[1]).await;
-    stores.until_published().await;
-    cart.cached().await;
+    let cart = stores.cached_cart(&service, &[1]).await;
     stores.sql("UPDATE cart_items SET quantity = 8").await;
     eventually("psql's write", SOON, async || cart.line(1).await["quantity"] == 8).await;
     stores

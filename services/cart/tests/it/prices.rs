@@ -1,6 +1,9 @@
 //! A change of a product reaches the view, for every writer: product API, relay, stream and cart are all real.
+//! `GET /events/snapshot`: the lines of all carts, for a consumer that has lost events.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
 use testkit::eventually;
 
 use crate::support::{CartOf, SOON, Stores, started};
@@ -87,9 +90,7 @@ async fn a_product_that_is_there_again_under_its_old_id_is_sold_again() {
 async fn renamed_category_and_unused_product_leave_the_views_alone() {
     let stores = Stores::start().await;
     let (_api, service) = stores.both().await;
-    let cart = CartOf::with(&service, &[1]).await;
-    stores.until_published().await;
-    cart.cached().await;
+    let cart = stores.cached_cart(&service, &[1]).await;
     stores
         .shop_sql("UPDATE categories SET name = name || '!'; UPDATE products SET stock = stock + 1 WHERE id = 2")
         .await;
@@ -118,4 +119,57 @@ async fn amount_beyond_64_bits_is_null_in_views_and_refused_in_writes() {
         (&view["lines"][1]["line_total_cents"], &view["totals"]["total_cents"]),
         (&json!(i64::MAX), &json!(null))
     );
+}
+
+#[tokio::test]
+async fn snapshot_lists_every_line_once_whatever_the_size_of_its_pages() {
+    let (_stores, _fake, service) = started(3).await;
+    let mut expected = BTreeSet::new();
+    let mut ids = Vec::new();
+    for products in [&[1][..], &[1, 2, 3], &[], &[2], &[3, 1], &[]] {
+        let cart = CartOf::at(&service).await;
+        for product in products {
+            let line = cart.put(*product, 2).await.expect(201).json();
+            expected.insert((cart.reference(), *product, 2, line["version"].as_i64().expect("a version")));
+        }
+        ids.push(cart.id);
+    }
+    // A removed line is not in the cart.
+    let emptied = CartOf { service: &service, id: ids[0].clone() };
+    emptied.remove(1).await.expect(204);
+    expected.retain(|(reference, ..)| *reference != emptied.reference());
+
+    for limit in ["1", "2", "5", "6", "100"] {
+        let (mut lines, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let page = service.get(&format!("/events/snapshot?limit={limit}{cursor}")).await.expect(200);
+            assert!(ids.iter().all(|id| !page.text().contains(id)), "a page gives a cart's id away: {}", page.text());
+            let page = page.json();
+            lines.extend(page["lines"].as_array().expect("lines").iter().map(line));
+            pages += 1;
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(lines.len(), expected.len(), "each once, by {limit}");
+        assert_eq!(lines.into_iter().collect::<BTreeSet<_>>(), expected, "by {limit}");
+        assert!(pages > 1 || limit == "100", "{pages} pages, by {limit}");
+    }
+}
+
+fn line(line: &Value) -> (String, i64, i64, i64) {
+    let number = |field: &str| line[field].as_i64().expect("a number");
+    let reference = line["cart_id"].as_str().expect("a reference").to_owned();
+    (reference, number("product_id"), number("quantity"), number("version"))
+}
+
+#[tokio::test]
+async fn snapshot_refuses_invalid_page_parameters() {
+    let (_stores, _fake, service) = started(1).await;
+    assert_eq!(service.get("/events/snapshot").await.expect(200).json(), json!({ "lines": [] }));
+    for limit in ["0", "101"] {
+        service.get(&format!("/events/snapshot?limit={limit}")).await.problem(422, "invalid-fields");
+    }
+    for query in ["limit=many", "cursor=1", "after=1"] {
+        service.get(&format!("/events/snapshot?{query}")).await.problem(400, "malformed");
+    }
 }

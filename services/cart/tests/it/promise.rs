@@ -93,8 +93,7 @@ async fn evict(stores: &Stores, carts: &[String], products: i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_view_is_older_than_the_last_acknowledged_write_to_its_cart() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(WRITERS).await;
+    let (stores, fake) = Stores::with_fake(WRITERS).await;
     fake.set_late(Duration::from_millis(20));
     let services = two(&stores, &fake).await;
     let cart = CartOf::at(&services[0]).await;
@@ -135,8 +134,7 @@ async fn no_view_is_older_than_the_last_acknowledged_write_to_its_cart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_view_shows_data_older_than_the_last_applied_event() {
     const PRODUCTS: i64 = 3;
-    let stores = Stores::start().await;
-    let fake = Fake::start(PRODUCTS).await;
+    let (stores, fake) = Stores::with_fake(PRODUCTS).await;
     let services = two(&stores, &fake).await;
     let mut carts = Vec::new();
     for _ in 0..8 {
@@ -173,8 +171,7 @@ async fn no_view_shows_data_older_than_the_last_applied_event() {
 /// itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn views_without_cached_data_load_with_any_number_of_permits() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(40).await;
+    let (stores, fake) = Stores::with_fake(40).await;
     for places in ["1", "2", "3", "8"] {
         let settings = [("REDIS__MAX_LOADS", places), ("REDIS__LOAD_QUEUE", "15s")];
         let service = Arc::new(stores.cart_with(fake.url(), &settings).await);
@@ -227,9 +224,7 @@ async fn write_of_a_disconnected_client_is_completed() {
 #[tokio::test]
 async fn a_repeated_write_invalidates_again() {
     let (stores, _fake, service) = started(1).await;
-    let cart = CartOf::with(&service, &[1]).await;
-    stores.until_published().await;
-    cart.cached().await;
+    let cart = stores.cached_cart(&service, &[1]).await;
     cart.put(1, 1).await.expect(200);
     assert_eq!(cart.view().await.expect(200).source(), "fwd=miss; stored", "also where nothing has changed");
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{CartOf, Fake, SOON, Service, Stores};
+use crate::support::{CartOf, SOON, Service, Stores};
 
 const QUICK: [(&str, &str); 1] = [("REDIS__COMMAND_TIMEOUT", "200ms")];
 
@@ -13,8 +13,7 @@ async fn until_in_use(service: &Service) {
 
 #[tokio::test]
 async fn carts_are_read_and_written_without_redis_and_never_outdated() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(2).await;
+    let (stores, fake) = Stores::with_fake(2).await;
     let service = stores.cart_with(fake.url(), &QUICK).await;
     let cart = CartOf::with(&service, &[1]).await;
     cart.view().await.expect(200);
@@ -47,8 +46,7 @@ async fn carts_are_read_and_written_without_redis_and_never_outdated() {
 
 #[tokio::test]
 async fn a_redis_that_hangs_and_returns_with_old_entries_shows_none_of_them() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
+    let (stores, fake) = Stores::with_fake(1).await;
     let service = stores.cart_with(fake.url(), &QUICK).await;
     let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;

@@ -14,8 +14,7 @@ const IN_TIME: Duration = Duration::from_secs(4);
 
 #[tokio::test]
 async fn write_through_one_process_is_shown_at_once_by_the_other() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
+    let (stores, fake) = Stores::with_fake(1).await;
     let (a, b) = tokio::join!(stores.cart(&fake), stores.cart(&fake));
     let here = CartOf::at(&a).await;
     let there = here.through(&b);
@@ -28,8 +27,7 @@ async fn write_through_one_process_is_shown_at_once_by_the_other() {
 
 #[tokio::test]
 async fn events_are_shared_and_each_change_shows_at_both() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(5).await;
+    let (stores, fake) = Stores::with_fake(5).await;
     let (a, b) = tokio::join!(stores.cart(&fake), stores.cart(&fake));
     let cart = CartOf::at(&a).await;
     for product in 1..=5 {
@@ -56,8 +54,7 @@ async fn events_are_shared_and_each_change_shows_at_both() {
 /// One process is killed while it applies three events. The other one is not held up, and has applied two more by then.
 #[tokio::test]
 async fn events_of_a_killed_process_are_taken_over_by_its_peer() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(5).await;
+    let (stores, fake) = Stores::with_fake(5).await;
     let settings = [("EVENTS__CLAIM_AFTER", "1s")];
     let (a, b) = tokio::join!(stores.cart_with(fake.url(), &settings), stores.cart_with(fake.url(), &settings));
     let cart = CartOf::at(&a).await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::{eventually, free_port};
 
-use crate::support::{CartOf, Fake, SOON, Stores, started};
+use crate::support::{CartOf, SOON, Stores, started};
 
 #[tokio::test]
 async fn cart_starts_without_product_api_and_redis_and_uses_both_later() {
@@ -38,9 +38,7 @@ async fn cart_starts_without_product_api_and_redis_and_uses_both_later() {
 #[tokio::test]
 async fn changes_during_downtime_are_shown_from_the_first_request_on() {
     let (stores, fake, service) = started(1).await;
-    let cart = CartOf::with(&service, &[1]).await;
-    stores.until_published().await;
-    cart.cached().await;
+    let cart = stores.cached_cart(&service, &[1]).await;
     let id = cart.id.clone();
     service.stop().await;
     fake.says(1, 2, &json!({}));
@@ -52,8 +50,7 @@ async fn changes_during_downtime_are_shown_from_the_first_request_on() {
 
 #[tokio::test]
 async fn carts_start_concurrently_on_an_empty_database_and_stop_cleanly() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
+    let (stores, fake) = Stores::with_fake(1).await;
     let (a, b, c) = tokio::join!(stores.cart(&fake), stores.cart(&fake), stores.cart(&fake));
     let cart = CartOf::with(&a, &[1]).await;
     cart.through(&b).view().await.expect(200);

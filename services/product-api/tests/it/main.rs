@@ -14,9 +14,8 @@
 //! | `bad_input` · `conditions` · `validators` · `catalogue` | HTTP: refusals, ETags, the routes without a cache |
 //! | `lists` · `shared_caches` | the products on a list after any write; what other caches may do |
 //! | `suite` | what every service passes: standard routes, the API's description, hostile clients, access, settings |
-//! | `looking_in` · `feed` · `standard` | `/cache/…`; health without a store; metrics |
-//! | `operations` | the operations routes without a token |
-//! | `hanging_up` · `lost_commits` | clients that disconnect before the response; COMMITs whose reply is lost |
+//! | `looking_in` · `feed` · `standard` | `/cache/…`; health without a store; metrics; the operations routes without a token |
+//! | `lost_commits` | clients that disconnect before the response; COMMITs whose reply is lost |
 //! | `database` | database failures, routine operations on it, other writers, and ids |
 //! | `starting` · `stopping` · `data` | settings, signals, migrations and seed |
 
@@ -26,11 +25,9 @@ mod conditions;
 mod data;
 mod database;
 mod feed;
-mod hanging_up;
 mod lists;
 mod looking_in;
 mod lost_commits;
-mod operations;
 mod outbox;
 mod promise;
 mod redis_down;

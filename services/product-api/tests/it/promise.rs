@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::{PostgresFault, PostgresProxy, eventually};
+use testkit::{PostgresFault, eventually};
 use tokio::task::JoinSet;
 
 use crate::support::{Api, FRESH, Ledger, Load, SOON, Service, Stores, TestResponse, Workload, turn};
@@ -27,6 +27,11 @@ fn workload(strategy: &'static str, id: i64) -> Workload {
 async fn two(stores: &Stores, settings: &[(&str, &str)]) -> [Arc<Api>; 2] {
     let (a, b) = tokio::join!(stores.api_with(settings), stores.api_with(settings));
     [Arc::new(a), Arc::new(b)]
+}
+
+/// Starts a process with these settings, behind the proxy, and one without.
+async fn slow_and_quick(stores: &Stores, settings: &[(&str, &str)]) -> (Arc<Api>, Api) {
+    (Arc::new(stores.api_with(settings).await), stores.api().await)
 }
 
 /// Runs each strategy on its own product, all at the same time, until each has met its races.
@@ -72,18 +77,20 @@ async fn run_with_evictions(
     ledgers
 }
 
+/// Asserts that the ledgers of [`FRESH`] have no violation.
 #[track_caller]
-fn holds(strategy: &str, ledger: &Ledger) {
-    let violations = ledger.violations(|write| !write.deferred);
-    let some = &violations[..violations.len().min(5)];
-    assert!(violations.is_empty(), "{strategy}: {} violations, such as {some:#?}", violations.len());
+fn hold(ledgers: &[Ledger]) {
+    for (strategy, ledger) in FRESH.iter().zip(ledgers) {
+        let violations = ledger.violations(|write| !write.deferred);
+        let some = &violations[..violations.len().min(5)];
+        assert!(violations.is_empty(), "{strategy}: {} violations, such as {some:#?}", violations.len());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_read_of_a_hot_key_is_older_than_the_last_acknowledged_write() {
     let _turn = turn().await;
-    let stores = Stores::start().await;
-    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    let (stores, proxy) = Stores::behind_proxy().await;
     proxy.set(PostgresFault::LateReplies);
     // The soft TTL is so short that background refreshes race with writes all the time.
     let settings = [("LANES__PRODUCTION__SOFT_TTL", "5ms"), ("POSTGRES__URL", proxy.url()), CONNECTIONS];
@@ -96,53 +103,41 @@ async fn no_read_of_a_hot_key_is_older_than_the_last_acknowledged_write() {
     // Occasionally, because otherwise the write-through entry would always exist: whether a fill meets a write must not
     // depend on chance.
     let ledgers = run_with_evictions(&stores, Duration::from_millis(300), &apis, met).await;
-    for (strategy, ledger) in FRESH.iter().zip(ledgers) {
-        holds(strategy, &ledger);
-    }
+    hold(&ledgers);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_read_that_always_misses_is_older_than_the_last_acknowledged_write() {
     let _turn = turn().await;
-    let stores = Stores::start().await;
-    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    let (stores, proxy) = Stores::behind_proxy().await;
     proxy.set(PostgresFault::LateReplies);
-    let apis = two(
-        &stores,
-        &[
-            ("POSTGRES__URL", proxy.url()),
-            CONNECTIONS,
-            ("LANES__EXPLICIT__HARD_TTL", "50ms"),
-            ("LANES__WRITETHROUGH__HARD_TTL", "50ms"),
-            ("LANES__TAGS__HARD_TTL", "50ms"),
-            ("LANES__PRODUCTION__HARD_TTL", "50ms"),
-            ("LANES__PRODUCTION__SOFT_TTL", "5ms"),
-        ],
-    )
-    .await;
+    let settings = [
+        ("POSTGRES__URL", proxy.url()),
+        CONNECTIONS,
+        ("LANES__EXPLICIT__HARD_TTL", "50ms"),
+        ("LANES__WRITETHROUGH__HARD_TTL", "50ms"),
+        ("LANES__TAGS__HARD_TTL", "50ms"),
+        ("LANES__PRODUCTION__HARD_TTL", "50ms"),
+        ("LANES__PRODUCTION__SOFT_TTL", "5ms"),
+    ];
+    let apis = two(&stores, &settings).await;
     let met = |_: &str, ledger: &Ledger| ledger.reads_from("hit") > 0 && ledger.reads_from("fwd=miss; collapsed") > 0;
     let ledgers = run_with_evictions(&stores, Duration::from_millis(30), &apis, met).await;
-    for (strategy, ledger) in FRESH.iter().zip(ledgers) {
-        holds(strategy, &ledger);
-    }
+    hold(&ledgers);
 }
 
 /// These three guarantee a bound of the staleness instead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn staleness_of_ttl_swr_and_events_stays_within_its_bounds() {
-    let _turn = turn().await;
-    let stores = Stores::start().await;
-    let apis = two(
-        &stores,
-        &[
-            ("LANES__TTL__HARD_TTL", "300ms"),
-            ("LANES__TTL__NEGATIVE_TTL", "300ms"),
-            ("LANES__SWR__SOFT_TTL", "100ms"),
-            ("LANES__SWR__HARD_TTL", "400ms"),
-            ("LANES__SWR__NEGATIVE_TTL", "100ms"),
-        ],
-    )
-    .await;
+    let (_turn, stores) = Stores::in_turn().await;
+    let settings = [
+        ("LANES__TTL__HARD_TTL", "300ms"),
+        ("LANES__TTL__NEGATIVE_TTL", "300ms"),
+        ("LANES__SWR__SOFT_TTL", "100ms"),
+        ("LANES__SWR__HARD_TTL", "400ms"),
+        ("LANES__SWR__NEGATIVE_TTL", "100ms"),
+    ];
+    let apis = two(&stores, &settings).await;
     let strategies = ["ttl", "swr", "events"];
     let ledgers = run(&apis, &strategies, |strategy, ledger| {
         // These two must be stale at times, or the test shows nothing.
@@ -173,8 +168,7 @@ async fn staleness_of_ttl_swr_and_events_stays_within_its_bounds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_category_list_is_older_than_the_last_acknowledged_product_write() {
     let _turn = turn().await;
-    let stores = Stores::start().await;
-    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    let (stores, proxy) = Stores::behind_proxy().await;
     proxy.set(PostgresFault::LateReplies);
     let apis = two(&stores, &[("POSTGRES__URL", proxy.url())]).await;
     let product = apis[0].get("/products/1").await.expect(200).json();
@@ -207,11 +201,9 @@ async fn no_category_list_is_older_than_the_last_acknowledged_product_write() {
 /// acknowledges it. Requests from before may receive version 1, later requests may not, and no cache may store it.
 #[tokio::test]
 async fn overtaken_load_is_neither_stored_nor_served_to_later_readers() {
-    let stores = Stores::start().await;
-    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    let (stores, proxy) = Stores::behind_proxy().await;
     let settings = [("POSTGRES__URL", proxy.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
-    let slow = Arc::new(stores.api_with(&settings).await);
-    let quick = stores.api().await;
+    let (slow, quick) = slow_and_quick(&stores, &settings).await;
     stores.silence().await;
     for &strategy in FRESH.iter() {
         let path = format!("/products/{strategy}/1");
@@ -245,11 +237,9 @@ async fn overtaken_load_is_neither_stored_nor_served_to_later_readers() {
 /// is stored.
 #[tokio::test]
 async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
-    let stores = Stores::start().await;
-    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    let (stores, proxy) = Stores::behind_proxy().await;
     let settings = [("POSTGRES__URL", proxy.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
-    let slow = Arc::new(stores.api_with(&settings).await);
-    let quick = stores.api().await;
+    let (slow, quick) = slow_and_quick(&stores, &settings).await;
     // The clock of the fences is now ahead of where it will start again.
     for stock in 0..5 {
         quick.put("/products/tags/2", &json!({ "stock": stock })).await.expect(200);
@@ -269,8 +259,7 @@ async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
 /// The same for a background refresh of a stale entry: it must not restore what was invalidated meanwhile.
 #[tokio::test]
 async fn overtaken_refresh_restores_no_invalidated_entry() {
-    let stores = Stores::start().await;
-    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    let (stores, proxy) = Stores::behind_proxy().await;
     let settings =
         [("LANES__PRODUCTION__SOFT_TTL", "50ms"), ("POSTGRES__MAX_CONNECTIONS", "1"), ("POSTGRES__URL", proxy.url())];
     let slow = stores.api_with(&settings).await;
@@ -299,10 +288,8 @@ async fn overtaken_refresh_restores_no_invalidated_entry() {
 /// Two writers of one product: the one that committed first receives its reply last, and must not store last.
 #[tokio::test]
 async fn writer_that_committed_first_does_not_overwrite_the_later_entry() {
-    let stores = Stores::start().await;
-    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
-    let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", proxy.url())]).await);
-    let quick = stores.api().await;
+    let (stores, proxy) = Stores::behind_proxy().await;
+    let (slow, quick) = slow_and_quick(&stores, &[("POSTGRES__URL", proxy.url())]).await;
     stores.silence().await;
     for &strategy in FRESH.iter() {
         let path = format!("/products/{strategy}/1");
@@ -325,10 +312,8 @@ async fn writer_that_committed_first_does_not_overwrite_the_later_entry() {
 /// The client that disconnected receives no response, but the committed value is invalidated nevertheless.
 #[tokio::test]
 async fn write_of_a_disconnected_client_is_invalidated() {
-    let stores = Stores::start().await;
-    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
-    let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", proxy.url())]).await);
-    let quick = stores.api().await;
+    let (stores, proxy) = Stores::behind_proxy().await;
+    let (slow, quick) = slow_and_quick(&stores, &[("POSTGRES__URL", proxy.url())]).await;
     stores.silence().await;
     for &strategy in FRESH.iter() {
         let path = format!("/products/{strategy}/1");

@@ -2,7 +2,6 @@
 //! served.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use contract::Staleness;
@@ -10,7 +9,7 @@ use serde_json::json;
 use testkit::eventually;
 use tokio::task::JoinSet;
 
-use crate::support::{Api, FRESH, Load, SOON, STRATEGIES, Stores, Workload, started, turn};
+use crate::support::{Api, FRESH, Load, SOON, STRATEGIES, Stores, Workload, started};
 
 /// Returns the time that this share of the requests did not exceed.
 fn percentile(times: &mut [Duration], share: f64) -> Duration {
@@ -19,23 +18,10 @@ fn percentile(times: &mut [Duration], share: f64) -> Duration {
     times.get(rank.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
-async fn breaker_is_open(api: &Api) -> bool {
-    api.metrics().await.sum("cache_breaker_open", &[]) == 1.0
-}
-
-async fn until_in_use(api: &Api) {
-    eventually("Redis to be in use", SOON, async || !breaker_is_open(api).await).await;
-}
-
-async fn until_left_alone(api: &Api) {
-    eventually("Redis to be left alone", SOON, async || breaker_is_open(api).await).await;
-}
-
 /// Redis is killed under load and restarted empty: no request fails, and hits return without intervention.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_read_and_every_write_succeeds_while_redis_dies_and_returns() {
-    let _turn = turn().await;
-    let stores = Stores::start().await;
+    let (_turn, stores) = Stores::in_turn().await;
     let timeout = Duration::from_secs(2);
     let api = Arc::new(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "2s")]).await);
     let apis = [Arc::clone(&api)];
@@ -50,10 +36,10 @@ async fn every_read_and_every_write_succeeds_while_redis_dies_and_returns() {
     let began = Instant::now();
     eventually("reads with Redis", SOON, async || read_since(began) > 100).await;
     stores.redis.kill().await.expect("it is killed");
-    let (killed, ()) = (Instant::now(), until_left_alone(&api).await);
+    let (killed, ()) = (Instant::now(), api.until_redis_is_left_alone().await);
     eventually("reads without Redis", SOON, async || read_since(killed) > 100).await;
     let (returned, _) = (Instant::now(), stores.redis.restart().await.expect("it starts"));
-    until_in_use(&api).await;
+    api.until_redis_is_used().await;
     let in_use = Instant::now();
     let hits = async || {
         let metrics = api.metrics().await;
@@ -91,8 +77,7 @@ async fn every_read_and_every_write_succeeds_while_redis_dies_and_returns() {
 /// A command without a reply costs its timeout once. After two of them, the circuit breaker opens.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hung_redis_costs_a_read_one_timeout_at_most_and_later_ones_nothing() {
-    let _turn = turn().await;
-    let stores = Stores::start().await;
+    let (_turn, stores) = Stores::in_turn().await;
     let timeout = Duration::from_secs(2);
     let api = Arc::new(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "2s")]).await);
     for strategy in STRATEGIES {
@@ -115,7 +100,7 @@ async fn a_hung_redis_costs_a_read_one_timeout_at_most_and_later_ones_nothing() 
     assert!(slowest >= timeout, "the test is about nothing");
     assert!(slowest < 2 * timeout, "one timeout, and the database's time: {slowest:?}");
 
-    until_left_alone(&api).await;
+    api.until_redis_is_left_alone().await;
     let mut later = Vec::new();
     for id in 1..=50 {
         let strategy = STRATEGIES[id % STRATEGIES.len()];
@@ -136,14 +121,13 @@ async fn a_hung_redis_costs_a_read_one_timeout_at_most_and_later_ones_nothing() 
     assert!(later.iter().max() < Some(&timeout), "{later:?}");
     assert_eq!(api.get("/readyz").await.expect(200).json()["status"], "degraded");
     stores.redis.resume();
-    until_in_use(&api).await;
+    api.until_redis_is_used().await;
 }
 
 /// The entries have survived writes whose invalidations Redis did not receive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_that_hung_serves_no_entry_that_was_overwritten_meanwhile() {
-    let _turn = turn().await;
-    let stores = Stores::start().await;
+    let (_turn, stores) = Stores::in_turn().await;
     let api = Arc::new(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "100ms")]).await);
     let apis = [Arc::clone(&api)];
     let mut loads = Vec::new();
@@ -154,7 +138,7 @@ async fn redis_that_hung_serves_no_entry_that_was_overwritten_meanwhile() {
     for stock in [77, 78] {
         tokio::time::sleep(Duration::from_millis(500)).await;
         stores.redis.pause();
-        until_left_alone(&api).await;
+        api.until_redis_is_left_alone().await;
         let mut written = Vec::new();
         for (id, strategy) in (10..).zip(FRESH.iter().copied()) {
             let path = format!("/products/{strategy}/{id}");
@@ -165,7 +149,7 @@ async fn redis_that_hung_serves_no_entry_that_was_overwritten_meanwhile() {
         stores.redis.resume();
         // Before Redis is in use again, at that moment, and after it.
         let mut rounds = 0;
-        while rounds < 3 || breaker_is_open(&api).await {
+        while rounds < 3 || api.has_open_breaker().await {
             rounds += 1;
             for (path, version) in &written {
                 let read = api.get(path).await.expect(200);
@@ -180,20 +164,13 @@ async fn redis_that_hung_serves_no_entry_that_was_overwritten_meanwhile() {
         let violations = ledger.violations(|_| true);
         assert!(violations.is_empty(), "{strategy}: {violations:#?}");
         assert!(ledger.writes.iter().any(|write| write.deferred), "{strategy}: nothing was deferred");
-        until_repaired(&api).await;
+        api.until_repaired().await;
         let truth = api.get(&format!("/products/{id}")).await.expect(200);
         for _ in 0..2 {
             let read = api.get(&format!("/products/{strategy}/{id}")).await.expect(200);
             assert_eq!(read.json(), truth.json(), "{strategy}: {}", read.source());
         }
     }
-}
-
-async fn until_repaired(api: &Api) {
-    eventually("the repair of what was deferred", SOON, async || {
-        api.metrics().await.sum("cache_repairs_pending", &[]) == 0.0
-    })
-    .await;
 }
 
 /// Until its invalidation is retried, this process does not trust the entry. After that, no process has the entry.
@@ -216,8 +193,8 @@ async fn deferred_invalidation_is_retried_when_redis_responds_again() {
     }
     assert!(api.metrics().await.sum("cache_repairs_pending", &[]) > 0.0);
     stores.redis.resume();
-    until_in_use(&api).await;
-    until_repaired(&api).await;
+    api.until_redis_is_used().await;
+    api.until_repaired().await;
     for api in [&api, &other] {
         for &strategy in FRESH.iter() {
             let read = api.get(&format!("/products/{strategy}/{id}")).await.expect(200);
@@ -241,92 +218,13 @@ async fn events_of_a_redis_outage_arrive_when_redis_returns() {
         stores.redis.pause();
         let answer = api.put("/products/events/1", &json!({ "stock": stock })).await.expect(200);
         assert_eq!(answer.source(), "fwd=method; detail=announced");
-        until_left_alone(&api).await;
+        api.until_redis_is_left_alone().await;
         assert_eq!(api.get("/products/events/1").await.expect(200).version(), answer.version(), "from the database");
         stores.redis.resume();
         fresh(&api, answer.version()).await;
         fresh(&other, answer.version()).await;
-        until_in_use(&api).await;
+        api.until_redis_is_used().await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_redis_concurrent_loads_stay_within_max_loads() {
-    let _turn = turn().await;
-    let stores = Stores::start().await;
-    let settings = [
-        ("REDIS__MAX_LOADS", "4"),
-        ("REDIS__LOAD_QUEUE", "20s"),
-        ("POSTGRES__STATEMENT_TIMEOUT", "20s"),
-        ("POSTGRES__MAX_CONNECTIONS", "16"),
-    ];
-    let api = Arc::new(stores.api_with(&settings).await);
-    stores.redis.stop().await.expect("it stops");
-    until_left_alone(&api).await;
-
-    let lock = stores.lock_products().await;
-    let mut reads = JoinSet::new();
-    for reader in 0..60 {
-        let (api, strategy) = (Arc::clone(&api), STRATEGIES[reader % STRATEGIES.len()]);
-        // Different products, and many readers of one: neither may exceed the limit.
-        let id = if reader < 30 { reader } else { 1 };
-        reads.spawn(async move { api.get(&format!("/products/{strategy}/{}", id + 1)).await });
-    }
-    stores.until_waiting(4).await;
-    for _ in 0..10 {
-        assert_eq!(stores.waiting().await, 4);
-        api.get("/livez").await.expect(200);
-    }
-    lock.release().await;
-    for answer in reads.join_all().await {
-        assert_eq!(answer.expect(200).source(), "fwd=bypass; detail=redis-down");
-    }
-}
-
-/// Redis is empty and 64 readers arrive at once: each process loads each key at most once, not once per reader.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hits_return_without_a_stampede_after_a_redis_outage() {
-    let _turn = turn().await;
-    let stores = Stores::start().await;
-    let (a, b) = tokio::join!(stores.api(), stores.api());
-    let apis = [Arc::new(a), Arc::new(b)];
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut readers = JoinSet::new();
-    for reader in 0..64 {
-        let (api, stop) = (Arc::clone(&apis[reader % 2]), Arc::clone(&stop));
-        let path = format!("/products/explicit/{}", 1 + reader % 4);
-        readers.spawn(async move {
-            while !stop.load(SeqCst) {
-                api.get(&path).await.expect(200);
-            }
-        });
-    }
-    stores.redis.kill().await.expect("it is killed");
-    for api in &apis {
-        until_left_alone(api).await;
-    }
-    stores.redis.restart().await.expect("it starts");
-    for api in &apis {
-        until_in_use(api).await;
-    }
-    let count = async |outcome: &str| {
-        let labels = [("lane", "explicit"), ("outcome", outcome)];
-        apis[0].metrics().await.sum("cache_reads_total", &labels)
-            + apis[1].metrics().await.sum("cache_reads_total", &labels)
-    };
-    let misses = count("miss").await;
-    let hits = count("hit").await;
-    eventually("a thousand hits", SOON, async || count("hit").await > hits + 1_000.0).await;
-    let stored = |metrics: crate::support::Metrics| {
-        metrics.sum("cache_fills_total", &[("lane", "explicit"), ("result", "stored")])
-    };
-    let fills = stored(apis[0].metrics().await) + stored(apis[1].metrics().await);
-    println!("misses {misses}, fills {fills} in all, before and after, of 4 keys");
-    // Four keys before the failure, four after it, and again after each relay has met the new Redis and purged the
-    // keyspace. A lease that is lost meanwhile may cost a few more.
-    assert!(fills <= 24.0, "{fills} fills of 4 keys");
-    stop.store(true, SeqCst);
-    readers.join_all().await;
 }
 
 /// A service that starts while Redis is unavailable serves without it, and uses it later.
@@ -348,8 +246,8 @@ async fn start_without_redis_serves_and_uses_redis_later() {
     let new = json!({ "name": "New", "price_cents": 100, "category_id": 1 });
     assert_eq!(api.post("/products", &new).await.expect(201).source(), "fwd=method; detail=deferred");
     stores.redis.restart().await.expect("it starts");
-    until_in_use(&api).await;
-    until_repaired(&api).await;
+    api.until_redis_is_used().await;
+    api.until_repaired().await;
     stores.until_published().await;
     for strategy in STRATEGIES {
         let path = format!("/products/{strategy}/1");

@@ -100,17 +100,13 @@ impl Shop {
     /// Asserts that the state has begun: it is named, requests are served, and both processes read the latest write.
     async fn is_degraded(&mut self, name: &str) {
         self.write().await;
-        for api in &self.apis {
-            until_named(api, name).await;
-        }
+        self.until_named(name).await;
         for _ in 0..2 {
             self.read().await;
             self.write().await;
         }
         self.read().await;
-        for api in &self.apis {
-            until_named(api, name).await;
-        }
+        self.until_named(name).await;
     }
 
     /// Asserts that the state ends: nothing stale is read meanwhile, and then the cache is in use as before.
@@ -127,8 +123,15 @@ impl Shop {
             })
             .await;
         }
+        self.until_hits().await;
+        self.write().await;
         self.read().await;
+    }
+
+    /// Waits until both processes serve the latest writes from the cache.
+    async fn until_hits(&self) {
         eventually("hits in both processes", 3 * SOON, async || {
+            self.read().await;
             let mut hits = 0;
             for api in &self.apis {
                 for (strategy, version) in &self.versions {
@@ -140,8 +143,13 @@ impl Shop {
             hits == 2 * FRESH.len()
         })
         .await;
-        self.write().await;
-        self.read().await;
+    }
+
+    /// Waits until both processes report this state.
+    async fn until_named(&self, name: &str) {
+        for api in &self.apis {
+            until_named(api, name).await;
+        }
     }
 
     async fn redis(&self, arguments: &[&str]) -> String {
@@ -177,9 +185,7 @@ async fn a_redis_that_loads_its_dataset_is_not_used_until_it_has_loaded() {
     shop.redis(&["CONFIG", "SET", "key-load-delay", "5000", "loading-process-events-interval-bytes", "1024"]).await;
     let mut reload = shop.stores.redis.client().expect("redis-cli");
     let reload = reload.args(["DEBUG", "RELOAD"]).kill_on_drop(true).spawn().expect("it runs");
-    for api in &shop.apis {
-        until_named(api, "LOADING").await;
-    }
+    shop.until_named("LOADING").await;
     shop.is_degraded("LOADING").await;
     shop.redis(&["CONFIG", "SET", "key-load-delay", "0"]).await;
     let done = reload.wait_with_output().await.expect("it ends");
@@ -266,24 +272,9 @@ async fn redis_without_run_id_stays_degraded_and_serves_no_older_data() {
     redis.cli(&["ACL", "SETUSER", USER, "-info"]).await.expect("the test's own command");
     redis.cli(&["ACL", "SAVE"]).await.expect("the test's own command");
     let mut shop = Shop::on(redis).await;
-    for api in &shop.apis {
-        until_named(api, "run_id").await;
-    }
+    shop.until_named("run_id").await;
     shop.stores.until_published().await;
-    let hits = async |shop: &Shop| {
-        eventually("hits", 3 * SOON, async || {
-            shop.read().await;
-            let mut hits = 0;
-            for api in &shop.apis {
-                for &strategy in FRESH.iter() {
-                    hits += usize::from(api.get(&path(strategy)).await.expect(200).source() == "hit");
-                }
-            }
-            hits == 2 * FRESH.len()
-        })
-        .await;
-    };
-    hits(&shop).await;
+    shop.until_hits().await;
     shop.redis(&["SAVE"]).await;
     shop.write().await;
     shop.read().await;
@@ -292,10 +283,8 @@ async fn redis_without_run_id_stays_degraded_and_serves_no_older_data() {
     let persistence = shop.redis(&["INFO", "persistence"]).await;
     let loaded = persistence.lines().find_map(|line| line.strip_prefix("rdb_last_load_keys_loaded:"));
     assert!(loaded.is_some_and(|keys| keys.trim() != "0"), "nothing was loaded: {persistence}");
-    hits(&shop).await;
-    for api in &shop.apis {
-        until_named(api, "run_id").await;
-    }
+    shop.until_hits().await;
+    shop.until_named("run_id").await;
     shop.write().await;
     shop.read().await;
     shop.stores.until_published().await;
@@ -310,9 +299,7 @@ async fn redis_without_info_is_used_and_receives_events() {
     std::fs::write(more.path(), "rename-command INFO \"\"\n").expect("it is written");
     let redis = redis(&[("include", more.path().to_str().expect("a path"))]).await;
     let mut shop = Shop::on(redis).await;
-    for api in &shop.apis {
-        until_named(api, "run_id").await;
-    }
+    shop.until_named("run_id").await;
     shop.write().await;
     shop.read().await;
     shop.stores.until_published().await;

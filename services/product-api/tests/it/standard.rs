@@ -1,9 +1,10 @@
-//! Health without a store, and metrics.
+//! Health without a store, metrics, and the operations routes without a token: open on loopback, and closed elsewhere.
 
+use reqwest::Method;
 use serde_json::json;
-use testkit::{Postgres, eventually};
+use testkit::eventually;
 
-use crate::support::{SOON, Stores, started};
+use crate::support::{Api, SOON, Service, Stores, TestResponse, started};
 
 #[tokio::test]
 async fn without_redis_the_service_is_degraded_and_not_unready() {
@@ -18,8 +19,7 @@ async fn without_redis_the_service_is_degraded_and_not_unready() {
 /// Without its database the service serves its hits, returns 503 for the rest, and recovers without intervention.
 #[tokio::test]
 async fn without_postgres_the_service_is_unready_serves_hits_and_recovers() {
-    let postgres = Postgres::start().await.expect("a private Postgres");
-    let stores = Stores::on(&postgres).await;
+    let (postgres, stores) = Stores::with_own_postgres().await;
     let api = stores.api_with(&[("POSTGRES__WAIT_TIMEOUT", "500ms")]).await;
     let known = api.get("/products/explicit/1").await.expect(200);
     postgres.kill().await.expect("it is killed");
@@ -91,4 +91,46 @@ async fn a_body_that_is_an_array_writes_nothing() {
     assert_eq!(api.get("/categories").await.expect(200).body, before);
     api.post("/products", &json!(["A name by position", "d", 5, 6, 1, true])).await.problem(422, "invalid-fields");
     assert!(!api.get("/products?limit=500").await.expect(200).text().contains("by position"));
+}
+
+const ROUTES: [&str; 5] =
+    ["/events?after=0", "/cache/entries", "/cache/stats/product:ttl:1", "/cache/feed?kind=nonsense", "/metrics"];
+
+async fn get_with(api: &Api, path: &str, authorization: &str) -> TestResponse {
+    Service::send(api.request(Method::GET, path).header("authorization", authorization)).await
+}
+
+#[tokio::test]
+async fn operations_routes_are_open_on_loopback_without_a_token() {
+    let (_stores, api) = started().await;
+    api.get("/products/ttl/1").await.expect(200);
+    for route in ["/events?after=0", "/cache/entries", "/cache/stats/product:ttl:1", "/metrics"] {
+        api.get(route).await.expect(200);
+    }
+}
+
+/// Clients on other hosts must not reach these routes, and without a token there is nothing to check.
+#[tokio::test]
+async fn operations_routes_are_closed_beyond_loopback_without_a_token() {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("HTTP__HOST", "0.0.0.0")]).await;
+    for route in ROUTES {
+        api.get(route).await.problem(401, "unauthorized");
+        get_with(&api, route, "Bearer ").await.problem(401, "unauthorized");
+    }
+    api.get("/products/ttl/1").await.expect(200);
+    assert!(api.process.output().contains("OPERATIONS__TOKEN_FILE"), "the log says what is missing");
+}
+
+#[tokio::test]
+async fn a_token_file_that_cannot_be_used_stops_the_start() {
+    let stores = Stores::start().await;
+    let empty = tempfile::NamedTempFile::new().expect("a file");
+    for path in ["/nowhere/at/all", empty.path().to_str().expect("a plain path")] {
+        let mut command = stores.command(&[("OPERATIONS__TOKEN_FILE", path)]);
+        let output = command.output().expect("it runs");
+        assert!(!output.status.success());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains("OPERATIONS__TOKEN_FILE") && error.contains(path), "{error}");
+    }
 }

@@ -9,12 +9,11 @@ use serde_json::json;
 use testkit::eventually;
 use tokio::task::JoinSet;
 
-use crate::support::{FRESH, SOON, Service, Stores, turn};
+use crate::support::{FRESH, SOON, Service, Stores};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_completes_requests_in_flight_and_exits_with_0() {
-    let _turn = turn().await;
-    let stores = Stores::start().await;
+    let (_turn, stores) = Stores::in_turn().await;
     let api = Arc::new(stores.api().await);
     let lock = stores.lock_products().await;
     let mut requests = JoinSet::new();
@@ -49,8 +48,7 @@ async fn sigterm_completes_requests_in_flight_and_exits_with_0() {
 /// A request that does not end is cut off at the end of the grace time, and so is its load.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hanging_request_delays_the_shutdown_by_at_most_the_grace_time() {
-    let _turn = turn().await;
-    let stores = Stores::start().await;
+    let (_turn, stores) = Stores::in_turn().await;
     let api = Arc::new(stores.api_with(&[("HTTP__GRACE", "1s"), ("POSTGRES__STATEMENT_TIMEOUT", "40s")]).await);
     let _lock = stores.lock_products().await;
     let mut requests = JoinSet::new();
@@ -123,8 +121,7 @@ async fn sigterm_during_the_start_ends_the_process() {
 /// A write that was answered with 200 is in the database, whenever the process died.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_loses_no_acknowledged_write() {
-    let _turn = turn().await;
-    let stores = Stores::start().await;
+    let (_turn, stores) = Stores::in_turn().await;
     for round in 0..2 {
         let api = Arc::new(stores.api().await);
         let (mut writers, acknowledgements) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));

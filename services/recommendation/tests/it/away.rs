@@ -1,15 +1,16 @@
 //! The product API, Redis or the database is unavailable: lists come from the last known data, and say so.
 
 use serde_json::json;
-use testkit::{eventually, free_port};
+use testkit::eventually;
 
-use crate::support::{Carts, SOON, Stores, ids, item, started, until_both_are_read, until_list, with_product_api};
+use crate::support::{
+    Carts, SOON, Stores, ids, item, started, until_both_are_read, until_list, with_product_api,
+    with_product_api_at_port,
+};
 
 #[tokio::test]
 async fn lists_without_the_product_api_use_last_known_data_and_are_stale() {
-    let stores = Stores::start().await;
-    let port = free_port().to_string();
-    let api = stores.product_api(&port).await;
+    let (stores, port, api) = with_product_api_at_port().await;
     let ours = stores.ours_with(api.url(), &[]).await;
     until_list(&ours, "/recommendations/1", "the copy to be current", |list| list["catalogue"]["stale"] == false).await;
     api.process.kill9().await.expect("it is killed");
@@ -25,10 +26,7 @@ async fn lists_without_the_product_api_use_last_known_data_and_are_stale() {
     let hit = ours.get("/recommendations/13").await.expect(200);
     assert!(hit.header("cache-status").contains("detail=catalogue-stale"), "{hit:?}");
     // Changes of carts still have an effect.
-    let mut carts = Carts::new(&stores.redis);
-    carts.many(5, &[1, 14]).await;
-    carts.many(5, &[2, 26]).await;
-    stores.until_learned(carts.last()).await;
+    Carts::learned(&stores).await;
     assert_eq!(ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together"), [14]);
     assert_eq!(ours.get("/readyz").await.expect(200).json()["status"], "degraded");
     let _api = stores.product_api(&port).await;
@@ -40,9 +38,7 @@ async fn lists_without_the_product_api_use_last_known_data_and_are_stale() {
 
 #[tokio::test]
 async fn outdated_list_is_not_stored_again_before_the_new_row_arrives() {
-    let stores = Stores::start().await;
-    let port = free_port().to_string();
-    let api = stores.product_api(&port).await;
+    let (stores, port, api) = with_product_api_at_port().await;
     let ours = stores.ours_with(api.url(), &[]).await;
     stores.until_shop_is_applied().await;
     until_both_are_read(&ours).await;
@@ -68,9 +64,7 @@ async fn outdated_list_is_not_stored_again_before_the_new_row_arrives() {
 
 #[tokio::test]
 async fn product_that_may_be_sold_out_is_hidden_until_its_row_arrives() {
-    let stores = Stores::start().await;
-    let port = free_port().to_string();
-    let api = stores.product_api(&port).await;
+    let (stores, port, api) = with_product_api_at_port().await;
     let ours = stores.ours_with(api.url(), &[]).await;
     stores.until_shop_is_applied().await;
     until_both_are_read(&ours).await;
@@ -139,10 +133,7 @@ async fn lists_without_redis_bypass_the_cache() {
 async fn changes_during_the_loss_of_redis_are_read_from_the_logs() {
     let (stores, api) = with_product_api().await;
     let ours = stores.ours_with(api.url(), &[]).await;
-    let mut carts = Carts::new(&stores.redis);
-    carts.many(5, &[1, 14]).await;
-    carts.many(5, &[2, 26]).await;
-    stores.until_learned(carts.last()).await;
+    Carts::learned(&stores).await;
     ours.stop().await;
     stores.redis.kill().await.expect("it is killed");
     stores.shop_sql("UPDATE products SET price_cents = 13901 WHERE id = 25").await;

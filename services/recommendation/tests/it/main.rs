@@ -4,32 +4,26 @@
 //!
 //! | module | what is tested |
 //! |---|---|
-//! | `lists` | which products are recommended, and which never are |
+//! | `lists` | which products are recommended, and which never are; invalid requests |
 //! | `together` | learning from carts |
 //! | `changes` | a change of a product reaches the lists; other changes leave them in the cache |
-//! | `rows` | responses and events in any order, and more than once |
-//! | `poison` | events that cannot be applied |
+//! | `rows` | responses and events in any order, and more than once; sessions of other programs |
+//! | `poison` | events that cannot be applied or read |
 //! | `away` | the product API or Redis is unavailable, and returns |
-//! | `cut_off` | events that cannot be read |
-//! | `sessions` · `standby` | sessions of other programs; a database that is a standby or read-only |
+//! | `standby` | a database that is a standby or read-only |
 //! | `rebuilt` · `restored` | baskets after the loss of events about carts; restored databases |
 //! | `replicas` · `starting` | two replicas; any order of starts |
 //! | `suite` | what every service passes: standard routes, the API's description, hostile clients, access, settings |
-//! | `bad_input` | invalid requests |
-//! | `operations` · `standard` | no route shows the id of a cart; entries and metrics |
+//! | `standard` | no route shows the id of a cart; entries and metrics |
 
 mod away;
-mod bad_input;
 mod changes;
-mod cut_off;
 mod lists;
-mod operations;
 mod poison;
 mod rebuilt;
 mod replicas;
 mod restored;
 mod rows;
-mod sessions;
 mod standard;
 mod standby;
 mod starting;

@@ -1,8 +1,10 @@
 //! A database is restored from an older backup while Redis keeps its data: the shop's, or the service's own.
 
-use testkit::{eventually, free_port};
+use testkit::eventually;
 
-use crate::support::{Carts, SOON, Stores, ids, item, started, until_both_are_read, until_list};
+use crate::support::{
+    Carts, SOON, Stores, ids, item, started, until_both_are_read, until_list, with_product_api_at_port,
+};
 
 /// Removes the last five events of the shop while its API is down, and assigns their numbers to other changes.
 async fn restore_shop(stores: &Stores, changes: &str) {
@@ -14,9 +16,7 @@ async fn restore_shop(stores: &Stores, changes: &str) {
 #[tokio::test]
 async fn recommendation_copies_a_restored_catalogue_whether_it_ran_or_not() {
     for (runs, is_redis_empty) in [(true, false), (false, false), (false, true)] {
-        let stores = Stores::start().await;
-        let port = free_port().to_string();
-        let api = stores.product_api(&port).await;
+        let (stores, port, api) = with_product_api_at_port().await;
         let ours = stores.ours_with(api.url(), &[]).await;
         for stock in 1..=5 {
             stores.shop_sql(&format!("UPDATE products SET stock = {stock}, price_cents = 13950 WHERE id = 25")).await;
@@ -57,10 +57,7 @@ async fn recommendation_copies_a_restored_catalogue_whether_it_ran_or_not() {
 #[tokio::test]
 async fn recommendation_with_a_restored_database_gets_its_events_again() {
     let (stores, api, ours) = started().await;
-    let mut carts = Carts::new(&stores.redis);
-    carts.many(5, &[1, 14]).await;
-    carts.many(5, &[2, 26]).await;
-    stores.until_learned(carts.last()).await;
+    Carts::learned(&stores).await;
     let (rows, streams) = (stores.sql("SELECT count(*) FROM basket_items").await, "UPDATE streams SET applied = ");
     // The backup is older than the last ten lines and the last two changes of the catalogue.
     stores.shop_sql("UPDATE products SET price_cents = 13901 WHERE id = 25").await;

@@ -1,4 +1,5 @@
-//! Responses of the product API in any order, and more than once: the resulting rows of the copy.
+//! Responses of the product API in any order, and more than once: the resulting rows of the copy. Other programs
+//! read them with any session settings.
 
 use std::collections::HashSet;
 
@@ -182,4 +183,14 @@ async fn position_is_below_the_first_missing_event() {
     // A missing number that is far behind the newest one counts as applied.
     rows.catalogue.apply(&nothing, &[200_000.into()]).await.unwrap();
     assert_eq!(position().await, Some(100_000));
+}
+
+#[tokio::test]
+async fn similar_products_are_found_with_any_search_path() {
+    let stores = Stores::start().await;
+    let (_api, _ours) = stores.both().await;
+    let found = "SELECT count(*) FROM public.similar_products(13, 12)";
+    let usual = stores.sql(found).await;
+    assert_ne!(usual, "0");
+    assert_eq!(stores.sql(&format!("SET search_path = ''; {found}")).await, usual);
 }

@@ -15,10 +15,7 @@ async fn recommendation_starts_without_the_product_api_and_waits_for_a_copy() {
     ours.get("/livez").await.expect(200);
     ours.get("/recommendations/1").await.problem(503, "unavailable");
     // Events about carts are already applied.
-    let mut carts = Carts::new(&stores.redis);
-    carts.many(5, &[1, 14]).await;
-    carts.many(5, &[2, 26]).await;
-    stores.until_learned(carts.last()).await;
+    Carts::learned(&stores).await;
     let _api = stores.product_api(&port).await;
     ours.ready().await;
     let list = ours.get("/recommendations/1").await.expect(200).json();

@@ -30,10 +30,7 @@ async fn products_that_share_carts_significantly_recommend_each_other() {
 #[tokio::test]
 async fn unavailable_product_is_recommended_again_when_available() {
     let (stores, _api, ours) = started().await;
-    let mut carts = Carts::new(&stores.redis);
-    carts.many(5, &[1, 14]).await;
-    carts.many(5, &[2, 26]).await;
-    stores.until_learned(carts.last()).await;
+    Carts::learned(&stores).await;
     let together = async || ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together");
     assert_eq!(together().await, [14]);
     stores.shop_sql("UPDATE products SET stock = 0 WHERE id = 14").await;

@@ -5,39 +5,30 @@
 //!
 //! | module | what is tested |
 //! |---|---|
-//! | `finding` · `paging` | which products are found, in which order, and how they are shown; page by page |
-//! | `understanding` | accents, scripts without spaces, signs in names, long numbers, words that no product has |
-//! | `spellings` | joined, hyphenated and separate spellings; letters with the same meaning |
+//! | `finding` | which products are found, in which order, and how they are shown; page by page |
+//! | `understanding` | accents, scripts without spaces, signs in names, long numbers, words that no product has; spellings |
 //! | `partial` | products with at least half of a query; facets of approximate matches |
 //! | `entering` | a cached page is invalidated when a product enters it by any of these |
-//! | `overload` | more searches than may run at once |
-//! | `changes` | changes in the catalogue, including changes made in psql |
+//! | `changes` | changes in the catalogue, including changes made in psql; events that cannot be read |
 //! | `caching` | result pages in Redis: stored, shared and invalidated |
 //! | `replicas` | several replicas, one of which lags |
 //! | `building` · `restarting` | the first index, restarts, kill -9, damage |
 //! | `restored` | the shop's database is restored from a backup |
-//! | `redis_down` | Redis is unavailable, and returns |
-//! | `cut_off` | events that cannot be read |
-//! | `bad_input` | invalid parameters |
+//! | `redis_down` | Redis is unavailable, and returns; more searches than may run at once |
+//! | `bad_input` | invalid parameters and their description; metrics; the end of the process |
 //! | `suite` | what every service passes: standard routes, the API's description, hostile clients, access, settings |
-//! | `standard` | metrics, the description of the parameters, the end of the process |
 
 mod bad_input;
 mod building;
 mod caching;
 mod changes;
-mod cut_off;
 mod entering;
 mod finding;
-mod overload;
-mod paging;
 mod partial;
 mod redis_down;
 mod replicas;
 mod restarting;
 mod restored;
-mod spellings;
-mod standard;
 mod suite;
 mod support;
 mod understanding;

@@ -1,5 +1,7 @@
-//! Redis is unavailable, and returns.
+//! Redis is unavailable, and returns. More searches than may run at once: the service refuses the rest with a
+//! `Retry-After`, with and without Redis.
 
+use futures_util::future::join_all;
 use serde_json::json;
 use testkit::eventually;
 
@@ -64,4 +66,58 @@ async fn search_starts_without_redis_and_uses_it_when_it_returns() {
     search.cached(&[("q", "rowan")]).await;
     let id = shop.create(&[Product { name: "Rowan Staff", ..Product::default() }]).await[0];
     eventually("both", SOON, async || search.find("rowan").await.ids().contains(&id)).await;
+}
+
+/// Returns eight long words that no product has; each is compared with all words of the index.
+fn slow(number: usize) -> String {
+    (0..8).map(|word| format!("incomprehensibility{number}x{word}")).collect::<Vec<_>>().join(" ")
+}
+
+/// Starts a search that bypasses the cache, because Redis has missed an invalidation: every search goes to the index.
+async fn past_the_cache(settings: &[(&str, &str)]) -> (Shop, Search) {
+    let shop = Shop::with_products(2_000).await;
+    let id = shop.create(&[Product { name: "Ochre Mat", ..Product::default() }]).await[0];
+    let search = Search::with(&shop, settings).await;
+    shop.redis.kill().await.expect("it is killed");
+    shop.put(&format!("/products/{id}"), &json!({ "name": "Umber Mat" })).await;
+    eventually("a search beside the cache", SOON, async || {
+        let answer = search.ask(&[("q", "umber")]).await;
+        answer.status == 200 && answer.names() == ["Umber Mat"] && answer.source().contains("repair-pending")
+    })
+    .await;
+    (shop, search)
+}
+
+#[tokio::test]
+async fn equal_searches_run_as_one_while_redis_is_down() {
+    let (_shop, search) = past_the_cache(&[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
+    let searches = async || {
+        let metrics = search.get("/metrics").await.expect(200).text();
+        let count = metrics.lines().find_map(|line| line.strip_prefix("search_query_seconds_count "));
+        count.map_or(0, |count| count.parse::<u64>().expect("a number"))
+    };
+    let before = searches().await;
+    let query = slow(1);
+    let parameters = [("q", query.as_str())];
+    let answers = join_all((0..40).map(|_| search.ask(&parameters))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let searched = searches().await - before;
+    assert!((1..=20).contains(&searched), "40 equal requests led to {searched} searches");
+}
+
+#[tokio::test]
+async fn search_limit_holds_while_redis_is_down() {
+    let settings = [("REDIS__MAX_LOADS", "1"), ("REDIS__LOAD_QUEUE", "1ms"), ("REDIS__COMMAND_TIMEOUT", "200ms")];
+    let (_shop, search) = past_the_cache(&settings).await;
+    let queries: Vec<String> = (0..60).map(slow).collect();
+    let answers = join_all(queries.iter().map(|q| async { search.ask(&[("q", q)]).await })).await;
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
+    assert!(!refused.is_empty(), "sixty searches ran at once, where one may");
+    assert!(refused.len() < answers.len(), "none ran");
+    for answer in refused {
+        answer.problem(503, "unavailable");
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    // The permits are free again.
+    eventually("a search", SOON, async || search.ask(&[("q", "umber")]).await.status == 200).await;
 }

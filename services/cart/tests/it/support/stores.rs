@@ -32,6 +32,19 @@ impl Stores {
         Self { own: testkit::Stores::on("cart", postgres).await, shop: Database::shared().await }
     }
 
+    /// Starts the stores, and a fake product API that has the products 1 to `products`.
+    pub(crate) async fn with_fake(products: i64) -> (Self, Fake) {
+        (Self::start().await, Fake::start(products).await)
+    }
+
+    /// Creates a cart with one piece of each of these products. Its changes are published, and its view is cached.
+    pub(crate) async fn cached_cart<'a>(&self, service: &'a Service, products: &[i64]) -> CartOf<'a> {
+        let cart = CartOf::with(service, products).await;
+        self.until_published().await;
+        cart.cached().await;
+        cart
+    }
+
     /// Returns the command that starts a cart that uses the product API at `url`.
     pub(crate) fn cart_command(&self, url: &str, settings: &[(&str, &str)]) -> Command {
         // A timeout must not be mistaken for an absent product.
@@ -100,8 +113,7 @@ impl Stores {
 
 /// Starts a cart on its own stores, with a fake product API that has the products 1 to `products`.
 pub(crate) async fn started(products: i64) -> (Stores, Fake, Service) {
-    let stores = Stores::start().await;
-    let fake = Fake::start(products).await;
+    let (stores, fake) = Stores::with_fake(products).await;
     let service = stores.cart(&fake).await;
     (stores, fake, service)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use testkit::Postgres;
 
-use crate::support::{Stores, started};
+use crate::support::{Stores, started, started_at_head};
 
 const CHANGE: &str = "UPDATE public.products SET stock = stock + 1 WHERE id = 1";
 
@@ -60,8 +60,7 @@ async fn change_by_a_role_without_rights_on_the_outbox_is_announced() {
 
 #[tokio::test]
 async fn every_kind_of_statement_is_announced() {
-    let (stores, _api) = started().await;
-    let head = stores.settled_head().await;
+    let (stores, _api, head) = started_at_head().await;
     let row = "(9001, 'a', 1, 1)";
     let columns = "products (id, name, price_cents, category_id)";
     for sql in [

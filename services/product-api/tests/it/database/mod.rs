@@ -2,7 +2,6 @@
 
 mod any_session;
 mod ids;
-mod online_changes;
 mod read_only;
 mod refusals;
 mod starting;

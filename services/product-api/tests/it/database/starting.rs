@@ -50,8 +50,7 @@ async fn start_on_a_read_only_database_is_degraded_and_seeds_nothing() {
 
 #[tokio::test]
 async fn start_on_a_standby_is_degraded_until_it_is_promoted() {
-    let postgres = Postgres::start().await.expect("a private Postgres");
-    let stores = Stores::on(&postgres).await;
+    let (postgres, stores) = Stores::with_own_postgres().await;
     stores.api().await.stop().await;
     postgres.demote().await.expect("it starts as a standby");
     let api = stores.api().await;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::support::{STRATEGIES, Stores, seq, started};
+use crate::support::{STRATEGIES, Stores, seq, started_at_head};
 
 /// Returns the changes without the envelope, and checks the envelope.
 fn bare(events: Vec<Value>) -> Vec<Value> {
@@ -31,8 +31,7 @@ fn bare(events: Vec<Value>) -> Vec<Value> {
 
 #[tokio::test]
 async fn every_write_through_the_api_is_announced_with_what_it_changed() {
-    let (stores, api) = started().await;
-    let head = stores.settled_head().await;
+    let (stores, api, head) = started_at_head().await;
     let new = json!({ "name": "New", "price_cents": 100, "category_id": 1 });
     let path = api.post("/products", &new).await.expect(201).header("location").to_owned();
     let id: i64 = path.trim_start_matches("/products/").parse().expect("an id");
@@ -71,8 +70,7 @@ async fn every_write_through_the_api_is_announced_with_what_it_changed() {
 
 #[tokio::test]
 async fn every_row_changed_in_psql_is_announced() {
-    let (stores, _api) = started().await;
-    let head = stores.settled_head().await;
+    let (stores, _api, head) = started_at_head().await;
     let moved: i64 = stores.sql("SELECT category_id FROM products WHERE id = 3").await.parse().expect("an id");
     for sql in [
         "INSERT INTO products (id, name, price_cents, category_id) VALUES (9001, 'a', 1, 1), (9002, 'b', 2, 2)",
@@ -133,8 +131,7 @@ async fn change_of_the_whole_catalogue_records_one_event_per_product() {
 
 #[tokio::test]
 async fn rollbacks_and_changes_without_effect_are_not_announced() {
-    let (stores, api) = started().await;
-    let head = stores.settled_head().await;
+    let (stores, api, head) = started_at_head().await;
     for sql in [
         "BEGIN; UPDATE products SET stock = stock + 1; DELETE FROM products WHERE id = 5; ROLLBACK",
         "BEGIN; SAVEPOINT a; UPDATE products SET stock = 1234 WHERE id = 1; ROLLBACK TO a; COMMIT",
@@ -158,8 +155,7 @@ async fn rollbacks_and_changes_without_effect_are_not_announced() {
 
 #[tokio::test]
 async fn change_that_cannot_be_announced_is_refused_with_a_reason() {
-    let (stores, _api) = started().await;
-    let head = stores.settled_head().await;
+    let (stores, _api, head) = started_at_head().await;
     for (sql, reason) in [
         ("TRUNCATE products", "TRUNCATE would not be announced; use DELETE"),
         ("TRUNCATE categories CASCADE", "TRUNCATE would not be announced; use DELETE"),
@@ -177,8 +173,7 @@ async fn change_that_cannot_be_announced_is_refused_with_a_reason() {
 
 #[tokio::test]
 async fn an_event_is_dated_by_the_write_and_not_by_its_relay() {
-    let (stores, _api) = started().await;
-    let head = stores.settled_head().await;
+    let (stores, _api, head) = started_at_head().await;
     let before: DateTime<Utc> = stores.sql(NOW).await.parse().expect("a time");
     stores.sql("BEGIN; UPDATE products SET stock = 9999 WHERE id = 1; SELECT pg_sleep(0.3); COMMIT").await;
     let event = stores.announced_after(head).await.remove(0);

@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{SOON, Stores, started};
+use crate::support::{SOON, Stores, started, started_and_published};
 
 #[tokio::test]
 async fn change_in_psql_removes_the_product_and_the_lists_that_show_it() {
@@ -70,8 +70,7 @@ async fn category_renamed_or_created_in_psql_is_shown_by_the_lists() {
 /// An absent entry is removed when psql creates the product, and a product that psql deletes disappears.
 #[tokio::test]
 async fn a_product_that_psql_creates_or_deletes_is_found_or_gone() {
-    let (stores, api) = started().await;
-    stores.until_published().await;
+    let (stores, api) = started_and_published().await;
     for strategy in ["production", "tags", "events", "explicit"] {
         api.get(&format!("/products/{strategy}/9001")).await.problem(404, "not-found");
         api.get(&format!("/products/{strategy}/1")).await.expect(200);

@@ -4,7 +4,7 @@
 use serde_json::json;
 use testkit::{Proxy, eventually};
 
-use crate::support::{Api, FRESH, SOON, Stores, TestResponse, started};
+use crate::support::{Api, FRESH, SOON, Stores, TestResponse, started_and_published};
 
 /// A writer whose commands can be kept from Redis permanently: commands that wait in the proxy when it is cut never
 /// arrive.
@@ -141,8 +141,7 @@ async fn deferred_invalidation_of_one_process_is_done_by_the_relay_of_another() 
 /// The relay meets the writer's lease, or the value that the writer has already stored, and keeps both.
 #[tokio::test]
 async fn stored_value_of_write_through_survives_the_relay() {
-    let (stores, api) = started().await;
-    stores.until_published().await;
+    let (stores, api) = started_and_published().await;
     for stock in 0..40 {
         let written = api.put("/products/writethrough/1", &json!({ "stock": stock })).await.expect(200);
         assert_eq!(written.source(), "fwd=method; detail=stored");
@@ -157,8 +156,7 @@ async fn stored_value_of_write_through_survives_the_relay() {
 /// The relay also keeps what a reader has loaded after the writer's own invalidation.
 #[tokio::test]
 async fn value_loaded_after_an_explicit_write_survives_the_relay() {
-    let (stores, api) = started().await;
-    stores.until_published().await;
+    let (stores, api) = started_and_published().await;
     for stock in 0..20 {
         let written = api.put("/products/explicit/1", &json!({ "stock": stock })).await.expect(200);
         assert_eq!(written.source(), "fwd=method; detail=invalidated");

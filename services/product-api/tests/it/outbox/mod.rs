@@ -4,17 +4,14 @@
 //! |---|---|
 //! | `announced` | which changes cause an event, and its content |
 //! | `order` | numbers without holes, under concurrent writers, several relays and crashes |
-//! | `redis_away` | Redis that is down, hangs, or returns empty, older or with foreign data |
-//! | `redis_full` | Redis without memory, filled by other data or by caches |
+//! | `redis_away` | Redis that is down, hangs, is full, or returns empty, older or with foreign data |
 //! | `postgres_away` | lost notifications, lost connections, a Postgres that is killed |
 //! | `caches` | the effect of a change made in psql on the caches that depend on events |
 //! | `killed_writer` | a writer that dies before its invalidation is acknowledged |
 //! | `outages` | logs and readiness while the relay is blocked; one event that cannot be applied |
-//! | `log` | `GET /events` and `GET /products?ids=` |
-//! | `bounds` | retention, and the length of the stream |
+//! | `log` | `GET /events` and `GET /products?ids=`, retention, and the length of the stream |
 
 mod announced;
-mod bounds;
 mod caches;
 mod killed_writer;
 mod log;
@@ -22,5 +19,4 @@ mod order;
 mod outages;
 mod postgres_away;
 mod redis_away;
-mod redis_full;
 mod restored;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::eventually;
 use tokio::task::JoinSet;
 
-use crate::support::{SOON, Stores, seq, started, turn};
+use crate::support::{SOON, Stores, seq, started_and_published, started_at_head, turn};
 
 /// Four sessions, each of which changes the same 20 products and more, `rounds` times, and sometimes commits late: the
 /// ids of outbox rows are taken in another order than they become visible.
@@ -56,8 +56,7 @@ fn assert_in_version_order(events: &[Value]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stream_and_channel_have_every_event_once_in_order_per_product() {
     let _turn = turn().await;
-    let (stores, _api) = started().await;
-    let head = stores.settled_head().await;
+    let (stores, _api, head) = started_at_head().await;
     let mut channel = stores.subscribe().await;
     write_from_four_sessions(&stores, 50).await;
     let stream = stores.whole_stream().await;
@@ -73,8 +72,7 @@ async fn stream_and_channel_have_every_event_once_in_order_per_product() {
 /// No relay knows of the others, and none is a leader.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_relays_append_every_event_once() {
-    let _turn = turn().await;
-    let stores = Stores::start().await;
+    let (_turn, stores) = Stores::in_turn().await;
     let apis = tokio::join!(stores.api(), stores.api(), stores.api());
     let apis = [apis.0, apis.1, apis.2].map(Arc::new);
     let head = stores.settled_head().await;
@@ -109,8 +107,7 @@ async fn three_relays_append_every_event_once() {
 /// At every point: between number and append, between append and done, in the middle of a batch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_of_a_killed_relay_is_continued_by_the_others_or_its_successor() {
-    let _turn = turn().await;
-    let stores = Stores::start().await;
+    let (_turn, stores) = Stores::in_turn().await;
     let survivor = stores.api().await;
     let ends = Arc::new(AtomicBool::new(false));
     let kills = AtomicUsize::new(0);
@@ -155,8 +152,7 @@ async fn left_behind(stores: &Stores) -> i64 {
 
 #[tokio::test]
 async fn numbered_event_without_an_entry_is_found_by_polling_and_applied() {
-    let (stores, api) = started().await;
-    stores.until_published().await;
+    let (stores, api) = started_and_published().await;
     api.get("/products/production/5").await.expect(200);
     let number = left_behind(&stores).await;
     let stream = stores.whole_stream().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{Api, SOON, seq, started};
+use crate::support::{Api, SOON, seq, started, started_at_head};
 
 const FAILING: &str = "the relay cannot publish events";
 const RECOVERED: &str = "the relay publishes events again";
@@ -103,8 +103,7 @@ async fn database_that_is_read_only_degrades_the_service_and_is_logged_once() {
 /// One batch, in which Redis refuses the invalidation of one event.
 #[tokio::test]
 async fn event_that_cannot_be_applied_holds_up_only_later_events() {
-    let (stores, api) = started().await;
-    let head = stores.settled_head().await;
+    let (stores, api, head) = started_at_head().await;
     // The key to which the tag's members are moved is not a set.
     let poison = "product:~drain:product:7";
     stores.redis(&["SET", poison, "not a set"]).await;

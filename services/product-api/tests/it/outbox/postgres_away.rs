@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::{Postgres, eventually};
+use testkit::eventually;
 
 use crate::support::{SOON, Stores, seq};
 
@@ -55,8 +55,7 @@ async fn connections_that_are_cut_are_made_anew_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn a_postgres_that_is_killed_and_restarted_is_relayed_again() {
-    let postgres = Postgres::start().await.expect("a private Postgres");
-    let stores = Stores::on(&postgres).await;
+    let (postgres, stores) = Stores::with_own_postgres().await;
     let api = stores.api().await;
     let sql = async |sql: &str| postgres.sql("product-api", sql).await.expect("the test's own SQL");
     for round in 0..3 {
@@ -78,8 +77,7 @@ async fn a_postgres_that_is_killed_and_restarted_is_relayed_again() {
 /// The relay waits for a reply that does not arrive; the shutdown does not wait for the relay.
 #[tokio::test]
 async fn sigterm_ends_the_process_within_the_grace_time_while_postgres_hangs() {
-    let postgres = Postgres::start().await.expect("a private Postgres");
-    let stores = Stores::on(&postgres).await;
+    let (postgres, stores) = Stores::with_own_postgres().await;
     let api = stores.api_with(&[("HTTP__GRACE", "1s")]).await;
     postgres.pause();
     tokio::time::sleep(Duration::from_millis(600)).await; // A poll is in flight.

@@ -1,4 +1,4 @@
-//! Redis is down, hangs, or returns: empty, older, or with foreign data. No event is lost, and no event gets another
+//! Redis is down, hangs, is full, or returns: empty, older, or with foreign data. No event is lost, and no event gets another
 //! number.
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::support::{Api, SOON, STREAM, Stores, seq, started, turn};
+use crate::support::{Api, SOON, STREAM, Stores, seq, started, started_and_published, started_at_head, turn};
 
 /// Waits until the stream ends with the last assigned number.
 async fn until_caught_up(stores: &Stores) {
@@ -21,8 +21,7 @@ async fn log_after(api: &Api, after: i64) -> Vec<Value> {
 
 #[tokio::test]
 async fn changes_during_a_redis_outage_are_numbered_and_appended_later() {
-    let (stores, api) = started().await;
-    let head = stores.settled_head().await;
+    let (stores, api, head) = started_at_head().await;
     stores.redis.kill().await.expect("it is killed");
     api.put("/products/events/1", &json!({ "stock": 901 })).await.expect(200);
     api.put("/products/production/2", &json!({ "stock": 902 })).await.expect(200);
@@ -92,8 +91,7 @@ async fn lost_stream_is_refilled_under_the_same_numbers() {
 /// All data of Redis are from an older time: entries, tags, fences, stream.
 #[tokio::test]
 async fn redis_restored_from_older_data_serves_nothing_stale() {
-    let (stores, api) = started().await;
-    stores.until_published().await;
+    let (stores, api) = started_and_published().await;
     let strategies = ["explicit", "writethrough", "events", "tags", "production"];
     let paths = strategies.map(|strategy| format!("/products/{strategy}/1"));
     for path in &paths {
@@ -199,8 +197,7 @@ async fn concurrent_relays_replace_a_foreign_stream_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_restarted_during_a_replay_receives_the_whole_replay() {
-    let _turn = turn().await;
-    let stores = Stores::start().await;
+    let (_turn, stores) = Stores::in_turn().await;
     let settings = [("SEED_PRODUCTS", "600"), ("RELAY__BATCH", "5")];
     let _apis = tokio::join!(stores.api_with(&settings), stores.api_with(&settings));
     for round in 0..15 {
@@ -227,4 +224,41 @@ async fn sigterm_without_redis_keeps_events_for_the_next_start() {
     stores.redis.resume();
     let _api = stores.api().await;
     stores.whole_stream().await;
+}
+
+/// Redis can evict nothing, as when data without a TTL fill it.
+#[tokio::test]
+async fn events_are_appended_while_redis_has_no_memory_left() {
+    let (stores, _api) = started_and_published().await;
+    stores.redis(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
+    stores.redis(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let before: u64 = stores.redis(&["XLEN", "product:events"]).await.parse().expect("a number");
+    for stock in [51, 52, 53] {
+        stores.sql(&format!("UPDATE products SET stock = {stock} WHERE id = 1")).await;
+        stores.until_published().await;
+    }
+    let after: u64 = stores.redis(&["XLEN", "product:events"]).await.parse().expect("a number");
+    assert_eq!(after, before + 3);
+}
+
+/// Reads of unknown ids leave no tag set, and a creation removes the entries that they have left.
+#[tokio::test]
+async fn reads_of_unknown_ids_leave_no_tag_sets() {
+    let (stores, api) = started().await;
+    let bookkeeping = async || stores.redis(&["EVAL", "return #redis.call('KEYS', 'product:~*')", "0"]).await;
+    api.get("/products/production/9001").await.problem(404, "not-found");
+    let before = bookkeeping().await;
+    for id in 9_001..9_050 {
+        for path in ["tags", "production", "explicit", "events", "by-category"] {
+            api.get(&format!("/products/{path}/{id}")).await.problem(404, "not-found");
+        }
+    }
+    assert_eq!(bookkeeping().await, before);
+    // Again, because its entry may have expired since.
+    api.get("/products/by-category/9001").await.problem(404, "not-found");
+    assert!(stores.has_entry("product:by-category:9001").await, "that there is none is remembered");
+    stores.sql("INSERT INTO categories (id, name) VALUES (9001, 'New')").await;
+    stores.until_published().await;
+    assert_eq!(api.get("/products/by-category/9001").await.expect(200).json()["category"]["name"], "New");
+    assert_ne!(bookkeeping().await, before, "the entry of a category that exists has tag sets");
 }

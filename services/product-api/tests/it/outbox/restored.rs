@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::support::{SOON, STREAM, Stores, seq, started};
+use crate::support::{SOON, STREAM, Stores, seq, started, started_and_published};
 
 /// Removes the last `count` events, as a backup from before them would. Their changes stay, which makes no difference
 /// to the log.
@@ -80,8 +80,7 @@ async fn relay_that_keeps_running_notices_a_head_that_was_lowered() {
 
 #[tokio::test]
 async fn restarted_relay_keeps_the_stream() {
-    let (stores, api) = started().await;
-    stores.until_published().await;
+    let (stores, api) = started_and_published().await;
     stores.redis(&["XGROUP", "CREATE", STREAM, "other", "0"]).await;
     api.process.kill9().await.expect("it is killed");
     for round in 0..3 {
@@ -96,8 +95,7 @@ async fn restarted_relay_keeps_the_stream() {
 
 #[tokio::test]
 async fn log_says_whether_an_event_is_part_of_its_history() {
-    let (stores, api) = started().await;
-    stores.until_published().await;
+    let (stores, api) = started_and_published().await;
     let page = api.get("/events?after=141").await.expect(200).json();
     let before = page["epoch"].as_str().expect("an epoch").to_owned();
     assert_eq!((&page["events"][0]["epoch"], &page["head"]), (&json!(before), &json!(142)));

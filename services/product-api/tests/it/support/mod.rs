@@ -2,7 +2,6 @@
 
 mod api;
 mod ledger;
-mod metrics;
 mod stores;
 mod stream;
 mod workload;
@@ -13,11 +12,10 @@ use std::time::Duration;
 use contract::Staleness;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub(crate) use api::Api;
+pub(crate) use api::{Api, Metrics};
 pub(crate) use contract::STRATEGY_NAMES as STRATEGIES;
 pub(crate) use ledger::Ledger;
-pub(crate) use metrics::Metrics;
-pub(crate) use stores::{Stores, started};
+pub(crate) use stores::{Stores, started, started_and_published, started_at_head};
 pub(crate) use stream::{STREAM, seq};
 pub(crate) use testkit::http::{Service, TestResponse};
 pub(crate) use workload::{Load, Workload};

@@ -4,9 +4,10 @@ use std::ops::Deref;
 use std::process::Command;
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use testkit::{HeldLock, Postgres, Redis, eventually};
+use testkit::{HeldLock, Postgres, PostgresProxy, Redis, eventually};
+use tokio::sync::SemaphorePermit;
 
-use super::{Api, SOON};
+use super::{Api, SOON, turn};
 
 /// The name in Postgres and Redis.
 const NAME: &str = "product-api";
@@ -30,9 +31,23 @@ impl Stores {
         Self(testkit::Stores::with_redis(NAME, redis).await)
     }
 
-    /// Uses a Postgres that the test may kill.
-    pub(crate) async fn on(postgres: &Postgres) -> Self {
-        Self(testkit::Stores::on(NAME, postgres).await)
+    /// Starts stores whose Postgres the test may kill.
+    pub(crate) async fn with_own_postgres() -> (Postgres, Self) {
+        let postgres = Postgres::start().await.expect("a private Postgres");
+        let stores = Self(testkit::Stores::on(NAME, &postgres).await);
+        (postgres, stores)
+    }
+
+    /// Starts stores when it is this test's turn; see [`turn`].
+    pub(crate) async fn in_turn() -> (SemaphorePermit<'static>, Self) {
+        (turn().await, Self::start().await)
+    }
+
+    /// Starts stores, and a proxy to the database.
+    pub(crate) async fn behind_proxy() -> (Self, PostgresProxy) {
+        let stores = Self::start().await;
+        let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+        (stores, proxy)
     }
 
     /// Starts a product API on these stores.
@@ -94,4 +109,18 @@ pub(crate) async fn started() -> (Stores, Api) {
     let stores = Stores::start().await;
     let api = stores.api().await;
     (stores, api)
+}
+
+/// Does the same, and waits until the events of the seed are published.
+pub(crate) async fn started_and_published() -> (Stores, Api) {
+    let (stores, api) = started().await;
+    stores.until_published().await;
+    (stores, api)
+}
+
+/// Does the same, and returns the number of the last event.
+pub(crate) async fn started_at_head() -> (Stores, Api, i64) {
+    let (stores, api) = started().await;
+    let head = stores.settled_head().await;
+    (stores, api, head)
 }

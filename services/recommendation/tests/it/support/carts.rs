@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use testkit::Redis;
 use uuid::Uuid;
 
+use super::Stores;
+
 /// Appends events to the stream of carts, as the cart's relay does.
 pub(crate) struct Carts<'a> {
     redis: &'a Redis,
@@ -20,6 +22,16 @@ impl<'a> Carts<'a> {
     /// Creates a writer for a stream whose last event has this number.
     pub(crate) fn after(redis: &'a Redis, seq: u64) -> Self {
         Self { redis, seq }
+    }
+
+    /// Creates a writer for an empty stream, and ten carts from which the service has learned: five with the products 1
+    /// and 14, five with 2 and 26.
+    pub(crate) async fn learned(stores: &'a Stores) -> Self {
+        let mut carts = Self::new(&stores.redis);
+        carts.many(5, &[1, 14]).await;
+        carts.many(5, &[2, 26]).await;
+        stores.until_learned(carts.last()).await;
+        carts
     }
 
     pub(crate) async fn with(&mut self, products: &[i64]) -> Uuid {

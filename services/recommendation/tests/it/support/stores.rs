@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use testkit::{Database, HeldLock, Postgres, eventually, service_command, sibling};
+use testkit::{Database, HeldLock, Postgres, eventually, free_port, service_command, sibling};
 
 use super::{SOON, Service};
 
@@ -130,6 +130,13 @@ pub(crate) async fn with_product_api() -> (Stores, Service) {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     (stores, api)
+}
+
+/// Does the same at a port that the test can use again, and returns that port.
+pub(crate) async fn with_product_api_at_port() -> (Stores, String, Service) {
+    let (stores, port) = (Stores::start().await, free_port().to_string());
+    let api = stores.product_api(&port).await;
+    (stores, port, api)
 }
 
 /// Starts the product API and the recommendation service on their own stores.
