@@ -31,7 +31,6 @@ mod plots;
 mod race;
 mod reliability;
 mod report;
-mod scale;
 mod scaling;
 mod tables;
 mod tags;

@@ -18,7 +18,6 @@ mod edits;
 mod fault_run;
 mod list;
 mod make;
-mod probe;
 mod report;
 mod stack;
 mod target;

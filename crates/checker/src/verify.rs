@@ -41,7 +41,6 @@ mod prepared;
 pub(crate) mod record;
 mod report;
 mod run;
-mod session_roles;
 mod sessions;
 mod stats;
 mod verdict;

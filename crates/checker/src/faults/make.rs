@@ -2,20 +2,24 @@
 //!
 //! The order is `prepare`, `make`, `end_fault`, `prove`, `clear`, with load from before `make` until after `prove`.
 //! `end_fault` and `clear` restore everything, with any result of the earlier steps, and have no effect when there is
-//! nothing to restore. Each fault proves that it happened, because a fault without effect would keep every promise.
+//! nothing to restore. Each fault proves that it happened, because a fault without effect would keep every promise. Probes find
+//! whether a component responds, directly or through its proxy.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use testkit::Proxy;
 use testkit::private_system::Service;
-use tokio::time::{Instant, sleep};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::crash::API;
 use super::list::Fault::{
     self, ClientKill, CrashAfterCommit, CrashInDrain, Cut, Delay, FlushAll, Freeze, FullMemory, HalfOpen, Kill,
     RandomKills, RestartEmpty, RestartOld, Stop,
 };
-use super::probe::{self, Reach, reach};
 use super::target::Component::{self, Redis};
 use super::target::Target;
 use super::{crash, drain};
@@ -102,13 +106,13 @@ impl Fault {
                 ensure!(refused.as_ref().is_some_and(|said| said.contains("OOM")), "Redis takes more: {refused:?}");
             }
             Cut(part) => {
-                probe::proxy_of(target, part)?.cut();
+                proxy_of(target, part)?.cut();
                 is_away(target, part).await?;
                 sleep(HOLD).await;
             }
-            HalfOpen(part) => probe::half_open(target, part, HOLD).await?,
+            HalfOpen(part) => half_open(target, part, HOLD).await?,
             Delay(part, delay) => {
-                probe::proxy_of(target, part)?.delay(delay);
+                proxy_of(target, part)?.delay(delay);
                 sleep(HOLD).await;
                 match reach(target, part).await? {
                     Reach::Answers(took) if took >= delay => {}
@@ -144,13 +148,13 @@ impl Fault {
                 Ok(())
             }
             Cut(part) | HalfOpen(part) | Delay(part, _) => {
-                let proxy = probe::proxy_of(target, part)?;
+                let proxy = proxy_of(target, part)?;
                 proxy.delay(Duration::ZERO);
                 proxy.restore();
                 Ok(())
             }
             CrashAfterCommit | CrashInDrain => {
-                let proxy = probe::proxy_of(target, Redis)?;
+                let proxy = proxy_of(target, Redis)?;
                 // The requests of the killed process that the proxy still holds must not arrive now.
                 proxy.cut();
                 proxy.release_requests();
@@ -213,4 +217,72 @@ async fn kill_clients(target: &Target) -> Result<()> {
 async fn setting(target: &Target, name: &str) -> Result<String> {
     let reply = target.redis(&["CONFIG", "GET", name]).await?;
     Ok(reply.lines().nth(1).unwrap_or_default().trim().to_owned())
+}
+
+/// A component that has not replied after this time counts as silent.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// The result of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// There was a reply, after this time.
+    Answers(Duration),
+    /// The connection was refused or closed.
+    Closed,
+    /// There was no reply.
+    Silent,
+}
+
+/// Returns the proxy of a store.
+pub(super) fn proxy_of(target: &Target, part: Component) -> Result<&Proxy> {
+    let proxies = target.proxies()?;
+    Ok(if part == Component::Postgres { &proxies.postgres } else { &proxies.redis })
+}
+
+/// Probes a store through its proxy, or a service directly.
+pub(super) async fn reach(target: &Target, part: Component) -> Result<Reach> {
+    let address = match part {
+        Component::Service(service) => target.url(service).await?.trim_start_matches("http://").to_owned(),
+        store => proxy_of(target, store)?.address().to_string(),
+    };
+    let asked = async {
+        let began = Instant::now();
+        let mut stream = TcpStream::connect(address).await?;
+        ask(&mut stream, part).await.map(|()| began.elapsed())
+    };
+    Ok(match timeout(SILENCE, asked).await {
+        Ok(Ok(took)) => Reach::Answers(took),
+        Ok(Err(_)) => Reach::Closed,
+        Err(_) => Reach::Silent,
+    })
+}
+
+/// Makes the existing connections dead for the rest of `hold`, and checks that new connections work.
+pub(super) async fn half_open(target: &Target, part: Component, hold: Duration) -> Result<()> {
+    let proxy = proxy_of(target, part)?;
+    let mut before = TcpStream::connect(proxy.address()).await?;
+    ask(&mut before, part).await.context("over a connection that is not dead yet")?;
+    proxy.drop_packets();
+    let asked = timeout(SILENCE, ask(&mut before, part)).await;
+    ensure!(asked.is_err(), "a dead connection is not silent: {asked:?}");
+    let reached = reach(target, part).await?;
+    ensure!(matches!(reached, Reach::Answers(_)), "a new connection does not work: {reached:?}");
+    sleep(hold.saturating_sub(2 * SILENCE)).await;
+    Ok(())
+}
+
+/// Sends a request that is answered without a password, and waits for the reply.
+async fn ask(stream: &mut TcpStream, part: Component) -> std::io::Result<()> {
+    let question: &[u8] = match part {
+        // SSLRequest, to which Postgres replies with one byte, yes or no (see "SSLRequest" in its message formats).
+        Component::Postgres => &[0, 0, 0, 8, 4, 210, 22, 47],
+        Component::Redis => b"PING\r\n",
+        Component::Service(_) => b"GET /livez HTTP/1.1\r\nHost: checker\r\n\r\n",
+    };
+    stream.write_all(question).await?;
+    // Reads the whole reply, which is short: a rest would be taken for the reply to the next request.
+    match stream.read(&mut [0; 1_024]).await? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
 }

@@ -14,8 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::map::Promise;
 use super::prepared::Prepared;
 use super::record::{Clock, Failed, Nanos, Read, Seen, Write, Written};
-use super::session_roles::{Part, SessionRole};
-use super::workload::Pattern;
+use super::workload::{Part, Pattern, SessionRole};
 
 /// The pause after an operation without a usable response.
 const REST: Duration = Duration::from_millis(20);

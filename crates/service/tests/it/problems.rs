@@ -6,10 +6,8 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service::problem::{Body, Problem, Query};
-use service::server::HttpSettings;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Running, TIMEOUT, exchange, settings, start};
+use crate::support::{Running, exchange, settings, start};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -259,34 +257,6 @@ async fn a_declared_length_over_the_limit_is_refused_before_the_body_arrives() {
             format!("{line} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 65537\r\n\r\n");
         let answer = exchange(&mut stream, &head).await;
         assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("/problems/body-too-large"), "{line}: {answer}");
-    }
-}
-
-#[tokio::test]
-async fn a_body_that_does_not_arrive_in_time_is_a_408_problem() {
-    let settings = HttpSettings { body_timeout: Duration::from_millis(200), ..settings() };
-    let server = start(&settings, |cfg| {
-        cfg.service(web::resource("/products/{id}").put(put));
-    });
-    for head in ["Content-Length: 60000", "Transfer-Encoding: chunked"] {
-        let head = format!("PUT /products/1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n\r\n");
-        let (mut reading, mut writing) = server.connect().await.into_split();
-        writing.write_all(head.as_bytes()).await.unwrap();
-        // The client keeps sending, byte by byte: the limit applies to the whole body, not to the pause between two
-        // bytes.
-        let chunk: &[u8] = if head.contains("chunked") { b"1\r\na\r\n" } else { b"a" };
-        let dripping = tokio::spawn(async move {
-            while writing.write_all(chunk).await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        });
-        let mut answer = String::new();
-        while !answer.ends_with('}') {
-            let byte = tokio::time::timeout(TIMEOUT, reading.read_u8()).await.expect("an answer");
-            answer.push(byte.unwrap().into());
-        }
-        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/request-timeout"), "{answer}");
-        dripping.abort();
     }
 }
 

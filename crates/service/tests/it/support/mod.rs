@@ -73,7 +73,7 @@ impl Running {
 }
 
 /// Long enough for a busy machine. If a server never responds, the test fails instead of hanging.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Sends `request` and reads until the server closes the connection.
 pub(crate) async fn exchange(stream: &mut TcpStream, request: &str) -> String {
