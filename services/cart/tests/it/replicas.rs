@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{CartOf, Fake, SOON, Service, Stores};
+use crate::support::{CartOf, SOON, Service, Stores};
 
 /// A peer takes over the events of a killed process after 1 s here, and has applied them by then: at most 1.5 s pass
 /// until the peer looks for them, and a busy machine may need the rest.
