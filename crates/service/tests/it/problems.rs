@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service::problem::{Body, Problem, Query};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Running, exchange, settings, start};
 
