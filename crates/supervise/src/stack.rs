@@ -164,7 +164,8 @@ fn set<'a>(variables: &'a BTreeMap<String, String>, name: &str) -> Option<&'a st
 fn add(variables: &mut BTreeMap<String, String>, file: &Path) {
     let text = fs::read_to_string(file).unwrap_or_default();
     for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
-        if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if is_name && name.starts_with(|first: char| !first.is_ascii_digit()) {
             variables.entry(name.to_owned()).or_insert_with(|| value.to_owned());
         }
     }
@@ -207,7 +208,7 @@ mod tests {
     #[test]
     fn callers_environment_precedes_the_files() {
         let file = std::env::temp_dir().join(format!("supervise-{}.env", std::process::id()));
-        fs::write(&file, "A=file\nB=1=2\n# C=3\n").unwrap();
+        fs::write(&file, "A=file\nB=1=2\n# C=3\n=4\n5=6\n").unwrap();
         let mut variables = BTreeMap::from([("A".to_owned(), String::new())]);
         add(&mut variables, &file);
         add(&mut variables, Path::new("/nowhere"));

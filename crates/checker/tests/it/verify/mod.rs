@@ -62,14 +62,25 @@ async fn is_caught(flaw: Flaw, promise: Promise, fault: Fault) {
     assert!(report.failures()[0].contains("promises were broken"), "{report}");
 }
 
-#[tokio::test]
-async fn sound_server_keeps_every_promise_in_every_pattern() {
-    for promise in [Promise::Never, Promise::AtMost(Duration::from_secs(1))] {
-        let report = check(Flaw::None, 1, promise, 6, None).await;
+/// Checks a server without a flaw, for longer and longer until there were enough reads and writes.
+async fn enough_of_a_sound_server(promise: Promise) -> Report {
+    for seconds in [6, 12, 24, 48] {
+        let report = check(Flaw::None, 1, promise, seconds, None).await;
         println!("{report}");
         let tally = &report.subjects[0];
         assert_eq!((tally.broken(), tally.stale, tally.failed_reads), (0, 0, 0), "{report}");
-        assert!(tally.reads > 500 && tally.writes > 20, "it was about nothing: {report}");
+        if tally.reads > 500 && tally.writes > 20 {
+            return report;
+        }
+    }
+    panic!("too few reads or writes");
+}
+
+#[tokio::test]
+async fn sound_server_keeps_every_promise_in_every_pattern() {
+    for promise in [Promise::Never, Promise::AtMost(Duration::from_secs(1))] {
+        let report = enough_of_a_sound_server(promise).await;
+        let tally = &report.subjects[0];
         for pattern in ["hot", "zipf", "uniform", "missing", "sweep"] {
             assert!(tally.patterns.get(pattern).is_some_and(|it| it.reads > 5), "no {pattern}: {report}");
         }
