@@ -1,5 +1,4 @@
--- As before, but the product's own rank is computed once, not once per candidate: that was half of the time of a list
--- that is not in the cache.
+-- As before, but the product's own rank is computed once, and not once per candidate.
 create or replace function similar_products(asked bigint, most integer)
 returns table (product_id bigint, score double precision, alike double precision, near double precision)
 language sql stable as $$

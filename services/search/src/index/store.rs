@@ -17,9 +17,8 @@ use super::schema::{self, VERSION};
 use super::{Commit, Fields, Row, Snapshot};
 use crate::text;
 
-/// The number of indexing threads. Each writes a segment of its own at every commit, so that more threads would only help
-/// while the index is built.
-const THREADS: usize = 1;
+/// The number of indexing threads. More would help only while the index is built.
+const THREADS: usize = 2;
 
 /// Why the index cannot be used.
 #[derive(Debug, thiserror::Error)]
