@@ -84,7 +84,8 @@ pub(super) async fn interrupted(target: &Target, members: &[String]) -> Result<(
             target.kill(API).await?;
             drop(renaming.await?);
             let kept = count(DRAINED).await?;
-            ensure!(kept == left, "{left} of {all} members were left, and {kept} when the process had died");
+            // A call that was on its way to Redis may have removed further members.
+            ensure!((1..=left).contains(&kept), "{left} of {all} members were left, and {kept} after the kill");
             return Ok(());
         }
         proxy.release_requests();
