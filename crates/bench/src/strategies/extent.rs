@@ -56,7 +56,7 @@ pub(super) const FULL: Extent = Extent {
     races: 40,
     watched: Duration::from_secs(12),
     cold_starts: 3,
-    recovery: Duration::from_secs(8),
+    recovery: Duration::from_secs(20),
     read_backs: 100,
     beside: true,
     counts_loads: true,

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use client::report::{commit, first_line, today};
+use contract::STRATEGY_NAMES;
 use serde::{Deserialize, Serialize};
 
 use super::case_figures::{self, CaseFigures};
@@ -46,6 +47,9 @@ pub(super) struct ColdStart {
     pub(super) load: f64,
     /// Reads per second that the database can carry.
     pub(super) capacity: f64,
+    /// Milliseconds until a cache that needs one load per product, and no time for it, has recovered.
+    #[serde(default)]
+    pub(super) ideal_ms: f64,
     /// Milliseconds until hit ratio and latency were back; `None` if they were not back by the end.
     pub(super) recovered_ms: Vec<Option<f64>>,
     /// Reads without a usable response.
@@ -101,6 +105,22 @@ impl Figures {
 
     pub(super) fn of(&mut self, name: &str) -> &mut CaseFigures {
         case_figures::of(&mut self.cases, name)
+    }
+
+    /// Checks that a whole run has measured these figures: a table with gaps answers no question.
+    pub(super) fn are_complete(&self) -> Result<()> {
+        let caching: Vec<_> =
+            self.cases.iter().filter(|case| case.pooled.hit.is_some() && case.pooled.miss.is_some()).collect();
+        ensure!(caching.len() > STRATEGY_NAMES.len(), "not every strategy and naive cache-aside are measured");
+        for case in caching {
+            ensure!(case.race().is_some(), "{}: the races are missing", case.name);
+            ensure!(case.cpu_ratio().is_some(), "{}: the CPU per hit is missing", case.name);
+            ensure!(case.loads_per_1000().is_some(), "{}: the database loads are missing", case.name);
+        }
+        ensure!(!self.quick, "the figures are of a quick run");
+        let scaled = !self.tags.is_empty() && !self.entries.is_empty() && !self.processes.is_empty();
+        ensure!(scaled && !self.cold_starts.is_empty(), "tags, entries, processes or cold starts are missing");
+        Ok(())
     }
 
     /// Gives peaks that were measured without a reference the reference of their round.

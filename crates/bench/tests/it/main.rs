@@ -52,3 +52,15 @@ fn figures_that_differ_from_their_histograms_are_refused() {
     let error = refused.unwrap_err().to_string();
     assert!(error.contains("hit/ttl/round 1"), "{error}");
 }
+
+#[test]
+fn figures_without_a_race_are_refused() {
+    let refused = tampered("docs/bench/figures.json", |text| {
+        let mut figures: serde_json::Value = serde_json::from_str(text).unwrap();
+        for case in figures["cases"].as_array_mut().unwrap() {
+            case["races"] = serde_json::json!([]);
+        }
+        figures.to_string()
+    });
+    assert!(refused.unwrap_err().to_string().ends_with("the races are missing"));
+}
