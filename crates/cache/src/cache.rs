@@ -1,7 +1,7 @@
 //! A cache: values of one type, under one policy.
 //!
-//! A hit is one `GET`, and takes only [`Cache::read`] and [`Region::lookup`] from this file. A near cache in the memory of
-//! the process would be looked up there, before the `GET`. `load.rs` handles a miss and a stale hit.
+//! A hit is one `GET`, and takes only [`Cache::read`] and [`Region::lookup`] from this file. The near cache, if the policy has
+//! one, is looked up there, before the `GET` (`near.rs`). `load.rs` handles a miss and a stale hit.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -18,6 +18,7 @@ use crate::error::{GetError, LoadError};
 use crate::invalidate::{Invalidated, Invalidation, Invalidator};
 use crate::keyspace::Key;
 use crate::loader::Loader;
+use crate::near::NearCache;
 use crate::outcome::{Bypass, Observer, Outcome};
 use crate::policy::Policy;
 use crate::redis::Store;
@@ -58,6 +59,8 @@ pub(crate) struct Region {
 pub(crate) struct Definition {
     pub(crate) name: String,
     pub(crate) policy: Policy,
+    /// `None` for a cache whose entries are only in Redis.
+    pub(crate) near: Option<Arc<NearCache>>,
     pub(crate) observer: Observer,
 }
 
@@ -193,7 +196,22 @@ impl Region {
     pub(crate) async fn lookup(&self, key: &Key) -> Lookup {
         let (store, pending) = (&self.shared.store, &self.shared.invalidator.pending);
         let epoch = pending.epoch();
-        let entry = match store.reads.get(key).await {
+        let near = self.definition.near.as_deref().filter(|_| store.connection.is_in_use());
+        if let Some(entry) = near.and_then(|near| near.memory.get(key, epoch)) {
+            let now = store.connection.now_ms();
+            if entry.is_fresh(now) {
+                return Lookup::Fresh(CachedEntry::from_stored(&entry, now, Outcome::NearHit));
+            }
+        }
+        let tracked = match near {
+            Some(near) => near.read(key, epoch).await,
+            None => None,
+        };
+        let (found, stamp) = match tracked {
+            Some((found, stamp)) => (Ok(found), Some(stamp)),
+            None => (store.reads.get(key).await, None),
+        };
+        let entry = match found {
             Ok(Some(StoredValue::Value(entry))) => entry,
             Ok(Some(StoredValue::Lease | StoredValue::Unreadable) | None) => return Lookup::Miss,
             Err(_) => return Lookup::Bypass(Bypass::RedisDown),
@@ -203,6 +221,9 @@ impl Region {
         }
         let now = store.connection.now_ms();
         if entry.is_fresh(now) {
+            if let Some((near, stamp)) = near.zip(stamp) {
+                near.memory.insert(key, &entry, stamp);
+            }
             return Lookup::Fresh(CachedEntry::from_stored(&entry, now, Outcome::Hit));
         }
         // Redis removes an entry at its hard TTL by the same clock. This check also holds when Redis is late.

@@ -18,14 +18,18 @@ use crate::invalidate::Invalidator;
 use crate::invalidate::{Invalidated, Invalidation};
 use crate::keyspace::Tag;
 use crate::keyspace::{Keyspace, is_valid_name};
+use crate::near::{Near, NearCache, NearMemory};
 use crate::outcome::Observer;
 use crate::pending::PendingInvalidations;
 use crate::policy::Policy;
-use crate::redis::{ConnectError, Store};
+use crate::redis::{ConnectError, Store, Tracking};
 use crate::retry::run_retries;
 use crate::settings::CacheSettings;
 use crate::single_flight::SingleFlight;
 use crate::sweep::run_sweep;
+
+/// The shortest bound of a near cache: with a shorter one, barriers would do nothing but load Redis.
+const SHORTEST_BOUND: Duration = Duration::from_millis(10);
 
 /// A client for one keyspace in Redis. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -61,10 +65,19 @@ impl CacheClient {
         let connection = Arc::clone(&store.connection);
         let events = Arc::new(EventBuffer::new(move || connection.now_ms()));
         let (tasks, runtime) = (TaskTracker::new(), Handle::current());
+        let (near, tracking) = match settings.near_bound {
+            Some(bound) => {
+                let memory = NearMemory::new(settings.near_weight);
+                let (tracking, task) = Tracking::new(&settings.url, &store.keyspace, &store.connection, &memory)?;
+                (Some(Arc::new(NearCache { memory, tracking, bound, patience: settings.command_timeout })), Some(task))
+            }
+            None => (None, None),
+        };
         let invalidator = Arc::new(Invalidator {
             store: Arc::clone(&store),
             pending,
             events,
+            near,
             tasks: tasks.clone(),
             runtime: runtime.clone(),
         });
@@ -79,6 +92,9 @@ impl CacheClient {
         });
         let client = Self { shared, background: TaskTracker::new(), stop: CancellationToken::new() };
         client.start_background_tasks(settings.sweep_rest);
+        if let Some(tracking) = tracking {
+            client.spawn_until_stopped(tracking.run());
+        }
         Ok(client)
     }
 
@@ -89,7 +105,7 @@ impl CacheClient {
             // The client returns no entry until the purge has dropped the keyspace. The purge also removes what a load
             // stored before it. A load that began before the purge and commits after it is refused, because the
             // generation has changed.
-            probed.run_probe(|| for_probe.pending.add_everything()).await;
+            probed.run_probe(|| for_probe.server_replaced()).await;
         });
         let for_retries = Arc::clone(invalidator);
         self.spawn_until_stopped(async move { run_retries(&for_retries).await });
@@ -120,9 +136,23 @@ impl CacheClient {
         if !is_valid_name(name) {
             return Err(InvalidCache::Name(name.to_owned()));
         }
+        let near = self.near(policy.near)?;
         let observer = Observer::new(self.keyspace().name(), name, Arc::clone(&self.shared.invalidator.events));
-        let definition = Arc::new(Definition { name: name.to_owned(), policy, observer });
+        let definition = Arc::new(Definition { name: name.to_owned(), policy, near, observer });
         Ok(Cache::of(Region { shared: Arc::clone(&self.shared), definition, member: None }))
+    }
+
+    fn near(&self, near: Near) -> Result<Option<Arc<NearCache>>, InvalidCache> {
+        let Some(bound) = near.bound() else { return Ok(None) };
+        let cache = self.shared.invalidator.near.as_ref();
+        let longest = cache.map(|cache| cache.bound).unwrap_or_default();
+        match cache.filter(|_| (SHORTEST_BOUND..=longest).contains(&bound)) {
+            Some(cache) => {
+                cache.memory.serve(near);
+                Ok(Some(Arc::clone(cache)))
+            }
+            None => Err(InvalidCache::NearBound { bound, longest }),
+        }
     }
 
     /// Returns the keyspace, for parsing keys that come from outside.
@@ -173,6 +203,11 @@ impl CacheClient {
     /// Returns how many keys and tags have a deferred invalidation; a deferred purge counts as one.
     pub fn pending_invalidations(&self) -> usize {
         self.shared.invalidator.pending.len()
+    }
+
+    /// Returns the weight of the entries in the memory of this process, in bytes.
+    pub fn near_weight(&self) -> u64 {
+        self.shared.invalidator.near.as_ref().map_or(0, |near| near.memory.weight())
     }
 
     /// Shuts the client down and returns how many keys and tags are still to be invalidated.

@@ -118,6 +118,11 @@ impl StoredEntry {
         self.raw.slice(1..TOKEN_LEN)
     }
 
+    /// Returns the length of the stored bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.raw.len()
+    }
+
     pub(crate) fn digest(&self) -> Bytes {
         self.raw.slice(self.digest.0..self.digest.1)
     }

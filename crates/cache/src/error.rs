@@ -53,6 +53,14 @@ pub enum InvalidCache {
     /// The name of a cache is a part of its keys.
     #[error("lane `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
     Name(String),
+    /// A near cache needs [`CacheSettings::near_bound`](crate::CacheSettings::near_bound), and a bound within it.
+    #[error("the near cache's bound must be between 10 ms and near_bound ({longest:?}), not {bound:?}")]
+    NearBound {
+        /// The bound of the policy.
+        bound: Duration,
+        /// The longest bound in the keyspace; zero if near caches are off.
+        longest: Duration,
+    },
     /// The policy contradicts itself.
     #[error(transparent)]
     Policy(#[from] PolicyError),

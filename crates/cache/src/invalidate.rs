@@ -19,6 +19,7 @@ use tracing::debug;
 use crate::error::Deferred;
 use crate::feed::{CacheEvent, EventBuffer, InvalidationRecord};
 use crate::keyspace::{Key, Tag};
+use crate::near::NearCache;
 use crate::pending::PendingInvalidations;
 use crate::redis::{Store, StoreError};
 
@@ -129,11 +130,14 @@ impl Invalidation {
 
     /// Returns the feed record: the first few names, and the number of further ones.
     pub(crate) fn record(&self, entries: Option<u64>) -> InvalidationRecord {
-        let named = self.keys.iter().chain(self.keys_before.iter().map(|(key, _)| key));
-        let keys: Vec<Key> = named.take(MAX_NAMES_IN_FEED).cloned().collect();
+        let keys: Vec<Key> = self.named_keys().take(MAX_NAMES_IN_FEED).cloned().collect();
         let tags: Vec<Tag> = self.tags.iter().take(MAX_NAMES_IN_FEED).cloned().collect();
         let more = self.keys.len() + self.keys_before.len() + self.tags.len() - keys.len() - tags.len();
         InvalidationRecord { everything: false, keys, tags, more, soft: self.effect == Mode::Expired, entries }
+    }
+
+    fn named_keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter().chain(self.keys_before.iter().map(|(key, _)| key))
     }
 
     /// Returns the names without the versions: an unconditional removal promises more.
@@ -162,6 +166,8 @@ pub(crate) struct Invalidator {
     pub(crate) store: Arc<Store>,
     pub(crate) pending: PendingInvalidations,
     pub(crate) events: Arc<EventBuffer>,
+    /// `None` if no process of the keyspace uses a near cache.
+    pub(crate) near: Option<Arc<NearCache>>,
     pub(crate) tasks: TaskTracker,
     pub(crate) runtime: Handle,
 }
@@ -217,6 +223,15 @@ impl Invalidator {
         self.invalidate(invalidation).await
     }
 
+    /// Distrusts every entry until it is removed, because Redis was restarted or replaced.
+    pub(crate) fn server_replaced(&self) {
+        if let Some(near) = &self.near {
+            near.memory.validity.end_lease();
+            near.memory.validity.everything_changed();
+        }
+        self.pending.add_everything();
+    }
+
     /// Removes every entry of the keyspace, in a task of its own.
     pub(crate) async fn purge(self: &Arc<Self>) -> Invalidated {
         let this = Arc::clone(self);
@@ -242,8 +257,25 @@ impl Invalidator {
         }
     }
 
-    /// Carries out an invalidation, and returns how many entries existed.
+    /// Carries out an invalidation, here and in the memory of every process, and returns how many entries existed.
     pub(crate) async fn run(&self, invalidation: &Invalidation) -> Result<u64, StoreError> {
+        let Some(near) = &self.near else { return self.run_steps(invalidation).await };
+        let keys: Vec<Key> = invalidation.named_keys().cloned().collect();
+        near.memory.drop_keys(&keys);
+        let entries = self.run_steps(invalidation).await?;
+        // Which entries carry a tag is known only to Redis.
+        let is_complete = invalidation.tags.is_empty();
+        near.confirm(&self.store, is_complete.then_some(&keys)).await?;
+        Ok(entries)
+    }
+
+    /// Waits until no process can return from its memory what this entry was before it was replaced.
+    pub(crate) async fn confirm_replaced(&self, key: &Key) -> Result<(), StoreError> {
+        let Some(near) = &self.near else { return Ok(()) };
+        near.confirm(&self.store, Some(std::slice::from_ref(key))).await
+    }
+
+    async fn run_steps(&self, invalidation: &Invalidation) -> Result<u64, StoreError> {
         let steps = invalidation.steps(self.store.keyspace.partitions());
         // A bounded number at once, because the time limit of a command also runs while it queues.
         let mut done =
@@ -282,6 +314,10 @@ impl Invalidator {
                 }
                 cursor = next;
             }
+        }
+        if let Some(near) = &self.near {
+            near.memory.validity.everything_changed();
+            near.confirm(&self.store, None).await?;
         }
         Ok(total)
     }

@@ -135,6 +135,21 @@ impl Keyspace {
         format!("{}~drain:{tag}", self.prefix(partition))
     }
 
+    /// Returns the name of the register of the processes that hold a near-cache lease, on the server with this run id.
+    pub(crate) fn holders(&self, run_id: &str) -> String {
+        format!("{}~holders:{run_id}", self.prefix(0))
+    }
+
+    /// Returns the channel on which processes ask each other to drop entries from their memory.
+    pub(crate) fn near_channel(&self) -> String {
+        format!("{}~near", self.prefix(0))
+    }
+
+    /// Returns the name of the sentinel of one tracked connection.
+    pub(crate) fn sentinel(&self, connection: impl Display) -> String {
+        format!("{}~near:{connection}", self.prefix(0))
+    }
+
     /// Returns the name of the lock that prevents several processes from refreshing one entry at once.
     pub(crate) fn refresh_lock(&self, key: &Key) -> String {
         format!("{}~refresh:{}", self.prefix(key.partition), key.local_name())
@@ -150,6 +165,10 @@ impl Key {
     /// Returns the name without the keyspace's prefix: `ttl:1`.
     pub fn local_name(&self) -> &str {
         &self.as_str()[self.prefix as usize..]
+    }
+
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.name
     }
 
     pub(crate) fn partition(&self) -> u16 {

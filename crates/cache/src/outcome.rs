@@ -16,6 +16,8 @@ use crate::loader::Content;
 pub enum Outcome {
     /// A fresh entry from the cache.
     Hit,
+    /// A fresh entry from the memory of this process.
+    NearHit,
     /// An entry from the cache after its soft TTL. `get_or_load` has started a background refresh, unless the entry
     /// replaces a load that timed out.
     Stale,
@@ -77,14 +79,14 @@ pub enum Bypass {
 pub(crate) struct Observer {
     cache: Arc<str>,
     events: Arc<EventBuffer>,
-    reads: [Counter; 5],
+    reads: [Counter; 6],
     fills: [Counter; 4],
     loads: Counter,
     load_errors: Counter,
     load_seconds: Histogram,
 }
 
-const READS: [&str; 5] = ["hit", "stale", "miss", "collapsed", "bypass"];
+const READS: [&str; 6] = ["hit", "stale", "miss", "collapsed", "bypass", "near"];
 const FILLS: [&str; 4] = ["stored", "refused", "declined", "failed"];
 
 impl Outcome {
@@ -101,13 +103,14 @@ impl Outcome {
             Self::Miss(_) => 2,
             Self::Collapsed => 3,
             Self::Bypass(_) => 4,
+            Self::NearHit => 5,
         }
     }
 
     /// Returns the parameters of `Cache-Status` without the TTL and the [`detail`](Self::detail).
     pub fn cache_status(self) -> &'static str {
         match self {
-            Self::Hit | Self::Stale => "hit",
+            Self::Hit | Self::NearHit | Self::Stale => "hit",
             Self::Miss(Fill::Stored) => "fwd=miss; stored",
             Self::Miss(Fill::Refused(_) | Fill::Declined | Fill::Failed) => "fwd=miss",
             Self::Collapsed => "fwd=miss; collapsed",
@@ -115,11 +118,12 @@ impl Outcome {
         }
     }
 
-    /// Returns why the value was not stored, or why the cache was bypassed, as the `detail` of `Cache-Status`.
+    /// Returns why the value was not stored, why the cache was bypassed, or that the value came from memory, as the `detail` of `Cache-Status`.
     pub fn detail(self) -> Option<&'static str> {
         match self {
             Self::Miss(fill) => fill.detail(),
             Self::Bypass(why) => Some(why.as_str()),
+            Self::NearHit => Some("near"),
             Self::Hit | Self::Stale | Self::Collapsed => None,
         }
     }
@@ -268,6 +272,7 @@ mod tests {
     fn every_outcome_and_fill_has_its_own_label_and_cache_status() {
         for (outcome, label, status) in [
             (Outcome::Hit, "hit", "hit"),
+            (Outcome::NearHit, "near", "hit; detail=near"),
             (Outcome::Stale, "stale", "hit"),
             (Outcome::Miss(Fill::Stored), "miss", "fwd=miss; stored"),
             (Outcome::Miss(Fill::Failed), "miss", "fwd=miss; detail=redis-down"),

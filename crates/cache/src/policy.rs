@@ -9,6 +9,8 @@
 
 use std::time::Duration;
 
+use crate::near::Near;
+
 const LEASE: Duration = Duration::from_secs(8);
 
 /// The lifetime of a cache's entries. Made by [`Policy::ttl`] and the setters, checked by [`Policy::validate`].
@@ -22,6 +24,7 @@ pub struct Policy {
     load_timeout: Option<Duration>,
     pub(crate) wait: Duration,
     pub(crate) commit_bound: Duration,
+    pub(crate) near: Near,
 }
 
 /// A contradiction within a policy.
@@ -79,6 +82,7 @@ impl Policy {
             load_timeout: None,
             wait: Duration::from_secs(3),
             commit_bound: Duration::from_secs(15),
+            near: Near::Off,
         }
     }
 
@@ -137,6 +141,12 @@ impl Policy {
     /// The entry of a write in doubt is removed at once, and again after this time. Default: 15 s.
     pub fn commit_bound(mut self, commit_bound: Duration) -> Self {
         self.commit_bound = commit_bound;
+        self
+    }
+
+    /// Sets whether the process also keeps entries in its memory. Default: no.
+    pub fn near(mut self, near: Near) -> Self {
+        self.near = near;
         self
     }
 

@@ -23,6 +23,12 @@ pub struct CacheSettings {
     /// The pause of the sweep of tag sets when it has found nothing more to remove. Default: 1 s.
     #[serde(with = "humantime_serde")]
     pub sweep_rest: Duration,
+    /// The longest bound of any near cache ([`Near`](crate::Near)) in any process of the keyspace. All of them must use the
+    /// same value. `None`, the default: no process uses a near cache, and invalidations do not look for one.
+    #[serde(with = "humantime_serde")]
+    pub near_bound: Option<Duration>,
+    /// The weight of the entries that this process keeps in its memory, in bytes. Default: 64 MiB.
+    pub near_weight: u64,
 }
 
 impl Default for CacheSettings {
@@ -34,6 +40,8 @@ impl Default for CacheSettings {
             max_loads: 32,
             load_queue: Duration::from_secs(2),
             sweep_rest: Duration::from_secs(1),
+            near_bound: None,
+            near_weight: 64 * 1024 * 1024,
         }
     }
 }

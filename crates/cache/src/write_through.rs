@@ -79,7 +79,8 @@ impl<T: 'static> WriteLease<T> {
             match (self.grant.take(), written) {
                 (Some(grant), Ok(written)) => {
                     let cached = self.region.commit(&self.key, grant, written).await;
-                    if cached.outcome == Outcome::Miss(Fill::Stored) {
+                    let is_stored = cached.outcome == Outcome::Miss(Fill::Stored);
+                    if is_stored && self.region.shared.invalidator.confirm_replaced(&self.key).await.is_ok() {
                         return Published::Stored;
                     }
                 }

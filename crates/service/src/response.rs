@@ -187,7 +187,7 @@ fn cache_status<T>(cache: &str, fetched: &Cached<T>, detail: Option<&str>) -> St
     for part in [cache, "; ", outcome.cache_status()] {
         text.push_str(part);
     }
-    if let Outcome::Hit | Outcome::Stale = outcome {
+    if let Outcome::Hit | Outcome::NearHit | Outcome::Stale = outcome {
         text.push_str("; ttl=");
         // Rounded down, so that a stale response never shows `ttl=0`.
         text.push_str(itoa::Buffer::new().format(fetched.ttl_ms().div_euclid(1000)));

@@ -154,6 +154,12 @@ impl Connection {
         (self.clock.offset_ms.load(Relaxed) + since_start).max(0) as u64
     }
 
+    /// Returns the run id of the server that was verified last; `None` if it hides it.
+    pub(crate) fn run_id(&self) -> Option<String> {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        server.as_ref().and_then(|(identity, _)| identity.run_id().map(str::to_owned))
+    }
+
     /// Sets the server's time, which was read between `asked` and now.
     pub(super) fn set_time(&self, server_ms: u64, asked: Instant) {
         let middle = asked.duration_since(self.clock.started) + asked.elapsed() / 2;

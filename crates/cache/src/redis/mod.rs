@@ -3,6 +3,7 @@
 mod connect;
 mod connection;
 mod error;
+mod holders;
 mod probe;
 mod reads;
 mod removals;
@@ -10,8 +11,10 @@ mod scans;
 mod scripts;
 mod server;
 mod store;
+mod tracking;
 
 pub use connect::ConnectError;
 pub(crate) use error::StoreError;
 pub(crate) use scans::InspectedEntry;
 pub(crate) use store::{Grant, LeaseReply, Store};
+pub(crate) use tracking::Tracking;

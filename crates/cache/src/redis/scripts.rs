@@ -15,6 +15,8 @@ pub(crate) struct Scripts {
     pub(crate) remove_older: Script,
     pub(crate) soften: Script,
     pub(crate) sweep: Script,
+    pub(crate) register_holder: Script,
+    pub(crate) list_holders: Script,
     pub(crate) inspect: Script,
 }
 
@@ -47,6 +49,8 @@ impl Scripts {
             soften: script!("soften.lua"),
             sweep: script!("sweep.lua", including "examine.lua"),
             inspect: script!("inspect.lua"),
+            register_holder: script!("register_holder.lua"),
+            list_holders: script!("list_holders.lua"),
         }
     }
 }

@@ -62,6 +62,10 @@ impl ServerInfo {
 }
 
 impl Identity {
+    pub(super) fn run_id(&self) -> Option<&str> {
+        self.run_id.as_deref()
+    }
+
     /// Returns whether a server with this identity has the dataset that `other` had; `None` if `INFO` does not show it.
     pub(super) fn is_same(&self, other: &Self) -> Option<bool> {
         let run_id = self.run_id.as_ref().zip(other.run_id.as_ref()).map(|(one, other)| one == other)?;

@@ -216,6 +216,6 @@ impl fmt::Debug for RandomId {
     }
 }
 
-fn millis(duration: Duration) -> String {
+pub(super) fn millis(duration: Duration) -> String {
     duration.as_millis().to_string()
 }

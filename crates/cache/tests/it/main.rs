@@ -19,6 +19,7 @@ mod generations;
 mod joining;
 mod key_older_than;
 mod memory;
+mod near;
 mod negative;
 mod partitions;
 mod peers;

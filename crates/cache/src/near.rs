@@ -1,0 +1,156 @@
+//! The near cache: entries in the memory of this process, so that a hit needs no command.
+//!
+//! ```text
+//! read ──▶ memory ──▶ Redis (tracked connection) ──▶ database
+//!             ▲
+//!             │ valid while: slot counter unchanged, epoch unchanged, lease not over
+//! Redis ── push: "key changed" ──▶ slot counter + 1
+//!       ── barrier: every earlier push has been applied ──▶ lease until (begin of the barrier + bound)
+//! ```
+//!
+//! Redis tracks what a connection reads, and pushes the name of a key when it changes. A push may be late or lost. So a
+//! process may return an entry from its memory only while it holds a *lease* (Gray and Cheriton, SOSP 1989), and only a
+//! *barrier* renews the lease: a write to a key of this process's own, whose push has come back over the same connection
+//! behind all earlier ones. A stalled, frozen or disconnected process loses its lease by itself.
+//!
+//! [`Near::Bounded`] promises no more than that. With [`Near::Strict`], the process also registers each barrier in
+//! Redis, and whoever invalidates waits until every registered process has completed a barrier that began after the
+//! invalidation, or has lost its lease. So no stale read follows the acknowledgement, as without a near cache.
+//!
+//! `validity.rs` decides whether an entry may be returned; `redis/tracking` has the connection and the barriers;
+//! `confirm.rs` waits for the other processes.
+
+mod confirm;
+mod validity;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache as Entries;
+
+pub(crate) use confirm::{Holders, NearCache};
+pub(crate) use validity::{Stamp, Validity, clock_ns};
+
+use crate::entry::StoredEntry;
+use crate::keyspace::Key;
+
+/// Whether a cache also keeps its entries in the memory of the process, and what a read from there promises.
+///
+/// The bound must lie between 10 ms and [`CacheSettings::near_bound`](crate::CacheSettings::near_bound).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Near {
+    /// Every hit comes from Redis.
+    #[default]
+    Off,
+    /// A process may return an invalidated entry from its memory for at most this long after the invalidation was
+    /// acknowledged, no matter which connection or process stalls. Writes do not wait.
+    Bounded(Duration),
+    /// Never stale after an acknowledged invalidation. A write waits until the other processes have dropped the entry:
+    /// about two round trips, or at most this bound and a tenth more if one of them does not answer.
+    Strict(Duration),
+}
+
+impl Near {
+    pub(crate) fn bound(self) -> Option<Duration> {
+        match self {
+            Self::Off => None,
+            Self::Bounded(bound) | Self::Strict(bound) => Some(bound),
+        }
+    }
+}
+
+/// The time that is added to a bound where two clocks measure it: they may run at different rates.
+pub(crate) fn with_margin(bound: Duration) -> Duration {
+    bound + (bound / 10).max(Duration::from_millis(2))
+}
+
+/// The entries of one client in the memory of the process, for all of its caches that have a near cache.
+#[derive(Debug)]
+pub(crate) struct NearMemory {
+    pub(crate) validity: Validity,
+    entries: Entries<Bytes, Held, ByWeight>,
+    /// The shortest bound of any cache, in nanoseconds: the length of a lease. `u64::MAX` if no cache uses the memory.
+    bound_ns: AtomicU64,
+    /// Whether any cache is strict, so that this process registers.
+    is_strict: AtomicBool,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    entry: StoredEntry,
+    stamp: Stamp,
+}
+
+#[derive(Clone, Debug)]
+struct ByWeight;
+
+impl Weighter<Bytes, Held> for ByWeight {
+    fn weight(&self, key: &Bytes, held: &Held) -> u64 {
+        // An estimate of what the map itself needs for an entry.
+        const OVERHEAD: u64 = 160;
+        key.len() as u64 + held.entry.len() as u64 + OVERHEAD
+    }
+}
+
+impl NearMemory {
+    /// Creates a memory that holds at most `weight` bytes.
+    pub(crate) fn new(weight: u64) -> Arc<Self> {
+        // The usual size of an entry decides only how large the map is at first.
+        let entries = Entries::with_weighter((weight / 1_024).max(16) as usize, weight, ByWeight);
+        let (bound_ns, is_strict) = (AtomicU64::new(u64::MAX), AtomicBool::new(false));
+        Arc::new(Self { validity: Validity::new(), entries, bound_ns, is_strict })
+    }
+
+    /// Takes a cache into account that is to use this memory.
+    pub(crate) fn serve(&self, near: Near) {
+        if let Near::Strict(_) = near {
+            // Before the bound: the first barrier that may grant a lease registers.
+            self.is_strict.store(true, SeqCst);
+        }
+        if let Some(bound) = near.bound() {
+            self.bound_ns.fetch_min(bound.as_nanos() as u64, SeqCst);
+            // A longer lease may have been granted for the caches so far.
+            self.validity.end_lease();
+        }
+    }
+
+    /// Returns the length of a lease, or `None` if no cache needs one.
+    pub(crate) fn bound(&self) -> Option<Duration> {
+        let nanos = self.bound_ns.load(SeqCst);
+        (nanos != u64::MAX).then(|| Duration::from_nanos(nanos))
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.is_strict.load(SeqCst)
+    }
+
+    /// Returns the entry if it may be returned now.
+    pub(crate) fn get(&self, key: &Key, suspicions: u64) -> Option<StoredEntry> {
+        let held = self.entries.get(key.name())?;
+        self.validity.is_valid(held.stamp, suspicions).then_some(held.entry)
+    }
+
+    /// Returns what must still be so when an entry is used that is read from now on.
+    pub(crate) fn stamp(&self, key: &Key, suspicions: u64) -> Stamp {
+        self.validity.stamp(key.name(), suspicions)
+    }
+
+    /// Stores an entry that was read over the tracked connection after `stamp` was taken.
+    pub(crate) fn insert(&self, key: &Key, entry: &StoredEntry, stamp: Stamp) {
+        self.entries.insert(key.bytes(), Held { entry: entry.clone(), stamp });
+    }
+
+    /// Drops entries of this process that are about to be invalidated, or have just been.
+    pub(crate) fn drop_keys<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) {
+        keys.into_iter().for_each(|key| self.validity.changed(key.name()));
+    }
+
+    /// Returns the weight of all entries, in bytes.
+    pub(crate) fn weight(&self) -> u64 {
+        self.entries.weight()
+    }
+}

@@ -1,0 +1,73 @@
+//! An invalidation is acknowledged only when no process can return the old value from its memory any more.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{sleep, timeout};
+
+use super::{NearMemory, Stamp, with_margin};
+use crate::entry::StoredValue;
+use crate::keyspace::Key;
+use crate::redis::{Store, StoreError, Tracking};
+
+/// The processes that may hold a near-cache lease, as Redis has listed them after an invalidation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Holders {
+    pub(crate) ids: HashSet<Bytes>,
+    /// The register is younger than a lease: for this long, there may be holders that it does not name.
+    pub(crate) unknown: Duration,
+}
+
+/// The near cache of one client, with its connection.
+#[derive(Debug)]
+pub(crate) struct NearCache {
+    pub(crate) memory: Arc<NearMemory>,
+    pub(crate) tracking: Tracking,
+    /// The longest time for which any process of the keyspace may hold a lease.
+    pub(crate) bound: Duration,
+    /// The longest time for one read.
+    pub(crate) patience: Duration,
+}
+
+impl NearCache {
+    /// Reads an entry over the tracked connection, with the stamp under which it may be kept. `None` if that connection
+    /// cannot be used now.
+    pub(crate) async fn read(&self, key: &Key, suspicions: u64) -> Option<(Option<StoredValue>, Stamp)> {
+        // A connection that stalls loses its lease. Then reads go another way.
+        if !self.memory.validity.has_lease() {
+            return None;
+        }
+        let stamp = self.memory.stamp(key, suspicions);
+        let reply = timeout(self.patience, self.tracking.get(key.bytes())).await.ok()??;
+        Some((reply.map(StoredValue::parse), stamp))
+    }
+
+    /// Waits until no process can return from its memory what Redis held before this call. Call it after the removal,
+    /// and drop the process's own copies before and after: `keys` are those, or `None` if it does not know them all.
+    ///
+    /// # Errors
+    /// Returns an error when Redis does not list the processes: some may hold the old value for as long as their lease.
+    pub(crate) async fn confirm(&self, store: &Store, keys: Option<&[Key]>) -> Result<(), StoreError> {
+        let Holders { mut ids, unknown } = store.list_holders(self.bound).await?;
+        if let Some(keys) = keys {
+            self.memory.drop_keys(keys);
+            ids.remove(&self.tracking.id);
+        }
+        let longest = with_margin(self.bound);
+        let confirmed = async {
+            if !ids.is_empty() {
+                // After the longest lease, it does not matter whether a process has answered.
+                let _ = timeout(longest, self.tracking.confirm(ids)).await;
+            }
+        };
+        let known = async {
+            if !unknown.is_zero() {
+                sleep(unknown.min(longest)).await;
+            }
+        };
+        tokio::join!(confirmed, known);
+        Ok(())
+    }
+}

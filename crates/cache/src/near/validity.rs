@@ -1,0 +1,124 @@
+//! Whether an entry from the memory of the process may be returned at this moment.
+//!
+//! A push only increments a counter, so it costs the same for an entry that this process holds and for one that it does
+//! not. Two keys may share a counter; then an entry is dropped without need.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::keyspace::fnv1a;
+use crate::sync::AtomicU64;
+
+/// The number of counters: a power of two. They take half a megabyte.
+const SLOTS: usize = 1 << 16;
+
+#[derive(Debug)]
+pub(crate) struct Validity {
+    /// How often a key of each slot has changed.
+    counters: Box<[AtomicU64]>,
+    /// Grows when pushes may have been lost: then nothing that was read before is valid.
+    epoch: AtomicU64,
+    /// The end of the lease on [`clock_ns`]. 0: there is none.
+    lease_until: AtomicU64,
+}
+
+/// The counters at the time before an entry was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    slot: u16,
+    count: u64,
+    epoch: u64,
+    /// The epoch of the pending invalidations.
+    suspicions: u64,
+}
+
+/// Returns nanoseconds on a clock that also counts the time for which the machine was suspended.
+///
+/// A suspended virtual machine may not count it at all; then a lease may be used for too long after the resume.
+pub(crate) fn clock_ns() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+impl Validity {
+    pub(crate) fn new() -> Self {
+        let counters = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+        Self { counters, epoch: AtomicU64::new(0), lease_until: AtomicU64::new(0) }
+    }
+
+    /// Returns what [`is_valid`](Self::is_valid) compares. Taken before the read is sent.
+    pub(crate) fn stamp(&self, key: &[u8], suspicions: u64) -> Stamp {
+        let slot = slot(key);
+        let count = self.counters[usize::from(slot)].load(SeqCst);
+        Stamp { slot, count, epoch: self.epoch.load(SeqCst), suspicions }
+    }
+
+    /// Returns whether an entry with this stamp may be returned now.
+    pub(crate) fn is_valid(&self, stamp: Stamp, suspicions: u64) -> bool {
+        self.is_valid_at(clock_ns(), stamp, suspicions)
+    }
+
+    /// The lease is read first: a lease that a barrier has renewed comes after the counters of all pushes before that
+    /// barrier.
+    fn is_valid_at(&self, now: u64, stamp: Stamp, suspicions: u64) -> bool {
+        now < self.lease_until.load(SeqCst)
+            && self.epoch.load(SeqCst) == stamp.epoch
+            && self.counters[usize::from(stamp.slot)].load(SeqCst) == stamp.count
+            && suspicions == stamp.suspicions
+    }
+
+    /// Records that a key has changed.
+    pub(crate) fn changed(&self, key: &[u8]) {
+        self.counters[usize::from(slot(key))].fetch_add(1, SeqCst);
+    }
+
+    /// Records that any key may have changed.
+    pub(crate) fn everything_changed(&self) {
+        self.epoch.fetch_add(1, SeqCst);
+    }
+
+    /// Renews the lease, after a barrier was verified.
+    pub(crate) fn renew_lease(&self, until: u64) {
+        self.lease_until.store(until, SeqCst);
+    }
+
+    pub(crate) fn has_lease(&self) -> bool {
+        clock_ns() < self.lease_until.load(SeqCst)
+    }
+
+    pub(crate) fn end_lease(&self) {
+        self.lease_until.store(0, SeqCst);
+    }
+}
+
+fn slot(key: &[u8]) -> u16 {
+    fnv1a(key) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::in_any_order;
+
+    #[test]
+    fn entry_is_valid_only_while_nothing_has_changed() {
+        in_any_order(|| {
+            let validity = Validity::new();
+            let stamp = validity.stamp(b"shop:item:1", 7);
+            assert!(!validity.is_valid_at(5, stamp, 7), "without a lease");
+            validity.renew_lease(10);
+            assert!(validity.is_valid_at(9, stamp, 7));
+            assert!(!validity.is_valid_at(10, stamp, 7), "the lease is over");
+            assert!(!validity.is_valid_at(9, stamp, 8), "an invalidation was deferred");
+            validity.changed(b"shop:item:2");
+            assert!(validity.is_valid_at(9, stamp, 7), "another key has changed");
+            validity.changed(b"shop:item:1");
+            assert!(!validity.is_valid_at(9, stamp, 7));
+            let stamp = validity.stamp(b"shop:item:1", 7);
+            assert!(validity.is_valid_at(9, stamp, 7));
+            validity.everything_changed();
+            assert!(!validity.is_valid_at(9, stamp, 7));
+        });
+    }
+}

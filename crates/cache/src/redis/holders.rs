@@ -1,0 +1,30 @@
+//! The register of the processes that may return entries from their memory.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::types::Value;
+
+use super::error::{Result, StoreError};
+use super::store::{Store, args, millis};
+use crate::near::{Holders, with_margin};
+
+/// The TTL, in seconds, of a register or sentinel that no process uses any more. It is long because Redis may evict the
+/// keys with the shortest TTL first: the loss of one costs leases and waits, and never a promise.
+pub(super) const UNUSED_TTL: &str = "86400";
+
+impl Store {
+    /// Lists the processes that may return from their memory what Redis has executed the removal of before this call.
+    /// No process may hold a lease for longer than `bound`.
+    pub(crate) async fn list_holders(&self, bound: Duration) -> Result<Holders> {
+        let register = self.keyspace.holders(&self.connection.run_id().unwrap_or_default());
+        let args = args![millis(with_margin(bound)), UNUSED_TTL];
+        let reply: Value = self.run(&self.scripts.list_holders, vec![register], args).await?;
+        let mut listed = reply.into_array().into_iter();
+        let unknown = listed.next().and_then(|ms| ms.as_u64());
+        let unknown = unknown.ok_or_else(|| StoreError::Server("the list of holders cannot be read".to_owned()))?;
+        let ids = listed.filter_map(Value::into_bytes).collect::<HashSet<Bytes>>();
+        Ok(Holders { ids, unknown: Duration::from_millis(unknown) })
+    }
+}

@@ -1,0 +1,141 @@
+//! A RESP3 connection: commands are written together, and frames are read in the order in which Redis sent them.
+
+use std::io;
+
+use bytes::{Buf, Bytes, BytesMut};
+use redis_protocol::resp3::decode::complete::decode_bytes_mut;
+use redis_protocol::resp3::types::BytesFrame;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// The room for replies that a connection keeps.
+const BUFFER: usize = 64 * 1024;
+
+/// What Redis has sent.
+#[derive(Debug, PartialEq)]
+pub(super) enum Frame {
+    /// The reply to the next command; an error reply is `Err`.
+    Reply(Result<Option<Bytes>, String>),
+    /// Keys have changed, or all of them.
+    Changed(Option<Vec<Bytes>>),
+    /// A message on a channel.
+    Message(Bytes),
+    /// Any other push, such as the confirmation of a subscription.
+    Other,
+}
+
+#[derive(Debug)]
+pub(super) struct Incoming {
+    half: OwnedReadHalf,
+    buffer: BytesMut,
+}
+
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    half: OwnedWriteHalf,
+    buffer: BytesMut,
+}
+
+pub(super) async fn connect(address: (&str, u16)) -> io::Result<(Incoming, Outgoing)> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (incoming, outgoing) = stream.into_split();
+    let buffer = || BytesMut::with_capacity(BUFFER);
+    Ok((Incoming { half: incoming, buffer: buffer() }, Outgoing { half: outgoing, buffer: buffer() }))
+}
+
+impl Incoming {
+    /// Waits for the next frame. If the future is dropped, no data is lost.
+    pub(super) async fn next(&mut self) -> io::Result<Frame> {
+        loop {
+            if let Some((frame, ..)) = decode_bytes_mut(&mut self.buffer).map_err(io::Error::other)? {
+                return Ok(Frame::of(frame));
+            }
+            self.buffer.reserve(BUFFER / 4);
+            if self.half.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+}
+
+impl Outgoing {
+    /// Adds a command to those that [`flush`](Self::flush) sends.
+    pub(super) fn push(&mut self, command: &[&[u8]]) {
+        self.header(b'*', command.len());
+        for part in command {
+            self.header(b'$', part.len());
+            self.buffer.extend_from_slice(part);
+            self.buffer.extend_from_slice(b"\r\n");
+        }
+    }
+
+    fn header(&mut self, kind: u8, number: usize) {
+        self.buffer.extend_from_slice(&[kind]);
+        self.buffer.extend_from_slice(number.to_string().as_bytes());
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        while self.buffer.has_remaining() {
+            self.half.write_buf(&mut self.buffer).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Frame {
+    fn of(frame: BytesFrame) -> Self {
+        match frame {
+            BytesFrame::Push { data, .. } => Self::push(data),
+            BytesFrame::SimpleError { data, .. } => Self::Reply(Err(data.to_string())),
+            BytesFrame::BlobError { data, .. } => Self::Reply(Err(String::from_utf8_lossy(&data).into_owned())),
+            frame => Self::Reply(Ok(bytes(frame))),
+        }
+    }
+
+    fn push(mut data: Vec<BytesFrame>) -> Self {
+        let kind = data.first().cloned().and_then(bytes).unwrap_or_default();
+        match (&*kind, data.pop()) {
+            (b"invalidate", Some(BytesFrame::Array { data, .. })) => {
+                Self::Changed(Some(data.into_iter().filter_map(bytes).collect()))
+            }
+            // FLUSHALL and FLUSHDB.
+            (b"invalidate", _) => Self::Changed(None),
+            (b"message", message) => Self::Message(message.and_then(bytes).unwrap_or_default()),
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Returns the bytes of a reply; `None` for null and for replies of which only the arrival counts.
+fn bytes(frame: BytesFrame) -> Option<Bytes> {
+    match frame {
+        BytesFrame::BlobString { data, .. }
+        | BytesFrame::SimpleString { data, .. }
+        | BytesFrame::VerbatimString { data, .. } => Some(data),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &'static [u8]) -> Frame {
+        let (frame, ..) = decode_bytes_mut(&mut BytesMut::from(text)).unwrap().unwrap();
+        Frame::of(frame)
+    }
+
+    #[test]
+    fn pushes_are_told_from_replies() {
+        assert_eq!(parse(b"$1\r\na\r\n"), Frame::Reply(Ok(Some("a".into()))));
+        assert_eq!(parse(b"_\r\n"), Frame::Reply(Ok(None)));
+        assert_eq!(parse(b"-ERR no\r\n"), Frame::Reply(Err("ERR no".to_owned())));
+        assert_eq!(parse(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n"), Frame::Changed(Some(vec!["k".into()])));
+        assert_eq!(parse(b">2\r\n$10\r\ninvalidate\r\n_\r\n"), Frame::Changed(None));
+        assert_eq!(parse(b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n"), Frame::Message("hi".into()));
+        assert_eq!(parse(b">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"), Frame::Other);
+    }
+}

@@ -1,0 +1,231 @@
+//! The near cache: hits from the memory of the process, and what an acknowledged invalidation promises for them.
+
+use std::time::Duration;
+
+use cache::error::InvalidCache;
+use cache::{CacheSettings, Invalidated, Invalidation, Near, Outcome};
+use testkit::{Redis, eventually};
+use tokio::time::sleep;
+
+use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf, through};
+
+const BOUND: Duration = Duration::from_millis(100);
+/// Rounds of a race: enough that a build without one of the defences loses some of them.
+const ROUNDS: u32 = 100;
+
+fn near_settings(url: String) -> CacheSettings {
+    CacheSettings { near_bound: Some(BOUND), ..settings(url) }
+}
+
+async fn near_node(url: String, near: Near) -> Node {
+    Node::with(&near_settings(url), patient().near(near)).await
+}
+
+async fn strict(redis: &Redis) -> Node {
+    near_node(redis.url(), Near::Strict(BOUND)).await
+}
+
+/// Reads entry `id` until it comes from the memory of `node`.
+async fn until_near(node: &Node, id: u32, row: &Row) {
+    eventually("a hit from memory", SOON, async || node.read(id, row).await.outcome() == Outcome::NearHit).await;
+}
+
+#[tokio::test]
+async fn hit_from_memory_asks_redis_nothing() {
+    let redis = redis().await;
+    let (node, row) = (strict(&redis).await, Row::new([]));
+    until_near(&node, 1, &row).await;
+    let before = crate::support::calls(&redis, "mget").await;
+    for _ in 0..50 {
+        until_near(&node, 1, &row).await;
+    }
+    assert_eq!(crate::support::calls(&redis, "mget").await, before);
+    assert_eq!(row.loads(), 1);
+}
+
+#[tokio::test]
+async fn no_process_returns_the_old_value_after_an_acknowledgement() {
+    let redis = redis().await;
+    let (writer, peer, row) = (strict(&redis).await, strict(&redis).await, Row::new([shelf(1)]));
+    for round in 0..ROUNDS {
+        until_near(&peer, 1, &row).await;
+        until_near(&writer, 1, &row).await;
+        let version = row.commit();
+        match round % 4 {
+            0 => assert_eq!(writer.remove(1).await, 1),
+            1 => assert_eq!(writer.remove_tag(shelf(1)).await, 1),
+            2 => {
+                let older = Invalidation::hard().key_older_than(writer.key(1), version);
+                assert_eq!(writer.invalidate(older).await, 1);
+            }
+            _ => assert!(matches!(writer.client.purge().await, Invalidated::Done { .. })),
+        }
+        let (at_peer, own) = (peer.read(1, &row).await, writer.read(1, &row).await);
+        assert_eq!((at_peer.version(), own.version()), (Some(version), Some(version)), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn written_value_replaces_the_one_in_memory_everywhere() {
+    let redis = redis().await;
+    let (writer, peer, row) = (strict(&redis).await, strict(&redis).await, Row::new([]));
+    for round in 0..ROUNDS / 2 {
+        until_near(&peer, 1, &row).await;
+        until_near(&writer, 1, &row).await;
+        let lease = writer.cache.begin_write(1).await;
+        let version = row.commit();
+        let written = cache::NewEntry::raw(format!("v{version}")).version(version);
+        assert_eq!(lease.publish(written).await, cache::write_through::Published::Stored);
+        let (at_peer, own) = (peer.read(1, &row).await, writer.read(1, &row).await);
+        assert_eq!((at_peer.version(), own.version()), (Some(version), Some(version)), "round {round}");
+    }
+}
+
+/// The invalidating process has no near cache; it only knows that others have.
+#[tokio::test]
+async fn process_without_a_near_cache_waits_for_those_that_have_one() {
+    let redis = redis().await;
+    let (writer, peer, row) = (near_node(redis.url(), Near::Off).await, strict(&redis).await, Row::new([]));
+    for round in 0..ROUNDS {
+        until_near(&peer, 1, &row).await;
+        let version = row.commit();
+        writer.remove(1).await;
+        assert_eq!(peer.read(1, &row).await.version(), Some(version), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn softly_invalidated_entry_is_not_fresh_in_memory_either() {
+    let redis = redis().await;
+    let (writer, peer, row) = (strict(&redis).await, strict(&redis).await, Row::new([]));
+    until_near(&peer, 1, &row).await;
+    writer.expire(1).await;
+    assert_eq!(peer.read(1, &row).await.outcome(), Outcome::Stale);
+}
+
+/// Redis' pushes and replies do not reach the peer any more, and it does not notice.
+#[tokio::test]
+async fn stalled_process_delays_a_write_and_returns_nothing_old() {
+    let redis = redis().await;
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let slow = CacheSettings { command_timeout: BOUND, ..near_settings(through(&proxy)) };
+    let peer = Node::with(&slow, patient().near(Near::Strict(BOUND))).await;
+    let (writer, row) = (strict(&redis).await, Row::new([]));
+    for _ in 0..3 {
+        until_near(&peer, 1, &row).await;
+        proxy.delay_replies();
+        let version = row.commit();
+        writer.remove(1).await;
+        assert_eq!(peer.read(1, &row).await.version(), Some(version));
+        proxy.release_replies();
+    }
+    until_near(&peer, 1, &row).await;
+}
+
+#[tokio::test]
+async fn bounded_memory_is_old_for_no_longer_than_its_bound() {
+    let redis = redis().await;
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let slow = CacheSettings { command_timeout: BOUND, ..near_settings(through(&proxy)) };
+    let peer = Node::with(&slow, patient().near(Near::Bounded(BOUND))).await;
+    let (writer, row) = (near_node(redis.url(), Near::Off).await, Row::new([]));
+    for _ in 0..3 {
+        until_near(&peer, 1, &row).await;
+        proxy.delay_replies();
+        let version = row.commit();
+        writer.remove(1).await;
+        sleep(BOUND).await;
+        assert_eq!(peer.read(1, &row).await.version(), Some(version));
+        proxy.release_replies();
+    }
+}
+
+/// After FLUSHALL, Redis tracks nothing, and its register names no process.
+#[tokio::test]
+async fn invalidation_after_flushall_waits_for_every_lease_from_before() {
+    let redis = redis().await;
+    let (writer, peer, row) = (strict(&redis).await, strict(&redis).await, Row::new([]));
+    for round in 0..10 {
+        until_near(&peer, 1, &row).await;
+        redis.cli(&["FLUSHALL"]).await.unwrap();
+        let version = row.commit();
+        writer.remove(1).await;
+        assert_eq!(peer.read(1, &row).await.version(), Some(version), "round {round}");
+    }
+    until_near(&peer, 1, &row).await;
+}
+
+#[tokio::test]
+async fn memory_is_used_again_after_a_restart_and_after_a_broken_connection() {
+    let redis = redis().await;
+    let (writer, peer, row) = (strict(&redis).await, strict(&redis).await, Row::new([]));
+    for fault in ["kill", "restart"] {
+        until_near(&peer, 1, &row).await;
+        match fault {
+            "kill" => drop(redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]).await),
+            _ => redis.restart().await.unwrap(),
+        }
+        let version = row.commit();
+        // While Redis is away, the invalidation is deferred.
+        let _ = writer.client.invalidate(Invalidation::hard().key(writer.key(1))).await;
+        eventually("the repair", SOON, async || writer.client.pending_invalidations() == 0).await;
+        assert_eq!(peer.read(1, &row).await.version(), Some(version), "{fault}");
+        until_near(&peer, 1, &row).await;
+    }
+}
+
+#[tokio::test]
+async fn deferred_invalidation_hides_the_entry_in_memory() {
+    let redis = redis().await;
+    let (node, row) = (strict(&redis).await, Row::new([shelf(1)]));
+    until_near(&node, 1, &row).await;
+    redis.cli(&["ACL", "SETUSER", "default", "-hincrby"]).await.unwrap();
+    let version = row.commit();
+    assert_eq!(node.client.invalidate_tag(shelf(1)).await, Invalidated::Deferred);
+    assert_eq!(node.read(1, &row).await.version(), Some(version));
+}
+
+#[tokio::test]
+async fn memory_is_bounded_by_weight() {
+    const WEIGHT: u64 = 100_000;
+    let redis = redis().await;
+    let settings = CacheSettings { near_weight: WEIGHT, ..near_settings(redis.url()) };
+    let node = Node::with(&settings, patient().near(Near::Bounded(BOUND))).await;
+    let row = Row::new([]);
+    until_near(&node, 1, &row).await;
+    node.fill_many(2..5_000, &row).await;
+    for id in 1..5_000 {
+        node.read(id, &row).await;
+        let weight = node.client.near_weight();
+        assert!(weight <= WEIGHT, "{weight}");
+    }
+    assert!(node.client.near_weight() > WEIGHT / 2);
+}
+
+#[tokio::test]
+async fn process_that_has_gone_is_waited_for_no_longer_than_its_lease() {
+    let redis = redis().await;
+    let (writer, row) = (strict(&redis).await, Row::new([]));
+    let peer = strict(&redis).await;
+    until_near(&peer, 1, &row).await;
+    peer.client.shutdown(SOON).await;
+    eventually("the end of its registration", SOON, async || {
+        writer.remove(1).await;
+        let register = redis.cli(&["--scan", "--pattern", "shop:~holders:*"]).await.unwrap();
+        crate::support::number(&redis, &["HLEN", &register]).await == 2 // the writer, and the age of the register
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn near_cache_needs_the_bound_of_the_keyspace() {
+    let redis = redis().await;
+    let without = Node::with(&settings(redis.url()), patient()).await;
+    let refused = without.client.cache::<String>("near", patient().near(Near::Strict(BOUND)));
+    assert_eq!(refused.unwrap_err(), InvalidCache::NearBound { bound: BOUND, longest: Duration::ZERO });
+    let with = strict(&redis).await;
+    for bound in [BOUND * 2, Duration::from_millis(1)] {
+        let refused = with.client.cache::<String>("near", patient().near(Near::Bounded(bound)));
+        assert_eq!(refused.unwrap_err(), InvalidCache::NearBound { bound, longest: BOUND });
+    }
+}
