@@ -18,7 +18,7 @@ use crate::error::{GetError, LoadError};
 use crate::invalidate::{Invalidated, Invalidation, Invalidator};
 use crate::keyspace::Key;
 use crate::loader::Loader;
-use crate::near::NearCache;
+use crate::near_cache::NearCache;
 use crate::outcome::{Bypass, Observer, Outcome};
 use crate::policy::Policy;
 use crate::redis::Store;

@@ -19,7 +19,7 @@ use tracing::debug;
 use crate::error::Deferred;
 use crate::feed::{CacheEvent, EventBuffer, InvalidationRecord};
 use crate::keyspace::{Key, Tag};
-use crate::near::NearCache;
+use crate::near_cache::NearCache;
 use crate::pending::PendingInvalidations;
 use crate::redis::{Store, StoreError};
 

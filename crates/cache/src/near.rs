@@ -18,9 +18,8 @@
 //! invalidation, or has lost its lease. So no stale read follows the acknowledgement, as without a near cache.
 //!
 //! `validity.rs` decides whether an entry may be returned; `redis/tracking` has the connection and the barriers;
-//! `confirm.rs` waits for the other processes.
+//! `near_cache.rs` waits for the other processes.
 
-mod confirm;
 mod validity;
 
 use std::sync::Arc;
@@ -32,36 +31,11 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Entries;
 
-pub(crate) use confirm::{Holders, NearCache};
 pub(crate) use validity::{Stamp, Validity, clock_ns};
 
 use crate::entry::StoredEntry;
 use crate::keyspace::Key;
-
-/// Whether a cache also keeps its entries in the memory of the process, and what a read from there promises.
-///
-/// The bound must lie between 10 ms and [`CacheSettings::near_bound`](crate::CacheSettings::near_bound).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Near {
-    /// Every hit comes from Redis.
-    #[default]
-    Off,
-    /// A process may return an invalidated entry from its memory for at most this long after the invalidation was
-    /// acknowledged, no matter which connection or process stalls. Writes do not wait.
-    Bounded(Duration),
-    /// Never stale after an acknowledged invalidation. A write waits until the other processes have dropped the entry:
-    /// about two round trips, or at most this bound and a tenth more if one of them does not answer.
-    Strict(Duration),
-}
-
-impl Near {
-    pub(crate) fn bound(self) -> Option<Duration> {
-        match self {
-            Self::Off => None,
-            Self::Bounded(bound) | Self::Strict(bound) => Some(bound),
-        }
-    }
-}
+use crate::policy::Near;
 
 /// The time that is added to a bound where two clocks measure it: they may run at different rates.
 pub(crate) fn with_margin(bound: Duration) -> Duration {

@@ -9,8 +9,6 @@
 
 use std::time::Duration;
 
-use crate::near::Near;
-
 const LEASE: Duration = Duration::from_secs(8);
 
 /// The lifetime of a cache's entries. Made by [`Policy::ttl`] and the setters, checked by [`Policy::validate`].
@@ -25,6 +23,31 @@ pub struct Policy {
     pub(crate) wait: Duration,
     pub(crate) commit_bound: Duration,
     pub(crate) near: Near,
+}
+
+/// Whether a cache also keeps its entries in the memory of the process, and what a read from there promises.
+///
+/// The bound must lie between 10 ms and [`CacheSettings::near_bound`](crate::CacheSettings::near_bound).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Near {
+    /// Every hit comes from Redis.
+    #[default]
+    Off,
+    /// A process may return an invalidated entry from its memory for at most this long after the invalidation was
+    /// acknowledged, no matter which connection or process stalls. Writes do not wait.
+    Bounded(Duration),
+    /// Never stale after an acknowledged invalidation. A write waits until the other processes have dropped the entry:
+    /// about two round trips, or at most this bound and a tenth more if one of them does not answer.
+    Strict(Duration),
+}
+
+impl Near {
+    pub(crate) fn bound(self) -> Option<Duration> {
+        match self {
+            Self::Off => None,
+            Self::Bounded(bound) | Self::Strict(bound) => Some(bound),
+        }
+    }
 }
 
 /// A contradiction within a policy.

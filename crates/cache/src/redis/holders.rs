@@ -8,11 +8,19 @@ use fred::types::Value;
 
 use super::error::{Result, StoreError};
 use super::store::{Store, args, millis};
-use crate::near::{Holders, with_margin};
+use crate::near::with_margin;
 
 /// The TTL, in seconds, of a register or sentinel that no process uses any more. It is long because Redis may evict the
 /// keys with the shortest TTL first: the loss of one costs leases and waits, and never a promise.
 pub(super) const UNUSED_TTL: &str = "86400";
+
+/// The processes that may hold a near-cache lease, as Redis has listed them after an invalidation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Holders {
+    pub(crate) ids: HashSet<Bytes>,
+    /// The register is younger than a lease: for this long, there may be holders that it does not name.
+    pub(crate) unknown: Duration,
+}
 
 impl Store {
     /// Lists the processes that may return from their memory what Redis has executed the removal of before this call.

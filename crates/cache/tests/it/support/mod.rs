@@ -1,6 +1,7 @@
 //! Shared parts of the tests: a row, loads that the test steps through, and nodes that read it.
 
 mod node;
+mod push_filter;
 mod row;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use cache::{CacheSettings, Policy, Tag};
 use testkit::Redis;
 
 pub(crate) use node::{Node, Reading};
+pub(crate) use push_filter::PushFilter;
 pub(crate) use row::{DatabaseError, Gate, Load, Loader, Row};
 pub(crate) use testkit::Proxy;
 

@@ -1,24 +1,16 @@
+//! The near cache of a client: reads over the tracked connection, and the wait that makes an invalidation final.
+//!
 //! An invalidation is acknowledged only when no process can return the old value from its memory any more.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{sleep, timeout};
 
-use super::{NearMemory, Stamp, with_margin};
 use crate::entry::StoredValue;
 use crate::keyspace::Key;
-use crate::redis::{Store, StoreError, Tracking};
-
-/// The processes that may hold a near-cache lease, as Redis has listed them after an invalidation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Holders {
-    pub(crate) ids: HashSet<Bytes>,
-    /// The register is younger than a lease: for this long, there may be holders that it does not name.
-    pub(crate) unknown: Duration,
-}
+use crate::near::{NearMemory, Stamp, with_margin};
+use crate::redis::{Holders, Store, StoreError, Tracking};
 
 /// The near cache of one client, with its connection.
 #[derive(Debug)]
