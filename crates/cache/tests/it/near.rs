@@ -180,6 +180,22 @@ async fn process_that_gets_no_pushes_returns_nothing_old() {
     }
 }
 
+/// It is the only holder, so it waits for no process, and need not wait for its own push.
+#[tokio::test]
+async fn process_drops_its_own_copy_by_itself() {
+    let redis = redis().await;
+    let filter = PushFilter::to(&redis).await;
+    let (node, row) = (near_node(filter.url(), Near::Strict(BOUND)).await, Row::new([]));
+    for _ in 0..5 {
+        until_near(&node, 1, &row).await;
+        filter.drop_pushes();
+        let version = row.commit();
+        node.remove(1).await;
+        assert_eq!(node.read(1, &row).await.version(), Some(version));
+        filter.pass_pushes();
+    }
+}
+
 #[tokio::test]
 async fn entries_from_before_a_broken_connection_are_not_used_again() {
     let redis = redis().await;
