@@ -25,12 +25,9 @@ use crate::pending::PendingInvalidations;
 use crate::policy::{Near, Policy};
 use crate::redis::{ConnectError, Store, Tracking};
 use crate::retry::run_retries;
-use crate::settings::CacheSettings;
+use crate::settings::{CacheSettings, check_near_bound};
 use crate::single_flight::SingleFlight;
 use crate::sweep::run_sweep;
-
-/// The shortest bound of a near cache: with a shorter one, barriers would do nothing but load Redis.
-const SHORTEST_BOUND: Duration = Duration::from_millis(10);
 
 /// A client for one keyspace in Redis. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -146,14 +143,8 @@ impl CacheClient {
     fn near(&self, near: Near) -> Result<Option<Arc<NearCache>>, InvalidCache> {
         let Some(bound) = near.bound() else { return Ok(None) };
         let cache = self.shared.invalidator.near.as_ref();
-        let longest = cache.map(|cache| cache.bound).unwrap_or_default();
-        match cache.filter(|_| (SHORTEST_BOUND..=longest).contains(&bound)) {
-            Some(cache) => {
-                cache.memory.serve(near);
-                Ok(Some(Arc::clone(cache)))
-            }
-            None => Err(InvalidCache::NearBound { bound, longest }),
-        }
+        check_near_bound(bound, cache.map(|cache| cache.bound))?;
+        Ok(cache.inspect(|cache| cache.memory.serve(near)).map(Arc::clone))
     }
 
     /// Returns the keyspace, for parsing keys that come from outside.

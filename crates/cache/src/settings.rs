@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::error::InvalidCache;
+
 /// Connection and limits. Every field has a default.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -29,6 +31,27 @@ pub struct CacheSettings {
     pub near_bound: Option<Duration>,
     /// The weight of the entries that this process keeps in its memory, in bytes. Default: 64 MiB.
     pub near_weight: u64,
+}
+
+/// The shortest bound of a near cache: with a shorter one, barriers would do nothing but load Redis.
+const SHORTEST_BOUND: Duration = Duration::from_millis(10);
+
+impl CacheSettings {
+    /// Checks whether a near cache may have this bound.
+    ///
+    /// # Errors
+    /// Returns an error when the keyspace has no near caches, or a shorter bound.
+    pub fn check_near(&self, bound: Duration) -> Result<(), InvalidCache> {
+        check_near_bound(bound, self.near_bound)
+    }
+}
+
+pub(crate) fn check_near_bound(bound: Duration, longest: Option<Duration>) -> Result<(), InvalidCache> {
+    let longest = longest.unwrap_or_default();
+    match (SHORTEST_BOUND..=longest).contains(&bound) {
+        true => Ok(()),
+        false => Err(InvalidCache::NearBound { bound, longest }),
+    }
 }
 
 impl Default for CacheSettings {

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use cache::Policy;
 use cache::error::PolicyError;
+use cache::{CacheSettings, Near, Policy};
 use serde::Deserialize;
 
 use crate::settings::SettingsError;
@@ -35,6 +35,13 @@ pub struct CachePolicySettings {
     /// How long to wait for the load of another process.
     #[serde(default, with = "humantime_serde")]
     pub wait: Option<Duration>,
+    /// Entries are also kept in the memory of the process, and are never stale; a write waits this long for another
+    /// process that does not answer.
+    #[serde(default, with = "humantime_serde")]
+    pub near_strict: Option<Duration>,
+    /// Entries are also kept in the memory of the process, and may be stale for this long.
+    #[serde(default, with = "humantime_serde")]
+    pub near_bounded: Option<Duration>,
 }
 
 impl CachePolicySettings {
@@ -56,6 +63,12 @@ impl CachePolicySettings {
         if let Some(wait) = self.wait {
             policy = policy.wait(wait);
         }
+        if let Some(bound) = self.near_bounded {
+            policy = policy.near(Near::Bounded(bound));
+        }
+        if let Some(bound) = self.near_strict {
+            policy = policy.near(Near::Strict(bound));
+        }
         policy
     }
 }
@@ -65,7 +78,7 @@ const LONGEST: Duration = Duration::from_secs(50);
 
 /// Refuses policies that contradict themselves or the time limits of the stores that their loads wait for. `policies`
 /// have the names of the `[lanes]` section, and `waits` contains the settings of those limits, such as
-/// `POSTGRES__STATEMENT_TIMEOUT`.
+/// `POSTGRES__STATEMENT_TIMEOUT`. A near cache must be within what `redis` allows in the keyspace.
 ///
 /// A load must be allowed to take as long as these limits allow. Otherwise, when the database is slow, every load would
 /// time out before the database responds, and the cache would stay empty. A cache that sets neither a load timeout nor
@@ -75,6 +88,7 @@ const LONGEST: Duration = Duration::from_secs(50);
 /// Returns an error that names the first wrong setting.
 pub fn check_policies<'a>(
     policies: impl IntoIterator<Item = (&'a str, &'a mut CachePolicySettings)>, waits: &[(&str, Duration)],
+    redis: &CacheSettings,
 ) -> Result<(), SettingsError> {
     let names = waits.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" + ");
     let needed = waits.iter().fold(Duration::ZERO, |sum, (_, limit)| sum.saturating_add(*limit));
@@ -103,6 +117,18 @@ pub fn check_policies<'a>(
             };
             SettingsError::wrong(setting(field), error.to_string())
         })?;
+        let near = [("NEAR_STRICT", policy_settings.near_strict), ("NEAR_BOUNDED", policy_settings.near_bounded)];
+        for (field, bound) in near.into_iter().filter_map(|(field, bound)| Some((field, bound?))) {
+            redis
+                .check_near(bound)
+                .map_err(|error| SettingsError::wrong(setting(field), format!("{error} (REDIS__NEAR_BOUND)")))?;
+        }
+        if near.iter().all(|(_, bound)| bound.is_some()) {
+            return Err(SettingsError::wrong(
+                setting("NEAR_BOUNDED"),
+                "contradicts NEAR_STRICT: set one of them".to_owned(),
+            ));
+        }
         let limit = policy.effective_load_timeout();
         if limit < needed {
             let field = if policy_settings.load_timeout.is_some() { "LOAD_TIMEOUT" } else { "LEASE" };

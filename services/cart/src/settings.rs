@@ -56,7 +56,11 @@ impl ServiceSettings for Settings {
             ("POSTGRES__STATEMENT_TIMEOUT", self.postgres.statement_timeout),
             ("PRODUCT_API__TIMEOUT", self.product_api.timeout),
         ];
-        check_policies([("product", &mut self.lanes.product), ("view", &mut self.lanes.view)], &waits)?;
+        check_policies(
+            [("product", &mut self.lanes.product), ("view", &mut self.lanes.view)],
+            &waits,
+            &self.common.redis,
+        )?;
         if self.lanes.view.soft_ttl.is_some() {
             // With a soft TTL, a stale view would be served after a write to its cart was acknowledged, and be
             // refreshed in the background.

@@ -79,7 +79,7 @@ impl ServiceSettings for Settings {
             ("POSTGRES__WAIT_TIMEOUT", self.postgres.wait_timeout),
             ("POSTGRES__STATEMENT_TIMEOUT", self.postgres.statement_timeout),
         ];
-        check_policies(self.lanes.each_mut(), &waits)
+        check_policies(self.lanes.each_mut(), &waits, &self.common.redis)
     }
 }
 
@@ -149,11 +149,20 @@ mod tests {
             ("LANES__TAGS__WAIT", "1h"),
             ("POSTGRES__STATEMENT_TIMEOUT", "1m"),
             ("LANES__TAGS__WAIT", "1000years"),
+            ("LANES__TAGS__NEAR_STRICT", "100ms"),
             ("SEED_PRODUCTS", "10000000000"),
             ("SEED_PRODUCTS", "-1"),
         ] {
             let message = refused(&[(name, value)]);
             assert!(message.contains(name), "{name}={value} gave: {message}");
+        }
+        let near = |values: &[(&str, &str)]| refused(&[&[("REDIS__NEAR_BOUND", "100ms")], values].concat());
+        for values in [
+            &[("LANES__TAGS__NEAR_BOUNDED", "101ms")][..],
+            &[("LANES__TAGS__NEAR_BOUNDED", "1ms")],
+            &[("LANES__TAGS__NEAR_BOUNDED", "50ms"), ("LANES__TAGS__NEAR_STRICT", "50ms")],
+        ] {
+            assert!(near(values).contains("LANES__TAGS__NEAR_BOUNDED"), "{values:?} gave: {}", near(values));
         }
         // If a name is wrong in the middle, the message says up to which part it is right.
         let message = refused(&[("LANES__TLL__HARD_TTL", "5s")]);

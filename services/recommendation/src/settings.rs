@@ -68,7 +68,11 @@ impl ServiceSettings for Settings {
             ("POSTGRES__WAIT_TIMEOUT", self.postgres.wait_timeout),
             ("POSTGRES__STATEMENT_TIMEOUT", self.postgres.statement_timeout),
         ];
-        check_policies([("list", &mut self.lanes.list), ("basket", &mut self.lanes.basket)], &waits)?;
+        check_policies(
+            [("list", &mut self.lanes.list), ("basket", &mut self.lanes.basket)],
+            &waits,
+            &self.common.redis,
+        )?;
         let learning = &self.learning;
         limits::within("LEARNING__EVERY", learning.every, Duration::from_millis(10)..=Duration::from_secs(86_400))?;
         limits::within("LEARNING__MIN_SUPPORT", learning.min_support, 1..=1_000_000)?;

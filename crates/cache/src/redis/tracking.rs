@@ -212,14 +212,18 @@ impl Link {
             true => outgoing.push(&[b"HELLO", b"3"]),
             false => outgoing.push(&[b"HELLO", b"3", b"AUTH", user.as_bytes(), password.as_bytes()]),
         }
-        outgoing.push(&[b"SELECT", self.config.database.unwrap_or(0).to_string().as_bytes()]);
+        let mut replies = 4;
+        if let Some(database) = self.config.database.filter(|database| *database != 0) {
+            outgoing.push(&[b"SELECT", database.to_string().as_bytes()]);
+            replies += 1;
+        }
         outgoing.push(&[b"CLIENT", b"TRACKING", b"ON"]);
         outgoing.push(&[b"SCRIPT", b"LOAD", self.register.lua().map_or(b"", |lua| lua.as_bytes())]);
         outgoing.push(&[b"INFO"]);
         outgoing.push(&[b"SUBSCRIBE", self.channel.as_bytes()]);
         outgoing.flush().await?;
         let mut info = None;
-        for _ in 0..5 {
+        for _ in 0..replies {
             match incoming.next().await? {
                 Frame::Reply(Ok(reply)) => info = reply.or(info),
                 Frame::Reply(Err(error)) => return Err(io::Error::other(error)),

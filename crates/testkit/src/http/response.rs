@@ -59,7 +59,11 @@ impl TestResponse {
     pub fn source(&self) -> &str {
         let text = self.header("cache-status");
         let source = text.split_once("; ").map_or(text, |(_, source)| source);
-        match source.strip_prefix("hit; ttl=").and_then(|ttl| ttl.parse::<i64>().ok()) {
+        let ttl = source.strip_prefix("hit; ttl=");
+        if ttl.is_some_and(|ttl| ttl.ends_with("; detail=near")) {
+            return "near";
+        }
+        match ttl.and_then(|ttl| ttl.parse::<i64>().ok()) {
             Some(0..) => "hit",
             Some(_) => "stale",
             None => source,

@@ -106,6 +106,23 @@ async fn no_read_of_a_hot_key_is_older_than_the_last_acknowledged_write() {
     hold(&ledgers);
 }
 
+/// Each process keeps every strategy's entries in its memory as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_read_from_memory_is_older_than_the_last_acknowledged_write() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let names: Vec<String> = FRESH.iter().map(|name| format!("LANES__{}__NEAR_STRICT", name.to_uppercase())).collect();
+    let mut settings = vec![("REDIS__NEAR_BOUND", "100ms"), CONNECTIONS];
+    settings.extend(names.iter().map(|name| (name.as_str(), "100ms")));
+    let apis = two(&stores, &settings).await;
+    stores.silence().await;
+    let met = |_: &str, ledger: &Ledger| {
+        ["near", "fwd=miss; stored"].iter().all(|source| ledger.reads_from(source) > 0)
+            || ledger.reads_from("near") > 0 && ledger.reads_from("hit") > 0
+    };
+    hold(&run(&apis, &FRESH[..], met).await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_read_that_always_misses_is_older_than_the_last_acknowledged_write() {
     let _turn = turn().await;
