@@ -259,6 +259,18 @@ async fn deferred_invalidation_hides_the_entry_in_memory() {
     assert_eq!(node.read(1, &row).await.version(), Some(version));
 }
 
+/// The memory of Redis, not that of the process.
+#[tokio::test]
+async fn invalidation_with_full_memory_is_acknowledged() {
+    let redis = redis().await;
+    let (writer, peer, row) = (strict(&redis).await, strict(&redis).await, Row::new([]));
+    until_near(&peer, 1, &row).await;
+    redis.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1"]).await.unwrap();
+    let version = row.commit();
+    assert_eq!(writer.remove(1).await, 1);
+    assert_eq!(peer.read(1, &row).await.version(), Some(version));
+}
+
 #[tokio::test]
 async fn memory_is_bounded_by_weight() {
     const WEIGHT: u64 = 100_000;
