@@ -14,7 +14,7 @@
 //! behind all earlier ones. A stalled, frozen or disconnected process loses its lease by itself.
 //!
 //! [`Near::Bounded`] promises no more than that. With [`Near::Strict`], the process also registers each barrier in
-//! Redis, and whoever invalidates waits until every registered process has completed a barrier that began after the
+//! Redis, and an invalidation waits until every registered process has completed a barrier that began after the
 //! invalidation, or has lost its lease. So no stale read follows the acknowledgement, as without a near cache.
 //!
 //! `validity.rs` decides whether an entry may be returned; `redis/tracking` has the connection and the barriers;

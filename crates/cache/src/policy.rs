@@ -37,7 +37,7 @@ pub enum Near {
     /// acknowledged, no matter which connection or process stalls. Writes do not wait.
     Bounded(Duration),
     /// Never stale after an acknowledged invalidation. A write waits until the other processes have dropped the entry:
-    /// about two round trips, or at most this bound and a tenth more if one of them does not answer.
+    /// about two round trips, or at most `near_bound` and a tenth more if one of them does not answer.
     Strict(Duration),
 }
 

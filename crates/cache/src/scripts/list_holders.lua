@@ -3,7 +3,7 @@
 -- KEYS  1 register of holders, named after the run id of the server: an older dataset has another one
 -- ARGV  1 the longest that any process may hold a lease, in ms, 2 TTL of a register that is no longer used, in s
 -- Returns ms for which there may be holders that are not registered, and the ids of the registered ones. Race closed: a
--- register that was lost (FLUSHALL, restart, eviction) names nobody; a new one is believed only when every lease from
+-- register that was lost (FLUSHALL, restart, eviction) names no process; a new one is believed only when every lease from
 -- before is over.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
