@@ -67,7 +67,10 @@ impl CacheClient {
             Some(bound) => {
                 let memory = NearMemory::new(settings.near_weight);
                 let (tracking, task) = Tracking::new(&settings.url, &store.keyspace, &store.connection, &memory)?;
-                (Some(Arc::new(NearCache { memory, tracking, bound, patience: settings.command_timeout })), Some(task))
+                (
+                    Some(Arc::new(NearCache { memory, tracking, bound, read_timeout: settings.command_timeout })),
+                    Some(task),
+                )
             }
             None => (None, None),
         };

@@ -20,7 +20,7 @@ pub(crate) struct NearCache {
     /// The longest time for which any process of the keyspace may hold a lease.
     pub(crate) bound: Duration,
     /// The longest time for one read.
-    pub(crate) patience: Duration,
+    pub(crate) read_timeout: Duration,
 }
 
 impl NearCache {
@@ -32,7 +32,7 @@ impl NearCache {
             return None;
         }
         let stamp = self.memory.stamp(key, suspicions);
-        let reply = timeout(self.patience, self.tracking.get(key.bytes())).await.ok()??;
+        let reply = timeout(self.read_timeout, self.tracking.get(key.bytes())).await.ok()??;
         Some((reply.map(StoredValue::parse), stamp))
     }
 

@@ -37,7 +37,7 @@ use crate::recurring_failure::RecurringFailure;
 /// The pause after a failure.
 const RECONNECT: Duration = Duration::from_millis(100);
 /// The longest time for a connection to be set up, and for a barrier to be verified: longer than any lease.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests that are sent together at most.
 const BATCH: usize = 256;
 /// The process's side of the tracked connection.
@@ -179,7 +179,7 @@ impl Link {
     async fn session(
         &self, requests: &mut mpsc::UnboundedReceiver<Request>, failure: &RecurringFailure,
     ) -> io::Result<()> {
-        let (mut incoming, mut session) = timeout(PATIENCE, self.set_up()).await.map_err(io::Error::other)??;
+        let (mut incoming, mut session) = timeout(TIMEOUT, self.set_up()).await.map_err(io::Error::other)??;
         self.is_up.store(true, SeqCst);
         if let Some(over) = failure.recovered() {
             info!(failures = over.times, lasted = ?over.lasted, "the near cache has a connection again");
@@ -245,7 +245,7 @@ impl Link {
             barrier: None,
             number: 0,
             // The first one is due.
-            last: Instant::now() - PATIENCE,
+            last: Instant::now().checked_sub(TIMEOUT).unwrap_or_else(Instant::now),
             asked: Vec::new(),
             reported: Vec::new(),
             confirming: HashMap::new(),
@@ -346,7 +346,7 @@ impl<'a> Session<'a> {
     /// Returns when the next barrier is due, or when the one in progress is given up.
     fn next_barrier(&self) -> Instant {
         match (&self.barrier, self.link.memory.bound()) {
-            (Some(barrier), _) => barrier.began + PATIENCE,
+            (Some(barrier), _) => barrier.began + TIMEOUT,
             // A third: two barriers may be late before the lease ends.
             (None, Some(bound)) => self.last + bound / 3,
             // A cache may begin to need leases at any time.
