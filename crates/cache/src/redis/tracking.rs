@@ -40,6 +40,7 @@ const RECONNECT: Duration = Duration::from_millis(100);
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests that are sent together at most.
 const BATCH: usize = 256;
+
 /// The process's side of the tracked connection.
 #[derive(Debug)]
 pub(crate) struct Tracking {
