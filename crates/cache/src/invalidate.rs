@@ -21,7 +21,7 @@ use crate::feed::{CacheEvent, EventBuffer, InvalidationRecord};
 use crate::keyspace::{Key, Tag};
 use crate::near_cache::NearCache;
 use crate::pending::PendingInvalidations;
-use crate::redis::{Store, StoreError};
+use crate::redis::{Step, Store, StoreError};
 
 /// Keys in one command at most.
 const KEYS: usize = 64;
@@ -44,14 +44,6 @@ pub struct Invalidation {
 pub(crate) enum Mode {
     Removed,
     Expired,
-}
-
-/// A part of an invalidation within one partition.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    Keys(Vec<Key>),
-    Older(Vec<(Key, u64)>),
-    Tag(u16, Tag),
 }
 
 /// The result of an invalidation.
@@ -259,27 +251,31 @@ impl Invalidator {
 
     /// Carries out an invalidation, here and in the memory of every process, and returns how many entries existed.
     pub(crate) async fn run(&self, invalidation: &Invalidation) -> Result<u64, StoreError> {
-        let Some(near) = &self.near else { return self.run_steps(invalidation).await };
+        let steps = invalidation.steps(self.store.keyspace.partitions());
+        let Some(near) = &self.near else { return self.run_steps(invalidation.effect, steps).await };
         let keys: Vec<Key> = invalidation.named_keys().cloned().collect();
-        near.memory.drop_keys(&keys);
-        let entries = self.run_steps(invalidation).await?;
         // Which entries carry a tag is known only to Redis.
-        let is_complete = invalidation.tags.is_empty();
-        near.confirm(&self.store, is_complete.then_some(&keys)).await?;
+        let own = invalidation.tags.is_empty().then_some(&*keys);
+        near.memory.drop_keys(&keys);
+        if invalidation.effect == Mode::Removed && steps.len() <= MAX_CONCURRENT {
+            let (entries, holders) = self.store.remove_and_list(&steps, near.bound).await?;
+            near.confirm(&self.store, holders, own).await?;
+            return Ok(entries);
+        }
+        let entries = self.run_steps(invalidation.effect, steps).await?;
+        near.confirm(&self.store, None, own).await?;
         Ok(entries)
     }
 
     /// Waits until no process can return from its memory what this entry was before it was replaced.
     pub(crate) async fn confirm_replaced(&self, key: &Key) -> Result<(), StoreError> {
         let Some(near) = &self.near else { return Ok(()) };
-        near.confirm(&self.store, Some(std::slice::from_ref(key))).await
+        near.confirm(&self.store, None, Some(std::slice::from_ref(key))).await
     }
 
-    async fn run_steps(&self, invalidation: &Invalidation) -> Result<u64, StoreError> {
-        let steps = invalidation.steps(self.store.keyspace.partitions());
+    async fn run_steps(&self, effect: Mode, steps: Vec<Step>) -> Result<u64, StoreError> {
         // A bounded number at once, because the time limit of a command also runs while it queues.
-        let mut done =
-            stream::iter(steps).map(|step| self.run_step(invalidation.effect, step)).buffer_unordered(MAX_CONCURRENT);
+        let mut done = stream::iter(steps).map(|step| self.run_step(effect, step)).buffer_unordered(MAX_CONCURRENT);
         let mut total = 0;
         while let Some(entries) = done.try_next().await? {
             total += entries;
@@ -289,10 +285,8 @@ impl Invalidator {
 
     async fn run_step(&self, effect: Mode, step: Step) -> Result<u64, StoreError> {
         match (effect, step) {
-            (_, Step::Older(entries)) => self.store.remove_older(&entries).await,
-            (Mode::Removed, Step::Keys(keys)) => self.store.connection.unlink(keys.iter().map(Key::bytes)).await,
+            (Mode::Removed, step) | (_, step @ Step::Older(_)) => self.store.remove(&step).await,
             (Mode::Expired, Step::Keys(keys)) => self.store.expire(keys.iter().map(Key::to_string).collect()).await,
-            (Mode::Removed, Step::Tag(partition, tag)) => self.store.invalidate_tag(partition, &tag).await,
             (Mode::Expired, Step::Tag(partition, tag)) => self.store.expire_tag(partition, &tag).await,
         }
     }
@@ -317,7 +311,7 @@ impl Invalidator {
         }
         if let Some(near) = &self.near {
             near.memory.validity.everything_changed();
-            near.confirm(&self.store, None).await?;
+            near.confirm(&self.store, None, None).await?;
         }
         Ok(total)
     }

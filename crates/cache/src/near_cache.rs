@@ -37,12 +37,18 @@ impl NearCache {
     }
 
     /// Waits until no process can return from its memory what Redis held before this call. Call it after the removal,
-    /// and drop the process's own copies before and after: `keys` are those, or `None` if it does not know them all.
+    /// and drop the process's own copies before: `keys` are those, or `None` if it does not know them all. `listed` are
+    /// the holders, if Redis has listed them after the removal.
     ///
     /// # Errors
     /// Returns an error when Redis does not list the processes: some may hold the old value for as long as their lease.
-    pub(crate) async fn confirm(&self, store: &Store, keys: Option<&[Key]>) -> Result<(), StoreError> {
-        let Holders { mut ids, unknown } = store.list_holders(self.bound).await?;
+    pub(crate) async fn confirm(
+        &self, store: &Store, listed: Option<Holders>, keys: Option<&[Key]>,
+    ) -> Result<(), StoreError> {
+        let Holders { mut ids, unknown } = match listed {
+            Some(listed) => listed,
+            None => store.list_holders(self.bound).await?,
+        };
         if let Some(keys) = keys {
             self.memory.drop_keys(keys);
             ids.remove(&self.tracking.id);

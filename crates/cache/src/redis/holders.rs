@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fred::types::Value;
 
 use super::error::{Result, StoreError};
-use super::store::{Store, args, millis};
+use super::store::{Call, Store, args, millis};
 use crate::near::with_margin;
 
 /// The TTL, in seconds, of a register or sentinel that no process uses any more. It is long because Redis may evict the
@@ -26,13 +26,22 @@ impl Store {
     /// Lists the processes that may return from their memory what Redis has executed the removal of before this call.
     /// No process may hold a lease for longer than `bound`.
     pub(crate) async fn list_holders(&self, bound: Duration) -> Result<Holders> {
+        let (keys, args) = self.holders_call(bound);
+        Holders::parse(self.run(&self.scripts.list_holders, keys, args).await?)
+    }
+
+    pub(super) fn holders_call(&self, bound: Duration) -> Call {
         let register = self.keyspace.holders(&self.connection.run_id().unwrap_or_default());
-        let args = args![millis(with_margin(bound)), UNUSED_TTL];
-        let reply: Value = self.run(&self.scripts.list_holders, vec![register], args).await?;
+        (vec![register], args![millis(with_margin(bound)), UNUSED_TTL])
+    }
+}
+
+impl Holders {
+    pub(super) fn parse(reply: Value) -> Result<Self> {
         let mut listed = reply.into_array().into_iter();
         let unknown = listed.next().and_then(|ms| ms.as_u64());
         let unknown = unknown.ok_or_else(|| StoreError::Server("the list of holders cannot be read".to_owned()))?;
-        let ids = listed.filter_map(Value::into_bytes).collect::<HashSet<Bytes>>();
-        Ok(Holders { ids, unknown: Duration::from_millis(unknown) })
+        let ids = listed.filter_map(Value::into_bytes).collect();
+        Ok(Self { ids, unknown: Duration::from_millis(unknown) })
     }
 }

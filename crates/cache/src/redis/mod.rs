@@ -16,6 +16,7 @@ mod tracking;
 pub use connect::ConnectError;
 pub(crate) use error::StoreError;
 pub(crate) use holders::Holders;
+pub(crate) use removals::Step;
 pub(crate) use scans::InspectedEntry;
 pub(crate) use store::{Grant, LeaseReply, Store};
 pub(crate) use tracking::Tracking;

@@ -1,10 +1,16 @@
 //! The operations that invalidate entries.
 
-use fred::interfaces::ClientLike;
+use std::time::Duration;
+
+use fred::clients::{Client, Pipeline};
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientLike, KeysInterface};
+use fred::types::scripts::Script;
 use fred::types::{ClusterHash, CustomCommand, Value};
 
 use super::error::Result;
-use super::store::{RandomId, Store, args};
+use super::holders::Holders;
+use super::store::{Call, RandomId, Store, args, is_unknown_script};
 use crate::keyspace::Key;
 use crate::keyspace::Tag;
 
@@ -17,31 +23,108 @@ const MAX_FENCES: i64 = 10_000;
 /// Fences that a partition keeps at least.
 const FENCES_EACH: i64 = 100;
 
+/// A part of an invalidation within one partition.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Keys(Vec<Key>),
+    /// Entries that show an older version than the one given with each.
+    Older(Vec<(Key, u64)>),
+    Tag(u16, Tag),
+}
+
+/// The state of the removal of a tag's entries.
+struct TagRemoval {
+    stage: String,
+    removed: u64,
+}
+
 impl Store {
-    /// Removes the entries that show an older version than the one given with each; a load in flight is stored only if
-    /// its version is not older. Returns how many were removed.
-    pub(crate) async fn remove_older(&self, entries: &[(Key, u64)]) -> Result<u64> {
-        let (keys, versions) =
-            entries.iter().map(|(key, version)| (key.to_string(), Value::from(version.to_string()))).unzip();
-        self.run(&self.scripts.remove_older, keys, versions).await
+    /// Removes the entries of one step. Returns how many existed.
+    pub(crate) async fn remove(&self, step: &Step) -> Result<u64> {
+        match step {
+            Step::Keys(keys) => self.connection.unlink(keys.iter().map(Key::bytes)).await,
+            Step::Older(entries) => {
+                let (keys, versions) = older(entries);
+                self.run(&self.scripts.remove_older, keys, versions).await
+            }
+            Step::Tag(partition, tag) => self.remove_tagged(*partition, tag, TagRemoval::begin()).await,
+        }
     }
 
-    /// Removes the entries of one partition that carry `tag`. Returns how many existed.
-    pub(crate) async fn invalidate_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
-        let (mut stage, mut total) = ("begin".to_owned(), 0);
-        while stage != "done" {
-            let keys = vec![
-                self.keyspace.fence(partition),
-                self.keyspace.tag_set(partition, tag),
-                self.keyspace.emptying_set(partition, tag),
-            ];
-            let prefix = self.keyspace.prefix(partition);
-            let args = args![tag.as_str(), stage, REMOVE_BATCH, prefix, RandomId::random().to_string(), self.fences()];
-            let removed: u64;
-            (removed, stage) = self.run(&self.scripts.invalidate_tag, keys, args).await?;
-            total += removed;
+    /// Removes the entries of some steps, and lists the processes that may hold copies, in one round trip. Returns how
+    /// many existed. The list is `None` when Redis made it before everything was removed.
+    pub(crate) async fn remove_and_list(&self, steps: &[Step], bound: Duration) -> Result<(u64, Option<Holders>)> {
+        self.connection.ready()?;
+        let pipeline = self.connection.client.pipeline();
+        for step in steps {
+            match step {
+                Step::Keys(keys) => {
+                    let keys: Vec<_> = keys.iter().map(Key::bytes).collect();
+                    let queued: std::result::Result<(), Error> = pipeline.unlink(keys).await;
+                    self.connection.accept(queued)?;
+                }
+                Step::Older(entries) => self.queue(&pipeline, &self.scripts.remove_older, older(entries)).await?,
+                Step::Tag(partition, tag) => {
+                    let call = self.tag_call(*partition, tag, "begin");
+                    self.queue(&pipeline, &self.scripts.invalidate_tag, call).await?;
+                }
+            }
         }
-        Ok(total)
+        self.queue(&pipeline, &self.scripts.list_holders, self.holders_call(bound)).await?;
+        let mut replies = pipeline.try_all::<Value>().await.into_iter();
+        let mut next = || replies.next().unwrap_or_else(|| Err(Error::new(ErrorKind::Canceled, "no reply")));
+        let (mut total, mut is_complete) = (0, true);
+        for step in steps {
+            let reply = next();
+            if is_unknown_script(&reply) {
+                is_complete = false;
+                total += self.remove(step).await?;
+                continue;
+            }
+            let reply = self.connection.accept(reply)?;
+            match step {
+                Step::Keys(_) | Step::Older(_) => total += self.connection.accept(reply.convert::<u64>())?,
+                Step::Tag(partition, tag) => {
+                    let (removed, stage) = self.connection.accept(reply.convert())?;
+                    let removal = TagRemoval { stage, removed };
+                    is_complete &= removal.is_done();
+                    total += self.remove_tagged(*partition, tag, removal).await?;
+                }
+            }
+        }
+        let listed = next();
+        if !is_complete || is_unknown_script(&listed) {
+            return Ok((total, None));
+        }
+        Ok((total, Some(Holders::parse(self.connection.accept(listed)?)?)))
+    }
+
+    /// Adds the call of a script. fred's pipelines have no method for that.
+    async fn queue(&self, pipeline: &Pipeline<Client>, script: &Script, (keys, args): Call) -> Result<()> {
+        let evalsha = CustomCommand::new_static("EVALSHA", ClusterHash::FirstKey, false);
+        let head = args![script.sha1().to_string(), keys.len().to_string()];
+        let parts: Vec<Value> = head.into_iter().chain(keys.into_iter().map(Value::from)).chain(args).collect();
+        self.connection.accept(pipeline.custom(evalsha, parts).await)
+    }
+
+    /// Continues to remove the entries of one partition that carry `tag`. Returns how many existed.
+    async fn remove_tagged(&self, partition: u16, tag: &Tag, mut removal: TagRemoval) -> Result<u64> {
+        while !removal.is_done() {
+            let (keys, args) = self.tag_call(partition, tag, &removal.stage);
+            let (removed, stage): (u64, String) = self.run(&self.scripts.invalidate_tag, keys, args).await?;
+            removal = TagRemoval { stage, removed: removal.removed + removed };
+        }
+        Ok(removal.removed)
+    }
+
+    fn tag_call(&self, partition: u16, tag: &Tag, stage: &str) -> Call {
+        let keys = vec![
+            self.keyspace.fence(partition),
+            self.keyspace.tag_set(partition, tag),
+            self.keyspace.emptying_set(partition, tag),
+        ];
+        let prefix = self.keyspace.prefix(partition);
+        (keys, args![tag.as_str(), stage, REMOVE_BATCH, prefix, RandomId::random().to_string(), self.fences()])
     }
 
     /// Marks the entries of one partition that carry `tag` as stale. Returns how many existed.
@@ -93,4 +176,18 @@ impl Store {
     fn fences(&self) -> i64 {
         (MAX_FENCES / i64::from(self.keyspace.partitions())).max(FENCES_EACH)
     }
+}
+
+impl TagRemoval {
+    fn begin() -> Self {
+        Self { stage: "begin".to_owned(), removed: 0 }
+    }
+
+    fn is_done(&self) -> bool {
+        self.stage == "done"
+    }
+}
+
+fn older(entries: &[(Key, u64)]) -> Call {
+    entries.iter().map(|(key, version)| (key.to_string(), Value::from(version.to_string()))).unzip()
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fred::error::Error;
 use fred::interfaces::LuaInterface;
 use fred::types::scripts::Script;
 use fred::types::{FromValue, Value};
@@ -30,6 +31,9 @@ macro_rules! args {
     ($($arg:expr),+ $(,)?) => { vec![$(::fred::types::Value::from($arg)),+] };
 }
 pub(super) use args;
+
+/// The keys and the arguments of a script.
+pub(super) type Call = (Vec<String>, Vec<Value>);
 
 /// Access to Redis for one keyspace.
 #[derive(Debug)]
@@ -86,10 +90,11 @@ impl Store {
     pub(super) async fn run<T: FromValue>(&self, script: &Script, keys: Vec<String>, args: Vec<Value>) -> Result<T> {
         self.connection.ready()?;
         let client = &self.connection.client;
-        let reply = client.evalsha(script.sha1().clone(), keys.clone(), args.clone()).await;
+        let reply: std::result::Result<T, Error> =
+            client.evalsha(script.sha1().clone(), keys.clone(), args.clone()).await;
         let reply = match reply {
             // NOSCRIPT means that nothing ran, so the same ids may be sent again.
-            Err(error) if error.details().starts_with("NOSCRIPT") => {
+            reply if is_unknown_script(&reply) => {
                 let text = script.lua().cloned().unwrap_or_default();
                 client.eval(text, keys, args).await
             }
@@ -214,6 +219,11 @@ impl fmt::Debug for RandomId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Returns whether the server does not know the script of a call, which then did nothing.
+pub(super) fn is_unknown_script<T>(reply: &std::result::Result<T, Error>) -> bool {
+    reply.as_ref().is_err_and(|error| error.details().starts_with("NOSCRIPT"))
 }
 
 pub(super) fn millis(duration: Duration) -> String {

@@ -214,6 +214,29 @@ async fn entries_from_before_a_broken_connection_are_not_used_again() {
     }
 }
 
+/// The holders are listed in the round trip of the first commands, which may not remove everything.
+#[tokio::test]
+async fn removal_in_several_round_trips_is_final_in_memory_too() {
+    let redis = redis().await;
+    let (writer, peer, row) = (strict(&redis).await, strict(&redis).await, Row::new([shelf(1)]));
+    for knows_scripts in [true, false] {
+        // The first round reads the others again.
+        let first = if knows_scripts { 1 } else { 50 };
+        peer.fill_many(first..1_100, &row).await;
+        for id in 1..50 {
+            until_near(&peer, id, &row).await;
+        }
+        if !knows_scripts {
+            redis.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
+        }
+        let version = row.commit();
+        assert_eq!(writer.remove_tag(shelf(1)).await, 1_099, "the server knows the scripts: {knows_scripts}");
+        for id in 1..50 {
+            assert_eq!(peer.read(id, &row).await.version(), Some(version), "the server knows the scripts: {knows_scripts}");
+        }
+    }
+}
+
 /// After FLUSHALL, Redis tracks nothing, and its register names no process.
 #[tokio::test]
 async fn invalidation_after_flushall_waits_for_every_lease_from_before() {
