@@ -31,7 +31,7 @@ async fn a_run_that_read_enough_of_a_sound_server_passes() {
 
 #[tokio::test]
 async fn a_run_that_read_too_little_fails() {
-    let failures = failures(check(Flaw::None, 1, Promise::Never, 2, None).await);
+    let failures = failures(check(Promise::Never, 2).await);
     assert!(failures.len() == 1 && failures[0].contains("before the time was over"), "{failures:?}");
 }
 
