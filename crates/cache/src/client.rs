@@ -63,7 +63,7 @@ impl CacheClient {
         let connection = Arc::clone(&store.connection);
         let events = Arc::new(EventBuffer::new(move || connection.now_ms()));
         let (tasks, runtime) = (TaskTracker::new(), Handle::current());
-        let (near, tracking) = match settings.near_bound {
+        let (near, tracking) = match settings.near_bound.filter(|bound| !bound.is_zero()) {
             Some(bound) => {
                 let memory = NearMemory::new(settings.near_weight);
                 let (tracking, task) = Tracking::new(&settings.url, &store.keyspace, &store.connection, &memory)?;

@@ -26,7 +26,7 @@ pub struct CacheSettings {
     #[serde(with = "humantime_serde")]
     pub sweep_rest: Duration,
     /// The longest bound of any near cache ([`Near`](crate::Near)) in any process of the keyspace. All of them must use the
-    /// same value. `None`, the default: no process uses a near cache, and invalidations do not look for one.
+    /// same value. `None`, the default, or zero: no process uses a near cache, and invalidations do not look for one.
     #[serde(with = "humantime_serde")]
     pub near_bound: Option<Duration>,
     /// The weight of the entries that this process keeps in its memory, in bytes. Default: 64 MiB.

@@ -12,6 +12,8 @@ use sfv::{List, ListEntry, Parser};
 pub enum Source {
     /// From the cache, fresh.
     Hit,
+    /// From the memory of the process, fresh.
+    Near,
     /// From the cache, after its soft TTL.
     Stale,
     /// From the database, because the cache did not have it.
@@ -39,8 +41,13 @@ impl Source {
         let value = |name: &str| nearest.params.iter().find(|(key, _)| key.as_str() == name).map(|(_, value)| value);
         let is_set = |name: &str| value(name).and_then(|value| value.as_boolean()).unwrap_or(false);
         if is_set("hit") {
+            let is_near = value("detail").and_then(|detail| detail.as_token()).is_some_and(|detail| detail.as_str() == "near");
             let ttl = value("ttl").and_then(|ttl| ttl.as_integer()).map(i64::from);
-            return if ttl.is_some_and(|ttl| ttl < 0) { Self::Stale } else { Self::Hit };
+            return match ttl.is_some_and(|ttl| ttl < 0) {
+                true => Self::Stale,
+                false if is_near => Self::Near,
+                false => Self::Hit,
+            };
         }
         match value("fwd").and_then(|forwarded| forwarded.as_token()).map(|forwarded| forwarded.as_str()) {
             Some("miss" | "uri-miss" | "vary-miss" | "stale") if is_set("collapsed") => Self::Collapsed,
@@ -49,12 +56,23 @@ impl Source {
             _ => Self::Uncached,
         }
     }
+
+    /// Returns whether it is an entry of a cache, fresh or stale.
+    pub fn is_cached(self) -> bool {
+        matches!(self, Self::Hit | Self::Near | Self::Stale)
+    }
+
+    /// Returns whether it is a fresh entry of a cache.
+    pub fn is_fresh(self) -> bool {
+        matches!(self, Self::Hit | Self::Near)
+    }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Hit => "hit",
+            Self::Near => "near",
             Self::Stale => "stale",
             Self::Miss => "miss",
             Self::Collapsed => "collapsed",
@@ -74,7 +92,7 @@ mod tests {
             ("product-api; hit; ttl=23", Source::Hit),
             ("product-api; hit; ttl=0", Source::Hit),
             ("product-api; hit", Source::Hit),
-            ("product-api; hit; ttl=23; detail=near", Source::Hit),
+            ("product-api; hit; ttl=23; detail=near", Source::Near),
             ("product-api; hit; ttl=-4", Source::Stale),
             ("product-api; fwd=miss; stored", Source::Miss),
             ("product-api; fwd=miss; detail=fenced", Source::Miss),

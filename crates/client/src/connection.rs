@@ -121,7 +121,7 @@ impl Answer {
     /// Returns whether a cache held the response, or holds it now. Without `Cache-Status`, it is assumed to.
     pub fn kept(&self) -> bool {
         match self.source() {
-            Source::Hit | Source::Stale | Source::Uncached => true,
+            Source::Hit | Source::Near | Source::Stale | Source::Uncached => true,
             Source::Miss => self.cache_status.rsplit(';').any(|part| part.trim() == "stored"),
             Source::Collapsed | Source::Bypass => false,
         }

@@ -77,8 +77,8 @@ pub struct Seen {
 }
 
 /// The order of [`Seen::sources`].
-pub const SOURCES: [Source; 6] =
-    [Source::Hit, Source::Stale, Source::Miss, Source::Collapsed, Source::Bypass, Source::Uncached];
+pub const SOURCES: [Source; 7] =
+    [Source::Hit, Source::Near, Source::Stale, Source::Miss, Source::Collapsed, Source::Bypass, Source::Uncached];
 
 impl Default for Seen {
     fn default() -> Self {
@@ -102,9 +102,17 @@ impl Seen {
         &self.sources[SOURCES.iter().position(|it| *it == source).expect("every source is listed")]
     }
 
+    /// Returns the latency of the reads that a cache answered with a fresh entry.
+    pub fn fresh(&self) -> Histogram<u64> {
+        let mut fresh = self.from(Source::Hit).clone();
+        // The histograms resize themselves, so adding cannot fail.
+        let _ = fresh.add(self.from(Source::Near));
+        fresh
+    }
+
     /// Returns the share of reads that a cache answered.
     pub fn hit_ratio(&self) -> f64 {
-        let hits = self.from(Source::Hit).len() + self.from(Source::Stale).len();
+        let hits = self.fresh().len() + self.from(Source::Stale).len();
         hits as f64 / self.sources.iter().map(Histogram::len).sum::<u64>().max(1) as f64
     }
 

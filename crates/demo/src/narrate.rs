@@ -183,7 +183,7 @@ impl Printer {
 
 fn colour_of(source: Source) -> Colour {
     match source {
-        Source::Hit => Colour::Green,
+        Source::Hit | Source::Near => Colour::Green,
         Source::Stale => Colour::Yellow,
         Source::Miss | Source::Collapsed => Colour::Blue,
         Source::Bypass => Colour::Magenta,

@@ -151,7 +151,7 @@ async fn outage(context: &mut DemoContext) -> Result<()> {
             human(took.median()),
             human(took.percentile(99.0)),
             human(took.max()),
-            from(reads, &[Source::Hit]).to_string(),
+            from(reads, &[Source::Hit, Source::Near]).to_string(),
             from(reads, &[Source::Stale]).to_string(),
             from(reads, &[Source::Miss, Source::Collapsed]).to_string(),
             from(reads, &[Source::Bypass]).to_string(),
@@ -166,7 +166,7 @@ async fn outage(context: &mut DemoContext) -> Result<()> {
         Verdict::equal(Vec::new(), traffic.failures()),
     );
     let without = between(stopped, Some(starting));
-    let (hits, bypassed) = (from(&without, &[Source::Hit, Source::Stale]), from(&without, &[Source::Bypass]));
+    let (hits, bypassed) = (from(&without, &[Source::Hit, Source::Near, Source::Stale]), from(&without, &[Source::Bypass]));
     let during = times(&phases[1].1);
     context.promise(
         "meanwhile reads bypass the cache",
@@ -199,7 +199,7 @@ async fn first_hit(subject: &DemoProduct) -> Result<crate::product_api::Answer> 
     let began = Instant::now();
     while began.elapsed() < 2 * RECOVERY {
         let read = subject.read().await?;
-        if read.source == Source::Hit {
+        if read.source.is_fresh() {
             return Ok(read);
         }
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -36,10 +36,10 @@ pub struct CachePolicySettings {
     #[serde(default, with = "humantime_serde")]
     pub wait: Option<Duration>,
     /// Entries are also kept in the memory of the process, and are never stale; a write waits this long for another
-    /// process that does not answer.
+    /// process that does not answer. Zero: they are not.
     #[serde(default, with = "humantime_serde")]
     pub near_strict: Option<Duration>,
-    /// Entries are also kept in the memory of the process, and may be stale for this long.
+    /// Entries are also kept in the memory of the process, and may be stale for this long. Zero: they are not.
     #[serde(default, with = "humantime_serde")]
     pub near_bounded: Option<Duration>,
 }
@@ -63,14 +63,18 @@ impl CachePolicySettings {
         if let Some(wait) = self.wait {
             policy = policy.wait(wait);
         }
-        if let Some(bound) = self.near_bounded {
+        if let Some(bound) = is_on(self.near_bounded) {
             policy = policy.near(Near::Bounded(bound));
         }
-        if let Some(bound) = self.near_strict {
+        if let Some(bound) = is_on(self.near_strict) {
             policy = policy.near(Near::Strict(bound));
         }
         policy
     }
+}
+
+fn is_on(bound: Option<Duration>) -> Option<Duration> {
+    bound.filter(|bound| !bound.is_zero())
 }
 
 /// The maximum total time that the stores of a load may take: a lease lasts 60 s at most.
@@ -117,7 +121,10 @@ pub fn check_policies<'a>(
             };
             SettingsError::wrong(setting(field), error.to_string())
         })?;
-        let near = [("NEAR_STRICT", policy_settings.near_strict), ("NEAR_BOUNDED", policy_settings.near_bounded)];
+        let near = [
+            ("NEAR_STRICT", is_on(policy_settings.near_strict)),
+            ("NEAR_BOUNDED", is_on(policy_settings.near_bounded)),
+        ];
         for (field, bound) in near.into_iter().filter_map(|(field, bound)| Some((field, bound?))) {
             redis
                 .check_near(bound)

@@ -149,24 +149,34 @@ mod tests {
             ("LANES__TAGS__WAIT", "1h"),
             ("POSTGRES__STATEMENT_TIMEOUT", "1m"),
             ("LANES__TAGS__WAIT", "1000years"),
-            ("LANES__TAGS__NEAR_STRICT", "100ms"),
+            ("LANES__TAGS__NEAR_STRICT", "200ms"),
+            ("REDIS__NEAR_BOUND", "0s"),
+            ("REDIS__NEAR_BOUND", "50ms"),
             ("SEED_PRODUCTS", "10000000000"),
             ("SEED_PRODUCTS", "-1"),
         ] {
             let message = refused(&[(name, value)]);
             assert!(message.contains(name), "{name}={value} gave: {message}");
         }
-        let near = |values: &[(&str, &str)]| refused(&[&[("REDIS__NEAR_BOUND", "100ms")], values].concat());
         for values in [
             &[("LANES__TAGS__NEAR_BOUNDED", "101ms")][..],
             &[("LANES__TAGS__NEAR_BOUNDED", "1ms")],
             &[("LANES__TAGS__NEAR_BOUNDED", "50ms"), ("LANES__TAGS__NEAR_STRICT", "50ms")],
         ] {
-            assert!(near(values).contains("LANES__TAGS__NEAR_BOUNDED"), "{values:?} gave: {}", near(values));
+            let message = refused(values);
+            assert!(message.contains("LANES__TAGS__NEAR_BOUNDED"), "{values:?} gave: {message}");
         }
         // If a name is wrong in the middle, the message says up to which part it is right.
         let message = refused(&[("LANES__TLL__HARD_TTL", "5s")]);
         assert!(message.starts_with("LANES__TLL is not a setting"), "{message}");
+    }
+
+    #[test]
+    fn near_caches_can_be_turned_off() {
+        let off = [("REDIS__NEAR_BOUND", "0s"), ("LANES__PRODUCTION__NEAR_STRICT", "0s")];
+        let settings = Settings::from_vars(off).unwrap();
+        let policy = format!("{:?}", settings.lanes.production.policy());
+        assert!(policy.contains("near: Off"), "{policy}");
     }
 
     #[test]

@@ -79,11 +79,6 @@ impl Case {
         self.reads_products && self.keys.is_some()
     }
 
-    /// Returns the source of the cheapest responses.
-    pub(super) fn best(&self) -> Source {
-        if self.caches() { Source::Hit } else { Source::Uncached }
-    }
-
     /// Returns the source of responses that are read from the database.
     pub(super) fn worst(&self) -> Source {
         if self.caches() { Source::Miss } else { Source::Uncached }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use client::Connection;
+use client::{Connection, Source};
 use client::cpu::cpu_time;
 use client::traffic::{Order, Plan, ProductRange, Seen, Stream};
 use futures_util::future::join_all;
@@ -79,7 +79,7 @@ pub(super) async fn hits(bench: &TestBench, case: &Case, length: Duration, sampl
     let (bill, watch) = (RedisUsage::open(bench).await?, CpuWatch::begin(bench, case)?);
     let seen = ready.run().await?;
     sample.shares = Some(watch.end()?);
-    let hits = seen.from(case.best());
+    let hits = &if case.caches() { seen.fresh() } else { seen.from(Source::Uncached).clone() };
     let share = hits.len() as f64 / seen.reads.len() as f64;
     ensure!(share > 0.9 || case.name == "swr", "{}: only {:.0} % are hits", case.name, 100.0 * share);
     if case.caches() || case.name == REFERENCE {

@@ -68,7 +68,7 @@ pub(crate) async fn compare(
     let loaded: Vec<_> = stream::iter(&urls).map(|url| read(http, url)).buffered(AT_ONCE).try_collect().await?;
     for ((url, cached), loaded) in urls.iter().zip(cached).zip(loaded) {
         let from = bases.iter().position(|base| url.starts_with(base)).context("an address of no service")?;
-        let hit = matches!(cached.source, Source::Hit | Source::Stale);
+        let hit = cached.source.is_cached();
         comparison.compared += 1;
         comparison.hits[from] += u32::from(hit);
         comparison.absent += u32::from(hit && cached.status == 404);

@@ -90,7 +90,7 @@ impl Report {
 
     fn figures(&self) -> Table {
         let head = [
-            "subject", "promise", "reads", "hits", "writes", "stale reads", "share, 95 %",
+            "subject", "promise", "reads", "hits", "from memory", "writes", "stale reads", "share, 95 %",
             "staleness p50 / p99 / max, ms", "longest window, ms", "broken",
         ];
         Table { left: 2, head: head.map(str::to_owned).to_vec(), rows: self.subjects.iter().map(figures).collect() }
@@ -131,6 +131,7 @@ fn figures(stats: &SubjectStats) -> Vec<String> {
         if stats.promise_ms == 0.0 { "never stale".to_owned() } else { format!("≤ {} s", stats.promise_ms / 1e3) },
         thousands(stats.reads),
         format!("{:.1} %", 100.0 * stats.hit_share()),
+        if stats.near == 0 { "–".to_owned() } else { format!("{:.1} %", 100.0 * stats.near_share()) },
         thousands(stats.writes),
         thousands(stats.stale),
         format!("≤ {}", percent(stats.stale_share_at_most())),

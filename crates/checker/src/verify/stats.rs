@@ -25,6 +25,8 @@ pub struct SubjectStats {
     pub reads: u64,
     /// Of these, answered by a cache.
     pub hits: u64,
+    /// Of these, answered from the memory of a process.
+    pub near: u64,
     /// Reads by pattern.
     pub patterns: BTreeMap<&'static str, Figures>,
     /// Reads of responses that no cache keeps. They are judged, but later reads of the session are not compared with
@@ -89,6 +91,7 @@ impl SubjectStats {
             promise_ms,
             reads: 0,
             hits: 0,
+            near: 0,
             patterns: BTreeMap::new(),
             unkept: 0,
             flagged: 0,
@@ -114,9 +117,10 @@ impl SubjectStats {
     }
 
     pub(super) fn read(&mut self, read: &Read, pattern: Pattern, judgement: &Judgement) {
-        let hit = u64::from(matches!(read.source, Source::Hit | Source::Stale));
+        let hit = u64::from(read.source.is_cached());
         self.reads += 1;
         self.hits += hit;
+        self.near += u64::from(read.source == Source::Near);
         self.unkept += u64::from(!read.kept);
         self.flagged += u64::from(read.flagged);
         let figures = self.patterns.entry(pattern.name()).or_default();
@@ -167,6 +171,11 @@ impl SubjectStats {
     /// Returns the share of hits.
     pub fn hit_share(&self) -> f64 {
         self.hits as f64 / self.reads.max(1) as f64
+    }
+
+    /// Returns the share of reads that were answered from the memory of a process.
+    pub fn near_share(&self) -> f64 {
+        self.near as f64 / self.reads.max(1) as f64
     }
 
     /// Returns the staleness at this quantile, in milliseconds.

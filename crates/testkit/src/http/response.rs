@@ -54,8 +54,13 @@ impl TestResponse {
         self.json()["version"].as_i64().unwrap_or_else(|| panic!("no version in {}", self.text()))
     }
 
-    /// Returns `Cache-Status` without the cache's name: `hit` for a fresh hit, and `stale` for a stale one, without
-    /// parameters.
+    /// Returns whether it is a fresh entry, from Redis or from the memory of the process.
+    pub fn is_hit(&self) -> bool {
+        matches!(self.source(), "hit" | "near")
+    }
+
+    /// Returns `Cache-Status` without the cache's name: `hit` for a fresh hit, `near` for one from memory, and `stale` for
+    /// a stale one, without parameters.
     pub fn source(&self) -> &str {
         let text = self.header("cache-status");
         let source = text.split_once("; ").map_or(text, |(_, source)| source);

@@ -3,18 +3,18 @@
 use super::*;
 
 /// The defaults of `LANES__PRODUCTION__…`.
-pub const POLICY: &str = r#"soft_ttl = "30s", hard_ttl = "10m", jitter = 0.1"#;
+pub const POLICY: &str = r#"soft_ttl = "30s", hard_ttl = "10m", jitter = 0.1, near_strict = "100ms""#;
 /// What other caches may do with a response.
 pub const CACHING: Caching = Caching::Validated;
 
-/// Returns the entry until something that it shows changes. After the soft TTL, it is returned at once and refreshed in
-/// the background. The tags are those of strategy 6.
+/// Returns the entry until something that it shows changes, from the memory of the process if it is there. After the soft
+/// TTL, it is returned at once and refreshed in the background. The tags are those of strategy 6.
 pub async fn read(service: &ProductService, cache: &Cache<Product>, id: ProductId) -> ReadResult {
     cache.read(id, load(service, id, tags::tags)).await
 }
 
-/// Writes to the database, then removes the entry and every other entry that shows the product. The other services learn
-/// of the change through the outbox.
+/// Writes to the database, then removes the entry and every other entry that shows the product, in Redis and in the memory
+/// of every process. The other services learn of the change through the outbox.
 pub async fn write(service: &ProductService, cache: &Cache<Product>, write: &ProductWrite) -> WriteResult {
     let updated = service.catalogue.update(write).await;
     finish(service, updated, |updated| Outdated::Names(service.caches.touched(updated).key(cache.key(write.id)))).await

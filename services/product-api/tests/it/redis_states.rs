@@ -51,7 +51,7 @@ impl Shop {
             for api in &shop.apis {
                 api.get(&path(strategy)).await.expect(200);
                 let read = api.get(&path(strategy)).await.expect(200);
-                assert_eq!(read.source(), "hit", "{strategy}");
+                assert!(read.is_hit(), "{strategy}: {}", read.source());
             }
         }
         shop.write().await;
@@ -137,7 +137,7 @@ impl Shop {
                 for (strategy, version) in &self.versions {
                     let read = api.get(&path(strategy)).await.expect(200);
                     assert_eq!(read.version(), *version, "{strategy}: {}", read.source());
-                    hits += usize::from(read.source() == "hit");
+                    hits += usize::from(read.is_hit());
                 }
             }
             hits == 2 * FRESH.len()
