@@ -58,7 +58,7 @@ attack: ## read unknown ids at full speed while Redis has 24 MB, on private proc
 	@$(alone) 'postgres redis' checker attack $(requests:%=--requests=%) $(args)
 model: ## explore every order of steps of the cache's protocol, whole and without each of its defences
 	@$(alone) '' proofs model $(args)
-orders: ## single-flight, shared reads and deferred invalidations in 10,000 orders of steps each; a part of `make test`
+orders: ## single-flight, reads, deferred invalidations and the near cache in 10,000 orders of steps each; a part of `make test`
 	@deploy/native/tools cargo compiler
 	cargo test --package cache --lib orders::
 mutants: ## remove each defence from the cache's Lua scripts, one at a time; the test that guards it must fail

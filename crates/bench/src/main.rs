@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench::{events, search, strategies};
+use bench::{events, memory, search, strategies};
 use clap::Parser;
 use client::report::exit_code;
 
@@ -11,6 +11,10 @@ use client::report::exit_code;
 enum Command {
     /// Measures how long a change takes until it is gone from every cache, and how many changes the relay carries
     Events(events::Options),
+    /// Measures the cost of a hit over HTTP, beside the caches of other projects
+    Hit(strategies::HitOptions),
+    /// Measures a hit from the memory of the process, beside the maps of other crates
+    Memory(memory::Options),
     /// Measures the search: building the index, answering, showing a change
     Search(search::Options),
     /// Measures what each strategy costs and how stale it is, compared with no cache
@@ -21,6 +25,8 @@ enum Command {
 async fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Events(options) => events::run(&options).await,
+        Command::Hit(options) => strategies::run_hits(&options).await,
+        Command::Memory(options) => memory::run(&options).await,
         Command::Search(options) => search::run(&options).await,
         Command::Strategies(options) => strategies::run_cli(&options).await,
     };

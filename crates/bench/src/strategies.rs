@@ -24,6 +24,7 @@ mod cost;
 mod extent;
 mod figures;
 mod growth;
+mod hits;
 mod latency;
 mod mixed;
 mod phases;
@@ -48,6 +49,7 @@ use cases::TestBench;
 pub use extent::Options;
 use extent::{Extent, FULL, QUICK};
 use figures::Figures;
+pub use hits::{HitOptions, run as run_hits};
 
 /// Maximum duration of a quick run.
 const QUICK_AT_MOST: Duration = Duration::from_secs(60);

@@ -118,6 +118,7 @@ impl<T> Cache<T> {
     /// longer than the settings allow. An unavailable Redis is no error.
     pub async fn read(&self, id: impl Display, load: impl Loader<T>) -> Result<Cached<T>, LoadError> {
         let (key, region) = (self.key(id), &self.region);
+        // A miss has a large future. It is allocated apart, so that a hit does not move it around.
         let cached = match region.lookup(&key).await {
             Lookup::Fresh(cached) => {
                 region.definition.observer.found(&key, cached.outcome, cached.version, cached.ttl_ms);
@@ -130,9 +131,9 @@ impl<T> Cache<T> {
             }
             Lookup::Miss => {
                 region.definition.observer.missed(&key);
-                region.miss(&key, load.share(), None).await?
+                Box::pin(region.miss(&key, load.share(), None)).await?
             }
-            Lookup::Bypass(why) => region.miss(&key, load.share(), Some(why)).await?,
+            Lookup::Bypass(why) => Box::pin(region.miss(&key, load.share(), Some(why))).await?,
         };
         region.definition.observer.observe(&key, cached.outcome);
         Ok(Cached::new(cached))
@@ -200,7 +201,7 @@ impl Region {
         if let Some(entry) = near.and_then(|near| near.memory.get(key, epoch)) {
             let now = store.connection.now_ms();
             if entry.is_fresh(now) {
-                return Lookup::Fresh(CachedEntry::from_stored(&entry, now, Outcome::NearHit));
+                return Lookup::Fresh(CachedEntry::from_stored(entry, now, Outcome::NearHit));
             }
         }
         let tracked = match near {
@@ -224,12 +225,12 @@ impl Region {
             if let Some((near, stamp)) = near.zip(stamp) {
                 near.memory.insert(key, &entry, stamp);
             }
-            return Lookup::Fresh(CachedEntry::from_stored(&entry, now, Outcome::Hit));
+            return Lookup::Fresh(CachedEntry::from_stored(entry, now, Outcome::Hit));
         }
         // Redis removes an entry at its hard TTL by the same clock. This check also holds when Redis is late.
         if entry.age(now) >= entry.hard {
             return Lookup::Miss;
         }
-        Lookup::Stale(CachedEntry::from_stored(&entry, now, Outcome::Stale), entry)
+        Lookup::Stale(CachedEntry::from_stored(entry.clone(), now, Outcome::Stale), entry)
     }
 }

@@ -222,7 +222,7 @@ impl CacheClient {
         self.stop.cancel();
         self.background.close();
         self.background.wait().await;
-        store.connection.close().await;
+        store.close().await;
         invalidator.pending.len()
     }
 }

@@ -62,14 +62,25 @@ pub struct Cached<T> {
 /// The result of a read, without the type of the value.
 #[derive(Clone, Debug)]
 pub(crate) struct CachedEntry {
-    body: Option<Bytes>,
+    content: Shown,
     pub(crate) version: Option<u64>,
-    digest: Option<Bytes>,
-    pub(crate) id: Option<Bytes>,
     age_ms: u64,
     pub(crate) ttl_ms: i64,
     pub(crate) hard_ttl_ms: u64,
     pub(crate) outcome: Outcome,
+}
+
+/// The value that a read has returned.
+#[derive(Clone, Debug)]
+enum Shown {
+    /// Its parts are taken from the stored bytes when they are asked for: most hits need only some of them.
+    Stored(StoredEntry),
+    Loaded {
+        body: Option<Bytes>,
+        digest: Option<String>,
+        /// The id under which it was stored.
+        id: Option<String>,
+    },
 }
 
 impl StoredValue {
@@ -114,8 +125,13 @@ impl StoredEntry {
     }
 
     /// Returns the unique id of this value, 32 hex digits.
-    pub(crate) fn id(&self) -> Bytes {
-        self.raw.slice(1..TOKEN_LEN)
+    fn id(&self) -> &[u8] {
+        &self.raw[1..TOKEN_LEN]
+    }
+
+    /// Returns a copy that shares no memory with this one.
+    pub(crate) fn deep_copy(&self) -> Self {
+        Self { raw: Bytes::copy_from_slice(&self.raw), ..self.clone() }
     }
 
     /// Returns the length of the stored bytes.
@@ -123,8 +139,8 @@ impl StoredEntry {
         self.raw.len()
     }
 
-    pub(crate) fn digest(&self) -> Bytes {
-        self.raw.slice(self.digest.0..self.digest.1)
+    pub(crate) fn digest(&self) -> &[u8] {
+        &self.raw[self.digest.0..self.digest.1]
     }
 
     /// Returns the stored body; it shares the memory of the reply.
@@ -155,29 +171,34 @@ impl StoredEntry {
 }
 
 impl CachedEntry {
-    pub(crate) fn from_stored(entry: &StoredEntry, now: u64, outcome: Outcome) -> Self {
+    pub(crate) fn from_stored(entry: StoredEntry, now: u64, outcome: Outcome) -> Self {
         Self {
-            body: (!entry.absent).then(|| entry.body()),
             version: entry.version,
-            digest: (!entry.absent).then(|| entry.digest()),
-            id: Some(entry.id()),
             age_ms: entry.age(now),
             ttl_ms: entry.ttl(now),
             hard_ttl_ms: entry.hard.saturating_sub(entry.age(now)),
             outcome,
+            content: Shown::Stored(entry),
         }
     }
 
     pub(crate) fn from_loaded(loaded: &Content, outcome: Outcome) -> Self {
+        let digest = loaded.digest.map(|digest| digest.to_string());
         Self {
-            body: loaded.body.clone(),
+            content: Shown::Loaded { body: loaded.body.clone(), digest, id: None },
             version: loaded.version,
-            digest: loaded.digest.map(|digest| digest.to_string().into()),
-            id: None,
             age_ms: 0,
             ttl_ms: 0,
             hard_ttl_ms: 0,
             outcome,
+        }
+    }
+
+    /// Records that the loaded value was stored under this id, with these soft and hard TTLs.
+    pub(crate) fn stored(&mut self, stored_id: &impl fmt::Display, (soft, hard): (u64, u64)) {
+        (self.ttl_ms, self.hard_ttl_ms) = (soft as i64, hard);
+        if let Shown::Loaded { id, .. } = &mut self.content {
+            *id = Some(stored_id.to_string());
         }
     }
 }
@@ -187,9 +208,12 @@ impl<T> Cached<T> {
         Self { entry, value: PhantomData }
     }
 
-    /// Returns the stored bytes; `None` for a negative entry.
-    pub fn body(&self) -> Option<&Bytes> {
-        self.entry.body.as_ref()
+    /// Returns the stored bytes, without copying them; `None` for a negative entry.
+    pub fn body(&self) -> Option<Bytes> {
+        match &self.entry.content {
+            Shown::Stored(entry) => (!entry.absent).then(|| entry.body()),
+            Shown::Loaded { body, .. } => body.clone(),
+        }
     }
 
     /// Returns the value, decoded from JSON; `None` for a negative entry.
@@ -200,7 +224,7 @@ impl<T> Cached<T> {
     where
         T: DeserializeOwned,
     {
-        self.entry.body.as_ref().map(|body| serde_json::from_slice(body)).transpose()
+        self.body().map(|body| serde_json::from_slice(&body)).transpose()
     }
 
     /// Returns the version of the row, when the value is one row.
@@ -210,12 +234,19 @@ impl<T> Cached<T> {
 
     /// Returns the [`Digest`](crate::loader::Digest) of the body, as stored with it; `None` for a negative entry.
     pub fn digest(&self) -> Option<&str> {
-        self.entry.digest.as_ref().and_then(|digest| std::str::from_utf8(digest).ok())
+        match &self.entry.content {
+            Shown::Stored(entry) if entry.absent => None,
+            Shown::Stored(entry) => std::str::from_utf8(entry.digest()).ok(),
+            Shown::Loaded { digest, .. } => digest.as_deref(),
+        }
     }
 
     /// Returns the unique id of the fill, 32 hex digits; `None` when the value is not in the cache.
     pub fn id(&self) -> Option<&str> {
-        self.entry.id.as_ref().and_then(|id| std::str::from_utf8(id).ok())
+        match &self.entry.content {
+            Shown::Stored(entry) => std::str::from_utf8(entry.id()).ok(),
+            Shown::Loaded { id, .. } => id.as_deref(),
+        }
     }
 
     /// Returns the time since the value was stored, by Redis' clock.

@@ -200,8 +200,7 @@ impl Region {
         self.definition.observer.filled(key, fill, &loaded, soft as i64);
         let mut cached = CachedEntry::from_loaded(&loaded, Outcome::Miss(fill));
         if let Ok(id) = stored {
-            cached.id = Some(id.to_string().into());
-            (cached.ttl_ms, cached.hard_ttl_ms) = (soft as i64, hard);
+            cached.stored(&id, (soft, hard));
         }
         cached
     }

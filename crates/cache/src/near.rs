@@ -17,13 +17,14 @@
 //! Redis, and an invalidation waits until every registered process has completed a barrier that began after the
 //! invalidation, or has lost its lease. So no stale read follows the acknowledgement, as without a near cache.
 //!
-//! `validity.rs` decides whether an entry may be returned; `redis/tracking` has the connection and the barriers;
+//! `validity.rs` decides whether an entry may be returned; `front.rs` is what each thread reads first; `redis/tracking` has the connection and the barriers;
 //! `near_cache.rs` waits for the other processes.
 
+mod front;
 mod validity;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Entries;
 
+use validity::slot;
 pub(crate) use validity::{Stamp, Validity, clock_ns};
 
 use crate::entry::StoredEntry;
@@ -42,9 +44,14 @@ pub(crate) fn with_margin(bound: Duration) -> Duration {
     bound + (bound / 10).max(Duration::from_millis(2))
 }
 
+/// The number of the next memory.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
 /// The entries of one client in the memory of the process, for all of its caches that have a near cache.
 #[derive(Debug)]
 pub(crate) struct NearMemory {
+    /// Distinguishes its entries from those of other memories in the front of a thread.
+    number: u64,
     pub(crate) validity: Validity,
     entries: Entries<Bytes, Held, ByWeight>,
     /// The shortest bound of any cache, in nanoseconds: the length of a lease. `u64::MAX` if no cache uses the memory.
@@ -76,7 +83,8 @@ impl NearMemory {
         // The usual size of an entry decides only how large the map is at first.
         let entries = Entries::with_weighter((weight / 1_024).max(16) as usize, weight, ByWeight);
         let (bound_ns, is_strict) = (AtomicU64::new(u64::MAX), AtomicBool::new(false));
-        Arc::new(Self { validity: Validity::new(), entries, bound_ns, is_strict })
+        let number = NEXT.fetch_add(1, Relaxed);
+        Arc::new(Self { number, validity: Validity::new(), entries, bound_ns, is_strict })
     }
 
     /// Takes a cache into account that is to use this memory.
@@ -102,10 +110,15 @@ impl NearMemory {
         self.is_strict.load(SeqCst)
     }
 
-    /// Returns the entry if it may be returned now.
+    /// Returns the entry if it may be returned now. Takes no lock if this thread has returned it before.
     pub(crate) fn get(&self, key: &Key, suspicions: u64) -> Option<StoredEntry> {
-        let held = self.entries.get(key.name())?;
-        self.validity.is_valid(held.stamp, suspicions).then_some(held.entry)
+        let (slot, is_valid) = (slot(key.name()), |stamp| self.validity.is_valid(stamp, suspicions));
+        if let Some(entry) = front::get((self.number, slot), key.name(), is_valid) {
+            return Some(entry);
+        }
+        let held = self.entries.get(key.name()).filter(|held| is_valid(held.stamp))?;
+        front::found((self.number, slot), key.name(), &held);
+        Some(held.entry)
     }
 
     /// Returns what must still be so when an entry is used that is read from now on.

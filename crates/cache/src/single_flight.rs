@@ -138,7 +138,7 @@ async fn steps<Io: LoadIo>(io: &Io, flight: &mut Flight, mut bypass: Option<Bypa
                 let now = io.now_ms();
                 // An entry that was expired since its load is just as stale when this reader finds it here.
                 let outcome = if entry.is_fresh(now) { Outcome::Collapsed } else { Outcome::Stale };
-                let cached = CachedEntry::from_stored(&entry, now, outcome);
+                let cached = CachedEntry::from_stored(entry, now, outcome);
                 return LoadResult { result: Ok(cached), phase, committed: false };
             }
             LeaseReply::Taken => {

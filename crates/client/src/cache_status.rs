@@ -41,7 +41,8 @@ impl Source {
         let value = |name: &str| nearest.params.iter().find(|(key, _)| key.as_str() == name).map(|(_, value)| value);
         let is_set = |name: &str| value(name).and_then(|value| value.as_boolean()).unwrap_or(false);
         if is_set("hit") {
-            let is_near = value("detail").and_then(|detail| detail.as_token()).is_some_and(|detail| detail.as_str() == "near");
+            let is_near =
+                value("detail").and_then(|detail| detail.as_token()).is_some_and(|detail| detail.as_str() == "near");
             let ttl = value("ttl").and_then(|ttl| ttl.as_integer()).map(i64::from);
             return match ttl.is_some_and(|ttl| ttl < 0) {
                 true => Self::Stale,

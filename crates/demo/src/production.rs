@@ -166,7 +166,8 @@ async fn outage(context: &mut DemoContext) -> Result<()> {
         Verdict::equal(Vec::new(), traffic.failures()),
     );
     let without = between(stopped, Some(starting));
-    let (hits, bypassed) = (from(&without, &[Source::Hit, Source::Near, Source::Stale]), from(&without, &[Source::Bypass]));
+    let (hits, bypassed) =
+        (from(&without, &[Source::Hit, Source::Near, Source::Stale]), from(&without, &[Source::Bypass]));
     let during = times(&phases[1].1);
     context.promise(
         "meanwhile reads bypass the cache",

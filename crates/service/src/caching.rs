@@ -105,7 +105,11 @@ impl Validator {
     /// Returns the value of the `ETag` header; `None` for a text that is not a valid header value, such as a foreign
     /// digest in Redis.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
-        HeaderValue::from_maybe_shared(Bytes::from(self.to_string())).ok()
+        let mut text = String::with_capacity(self.0.len() + 2);
+        for part in ["\"", &self.0, "\""] {
+            text.push_str(part);
+        }
+        HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
     }
 }
 

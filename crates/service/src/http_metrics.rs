@@ -28,7 +28,12 @@ pub struct Route(&'static str);
 
 /// Returns a resource that carries its pattern as its label.
 pub fn resource(pattern: &'static str) -> Resource {
-    web::resource(pattern).app_data(Route(pattern))
+    resource_as(pattern, pattern)
+}
+
+/// Returns a resource with another label than its pattern.
+pub fn resource_as(pattern: &str, label: &'static str) -> Resource {
+    web::resource(pattern).app_data(Route(label))
 }
 
 /// The metrics and failures that a worker records.

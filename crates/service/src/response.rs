@@ -97,7 +97,7 @@ impl CacheResponse {
         if is_unchanged {
             return response.finish();
         }
-        response.insert_header(json()).body(body.clone())
+        response.insert_header(json()).body(body)
     }
 
     /// Returns the response to an uncached read of one row: 200, or 304 if the client has these bytes.

@@ -274,6 +274,16 @@ impl TestBench {
         Ok((base, pid))
     }
 
+    /// Starts a server with the cache of another project.
+    pub(super) async fn peer(&mut self, mode: &str, core: usize) -> Result<(String, u32)> {
+        let port = free_port().to_string();
+        let mut command = wrk::command_on(core, sibling("peers"));
+        command.args([mode, "--port", &port, "--redis", &self.redis.url()]);
+        let base = format!("http://127.0.0.1:{port}");
+        let pid = self.serve(&command, &format!("{base}/1")).await?;
+        Ok((base, pid))
+    }
+
     async fn serve(&mut self, command: &Command, url: &str) -> Result<u32> {
         let process = ChildProcess::start(command)?;
         process.wait_for_http(url, START).await?;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use client::{Connection, Source};
 use client::cpu::cpu_time;
 use client::traffic::{Order, Plan, ProductRange, Seen, Stream};
+use client::{Connection, Source};
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
 use hyper::Method;
@@ -64,7 +64,7 @@ pub(super) async fn measure(bench: &TestBench, case: &Case, extent: &Extent, rou
 }
 
 /// Returns the reads per second in a closed loop, and the microseconds of the server's CPU time per read.
-async fn peak(wrk: Wrk, case: &Case) -> Result<(f64, f64)> {
+pub(super) async fn peak(wrk: Wrk, case: &Case) -> Result<(f64, f64)> {
     let before = cpu_time(case.pid)?;
     let run = wrk.run(&format!("{}{}{PEAK}", case.base, case.path)).await.with_context(|| case.name.clone())?;
     let cpu = cpu_time(case.pid)?.saturating_sub(before);

@@ -140,6 +140,23 @@ impl Connection {
         }
     }
 
+    /// Returns the number of the verification of the current connection; `None` while it is not verified.
+    ///
+    /// A connection of our own remembers it: its replies count only until the client verifies a server again.
+    pub(super) fn verification(&self) -> Option<usize> {
+        self.epoch.is_verified().then(|| self.epoch.verified.load(SeqCst))
+    }
+
+    /// Returns the value of a reply over a connection of our own, which was compared with the server at this verification;
+    /// records a failure.
+    pub(super) fn accept_from<T>(&self, verification: usize, reply: std::result::Result<T, Error>) -> Result<T> {
+        let value = self.accept(reply)?;
+        match self.verification() == Some(verification) {
+            true => Ok(value),
+            false => Err(StoreError::Unavailable("connection not yet verified".to_owned())),
+        }
+    }
+
     /// Removes these keys, and returns how many existed. With an entry it removes any lease on it.
     pub(crate) async fn unlink<K: Into<Key>>(&self, keys: impl IntoIterator<Item = K>) -> Result<u64> {
         self.ready()?;

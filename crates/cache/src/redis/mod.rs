@@ -4,6 +4,7 @@ mod connect;
 mod connection;
 mod error;
 mod holders;
+mod login;
 mod probe;
 mod reads;
 mod removals;
@@ -12,6 +13,7 @@ mod scripts;
 mod server;
 mod store;
 mod tracking;
+mod wire;
 
 pub use connect::ConnectError;
 pub(crate) use error::StoreError;

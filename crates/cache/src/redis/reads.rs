@@ -1,244 +1,297 @@
-//! Shared reads: reads that wait at the same time share a command.
+//! Reads of entries, pipelined: each thread has a connection of its own for them, and a task that sends what its readers
+//! ask for.
 //!
-//! A read that finds no read in flight sends one plain `GET` at once. Reads that begin while it is in flight wait for
-//! its reply and are then sent together as one `MGET`. So a read costs less the busier the process is, and an idle
-//! process loses no time. A read joins only a command that has not been sent yet, so its value was read after it began.
-//! When a command is not answered in time, all waiting reads fail with it, so that none waits for two time limits.
+//! ```text
+//! readers of a thread ──▶ queue ──▶ task ── GET GET GET … in one write ──▶ Redis
+//!                     ◀────────────────── replies, in the same order ─────
+//! ```
+//!
+//! A read is sent after it has begun, so its value is one that Redis held after it had begun. Reads that begin while the
+//! task does something else are sent together, so a read costs less the busier the thread is, and a reply wakes no other
+//! thread. When a reply does not come in time, all reads that wait fail together, so that none waits for two time limits.
+//! While the connection is down, reads use the client library's.
 
-use std::future::Future;
-use std::mem;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::KeysInterface;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::runtime::{self, Handle};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::connection::Connection;
-use super::error::{Result as StoreResult, StoreError};
+use super::error::{Result, StoreError};
+use super::login::{LoggedIn, Login};
+use super::wire::Frame;
 use crate::entry::StoredValue;
 use crate::keyspace::Key;
 use crate::sync::{Mutex, MutexGuard};
 
-/// Keys of one `MGET` at most, so that it stays short for Redis.
-const MAX_MGET_KEYS: usize = 128;
+/// The pauses after a failure: the first, and the longest.
+const RECONNECT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 
-type Reply = Result<Option<Bytes>, Error>;
+/// The number of the next client.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// The connections of this thread, one for each client and runtime.
+    static PIPELINES: RefCell<Vec<(u64, runtime::Id, Arc<Pipeline>)>> = const { RefCell::new(Vec::new()) };
+}
 
 #[derive(Debug)]
 pub(crate) struct EntryReads {
-    connection: Arc<Connection>,
-    /// `None` for a keyspace with several partitions: their keys are in different slots, and an `MGET` must not span
-    /// slots.
-    shared: Option<Arc<ReadCoalescer>>,
+    number: u64,
+    login: Login,
+    timeout: Duration,
+    /// Ends the tasks of the connections.
+    stop: CancellationToken,
 }
 
 impl EntryReads {
-    pub(super) fn new(connection: Arc<Connection>, partitions: u16) -> Self {
-        let shared = (partitions == 1).then(|| ReadCoalescer::new(connection.client.clone()));
-        Self { connection, shared }
+    pub(super) fn new(login: Login, timeout: Duration) -> Self {
+        Self { number: NEXT.fetch_add(1, Relaxed), login, timeout, stop: CancellationToken::new() }
     }
 
-    /// Reads an entry: one plain `GET`, or a part of an `MGET`.
-    pub(crate) async fn get(&self, key: &Key) -> StoreResult<Option<StoredValue>> {
-        self.connection.ready()?;
-        let raw = match &self.shared {
-            Some(shared) => shared.get(key.bytes()).await,
-            None => self.connection.client.get(key.bytes()).await,
+    /// Reads an entry.
+    pub(crate) async fn get(&self, key: &Key) -> Result<Option<StoredValue>> {
+        let connection: &Connection = &self.login.connection;
+        connection.ready()?;
+        let reply = match self.pipeline() {
+            Some(pipeline) => pipeline.get(key.bytes()).await,
+            None => None,
         };
-        match self.connection.accept(raw) {
+        let reply = match reply {
+            Some(reply) => reply,
+            // The library's future is large, and seldom needed.
+            None => connection.accept(Box::pin(connection.client.get(key.bytes())).await),
+        };
+        match reply {
             Err(StoreError::Server(error)) if error.starts_with("WRONGTYPE") => Ok(Some(StoredValue::Unreadable)),
             raw => Ok(raw?.map(StoredValue::parse)),
         }
     }
+
+    /// Closes the connections.
+    pub(super) fn close(&self) {
+        self.stop.cancel();
+    }
+
+    /// Returns the connection of this thread, and begins to connect if there is none.
+    fn pipeline(&self) -> Option<Arc<Pipeline>> {
+        let runtime = Handle::try_current().ok()?;
+        PIPELINES.with_borrow_mut(|all| {
+            let id = runtime.id();
+            if let Some((.., pipeline)) = all.iter().find(|(client, of, _)| (*client, *of) == (self.number, id)) {
+                return Some(Arc::clone(pipeline));
+            }
+            all.retain(|(.., pipeline)| !pipeline.is_over());
+            let pipeline = Arc::new(Pipeline::default());
+            let task = PipelineTask::new(Arc::clone(&pipeline), self.login.clone(), self.timeout);
+            let stop = self.stop.clone();
+            runtime.spawn(async move { stop.run_until_cancelled_owned(task.run()).await });
+            all.push((self.number, id, Arc::clone(&pipeline)));
+            Some(pipeline)
+        })
+    }
 }
 
-/// Sends commands and starts tasks: on Redis and a runtime, or in a test that chooses the order of the steps.
-trait ReadTransport: Sized + Send + Sync + 'static {
-    fn get(&self, key: Bytes) -> impl Future<Output = Reply> + Send;
-    fn mget(&self, keys: Vec<Bytes>) -> impl Future<Output = Result<Vec<Option<Bytes>>, Error>> + Send;
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
+impl Drop for EntryReads {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
-/// The reads of one process that wait for a reply.
-#[derive(Debug)]
-struct ReadCoalescer<W = (Client, Handle)> {
-    wire: W,
+type Reply = std::result::Result<Option<Bytes>, Error>;
+type Reader = oneshot::Sender<Result<Option<Bytes>>>;
+
+/// The readers' side.
+#[derive(Debug, Default)]
+struct Pipeline {
     queue: Mutex<Queue>,
+    wake: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Whether a command is in flight, whose sender will serve `waiting` after the reply.
-    busy: bool,
-    waiting: Vec<(Bytes, oneshot::Sender<Reply>)>,
+    state: State,
+    waiting: Vec<(Bytes, Reader)>,
 }
 
-impl ReadCoalescer {
-    fn new(client: Client) -> Arc<Self> {
-        Self::over((client, Handle::current()))
-    }
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Down,
+    Up,
+    /// The task has ended, with its runtime or with the client.
+    Over,
 }
 
-impl<W: ReadTransport> ReadCoalescer<W> {
-    fn over(wire: W) -> Arc<Self> {
-        Arc::new(Self { wire, queue: Mutex::default() })
+impl Pipeline {
+    /// Reads a key. `None` if the connection cannot be used now, or broke before the reply.
+    async fn get(&self, key: Bytes) -> Option<Result<Option<Bytes>>> {
+        let reply = self.enqueue(key)?;
+        reply.await.ok()
     }
 
-    /// Returns the bytes under `key`.
-    async fn get(self: &Arc<Self>, key: Bytes) -> Reply {
-        let reply = {
-            let mut queue = self.queue();
-            if queue.busy {
-                let (sender, reply) = oneshot::channel();
-                queue.waiting.push((key.clone(), sender));
-                Some(reply)
-            } else {
-                queue.busy = true;
-                None
-            }
-        };
-        match reply {
-            Some(reply) => reply.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Canceled, "the read was dropped"))),
-            None => {
-                // When this read is answered, or its future is dropped, the reads that arrived in the meantime are
-                // sent.
-                let _next = HandOverOnDrop(Arc::clone(self));
-                let reply = self.wire.get(key).await;
-                if let Err(error) = &reply {
-                    self.fail_waiting(error);
-                }
-                reply
-            }
+    fn enqueue(&self, key: Bytes) -> Option<oneshot::Receiver<Result<Option<Bytes>>>> {
+        let (sender, reply) = oneshot::channel();
+        let mut queue = self.queue();
+        if queue.state != State::Up {
+            return None;
         }
-    }
-
-    /// Sends the waiting reads until none waits.
-    async fn flush_queue(self: Arc<Self>, mut turn: FlushGuard<W>) {
-        loop {
-            let waiting: Vec<_> = {
-                let mut queue = self.queue();
-                if queue.waiting.is_empty() {
-                    queue.busy = false;
-                    turn.over = true;
-                    return;
-                }
-                let some = queue.waiting.len().min(MAX_MGET_KEYS);
-                queue.waiting.drain(..some).collect()
-            };
-            let (keys, senders): (Vec<Bytes>, Vec<_>) = waiting.into_iter().unzip();
-            self.answer(keys, senders).await;
+        queue.waiting.push((key, sender));
+        let is_first = queue.waiting.len() == 1;
+        drop(queue);
+        if is_first {
+            self.wake.notify_one();
         }
+        Some(reply)
     }
 
-    async fn answer(&self, keys: Vec<Bytes>, senders: Vec<oneshot::Sender<Reply>>) {
-        // A reader that is gone needs no reply.
-        match self.wire.mget(keys).await {
-            Ok(values) => senders.into_iter().zip(values).for_each(|(sender, value)| drop(sender.send(Ok(value)))),
-            Err(error) => {
-                senders.into_iter().for_each(|sender| drop(sender.send(Err(error.clone()))));
-                self.fail_waiting(&error);
-            }
-        }
+    fn is_over(&self) -> bool {
+        self.queue().state == State::Over
     }
 
-    /// Fails the waiting reads if Redis did not answer: each further batch would wait for another time limit.
-    fn fail_waiting(&self, error: &Error) {
-        if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled) {
-            let waiting = mem::take(&mut self.queue().waiting);
-            waiting.into_iter().for_each(|(_, sender)| drop(sender.send(Err(error.clone()))));
-        }
-    }
-}
-
-impl<W> ReadCoalescer<W> {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl ReadTransport for (Client, Handle) {
-    async fn get(&self, key: Bytes) -> Reply {
-        self.0.get(key).await
+    /// Takes the reads that have not been sent.
+    fn take(&self) -> Vec<(Bytes, Reader)> {
+        std::mem::take(&mut self.queue().waiting)
     }
 
-    async fn mget(&self, keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, Error> {
-        self.0.mget(keys).await
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.1.spawn(task);
-    }
-}
-
-/// Hands the queue over to a new task when it is dropped.
-struct HandOverOnDrop<W: ReadTransport>(Arc<ReadCoalescer<W>>);
-
-impl<W: ReadTransport> Drop for HandOverOnDrop<W> {
-    fn drop(&mut self) {
-        let mut queue = self.0.queue();
-        queue.busy = !queue.waiting.is_empty();
-        if queue.busy {
-            mem::drop(queue);
-            // Created here and not by the task: if the runtime is gone, the task is dropped before its first step.
-            let turn = FlushGuard { reads: Arc::clone(&self.0), over: false };
-            self.0.wire.spawn(Arc::clone(&self.0).flush_queue(turn));
-        }
-    }
-}
-
-/// Guards a task that flushes the queue. If a panic or the end of the runtime cuts the task short, it fails the waiting
-/// reads, because no other task would answer them.
-struct FlushGuard<W> {
-    reads: Arc<ReadCoalescer<W>>,
-    over: bool,
-}
-
-impl<W> Drop for FlushGuard<W> {
-    fn drop(&mut self) {
-        if !self.over {
-            let mut queue = self.reads.queue();
-            queue.busy = false;
-            // Without its sender, a read ends like one that was dropped.
+    /// Changes the state. A read that has not been sent wakes with `None` unless the connection is up.
+    fn enter(&self, state: State) {
+        let mut queue = self.queue();
+        queue.state = state;
+        if state != State::Up {
             queue.waiting.clear();
         }
     }
 }
 
-#[cfg(test)]
-mod orders;
+/// The task's side. When it is dropped, no reader waits any more.
+struct PipelineTask {
+    pipeline: Arc<Pipeline>,
+    login: Login,
+    timeout: Duration,
+}
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use fred::types::Builder;
-    use tokio::runtime::Runtime;
-
-    use super::*;
-    use crate::sync::in_any_order;
-
-    #[test]
-    fn no_read_waits_forever_after_its_runtime_is_gone() {
-        in_any_order(|| {
-            let runtime = Runtime::new().unwrap();
-            let reads = {
-                let _inside = runtime.enter();
-                ReadCoalescer::new(Builder::default_centralized().build().unwrap())
-            };
-            runtime.shutdown_timeout(Duration::from_secs(10));
-            let (sender, mut reply) = oneshot::channel();
-            {
-                let mut queue = reads.queue();
-                queue.busy = true;
-                queue.waiting.push((Bytes::new(), sender));
-            }
-            // A reader whose own runtime is still alive drops its read.
-            drop(HandOverOnDrop(Arc::clone(&reads)));
-            assert!(reply.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
-            assert!(!reads.queue().busy, "the next read would wait forever");
-        });
+impl Drop for PipelineTask {
+    fn drop(&mut self) {
+        self.pipeline.enter(State::Over);
     }
 }
+
+impl PipelineTask {
+    fn new(pipeline: Arc<Pipeline>, login: Login, timeout: Duration) -> Self {
+        Self { pipeline, login, timeout }
+    }
+
+    /// Keeps the connection until the future is dropped. Never returns.
+    async fn run(self) {
+        let [first, longest] = RECONNECT;
+        let mut pause = first;
+        loop {
+            let ended = match self.login.connect().await {
+                Ok(logged_in) => {
+                    pause = first;
+                    Session::of(logged_in, &self).run().await
+                }
+                Err(error) => Err(error),
+            };
+            self.pipeline.enter(State::Down);
+            if let Err(error) = ended {
+                debug!(%error, "a connection for reads is down; they use the other one");
+            }
+            sleep(pause).await;
+            pause = (2 * pause).min(longest);
+        }
+    }
+}
+
+/// One connection from its login to its failure.
+struct Session<'a> {
+    task: &'a PipelineTask,
+    logged_in: LoggedIn,
+    /// The reads that were sent, and when.
+    sent: VecDeque<(Instant, Reader)>,
+}
+
+impl<'a> Session<'a> {
+    fn of(logged_in: LoggedIn, task: &'a PipelineTask) -> Self {
+        Self { task, logged_in, sent: VecDeque::new() }
+    }
+
+    async fn run(mut self) -> io::Result<()> {
+        let (pipeline, limit) = (&self.task.pipeline, self.task.timeout);
+        pipeline.enter(State::Up);
+        let mut timer = std::pin::pin!(sleep(limit));
+        loop {
+            tokio::select! {
+                received = self.logged_in.incoming.receive() => received?,
+                () = pipeline.wake.notified() => self.send().await?,
+                // Set lazily: only when it fires, it is compared with the oldest read.
+                () = &mut timer => match self.sent.front() {
+                    Some((since, _)) if since.elapsed() >= limit => return self.time_out(),
+                    oldest => {
+                        let from = oldest.map_or_else(Instant::now, |(since, _)| *since);
+                        timer.set(sleep_until((from + limit).into()));
+                    }
+                },
+            }
+            self.deliver()?;
+        }
+    }
+
+    /// Sends what waits.
+    async fn send(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        for (key, reader) in self.task.pipeline.take() {
+            self.logged_in.outgoing.push(&[b"GET", &key]);
+            self.sent.push_back((now, reader));
+        }
+        self.logged_in.outgoing.flush().await
+    }
+
+    /// Hands out the replies that have arrived.
+    fn deliver(&mut self) -> io::Result<()> {
+        while let Some(frame) = self.logged_in.incoming.decode()? {
+            let Frame::Reply(reply) = frame else { continue };
+            let (_, reader) = self.sent.pop_front().ok_or_else(|| io::Error::other("a reply without a command"))?;
+            let reply = reply.map_err(|error| Error::new(ErrorKind::Unknown, error));
+            self.answer(reader, reply);
+        }
+        match self.task.login.connection.verification() == Some(self.logged_in.verification) {
+            true => Ok(()),
+            false => Err(io::Error::other("the client has verified a connection again")),
+        }
+    }
+
+    fn answer(&self, reader: Reader, reply: Reply) {
+        let accepted = self.task.login.connection.accept_from(self.logged_in.verification, reply);
+        // A reader that is gone needs no reply.
+        let _ = reader.send(accepted);
+    }
+
+    fn time_out(mut self) -> io::Result<()> {
+        self.task.pipeline.enter(State::Down);
+        while let Some((_, reader)) = self.sent.pop_front() {
+            self.answer(reader, Err(Error::new(ErrorKind::Timeout, "no reply in time")));
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+}
+
+#[cfg(test)]
+mod orders;

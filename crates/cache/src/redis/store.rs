@@ -17,6 +17,7 @@ use tracing::warn;
 use super::connect::ConnectError;
 use super::connection::Connection;
 use super::error::{Result, StoreError};
+use super::login::Login;
 use super::reads::EntryReads;
 use super::scripts::Scripts;
 use crate::entry::{StoredEntry, StoredValue};
@@ -82,8 +83,13 @@ impl Store {
             connection.close().await;
             return Err(error);
         }
-        let reads = EntryReads::new(Arc::clone(&connection), keyspace.partitions());
+        let reads = EntryReads::new(Login::new(&settings.url, &connection)?, settings.command_timeout);
         Ok(Self { connection, reads, keyspace, scripts: Scripts::new(), unreadable: RecurringFailure::default() })
+    }
+
+    pub(crate) async fn close(&self) {
+        self.reads.close();
+        self.connection.close().await;
     }
 
     /// Runs a script by its hash, and once more by its text if the server does not know it yet.

@@ -7,7 +7,6 @@
 
 mod barrier;
 mod session;
-mod wire;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +15,6 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fred::types::config::Config;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tracing::warn;
@@ -24,6 +22,7 @@ use tracing::warn;
 use self::session::{Link, Request};
 use super::connect::ConnectError;
 use super::connection::Connection;
+use super::login::Login;
 use super::scripts::Scripts;
 use super::store::RandomId;
 use crate::keyspace::Keyspace;
@@ -53,7 +52,6 @@ impl Tracking {
     pub(crate) fn new(
         url: &str, keyspace: &Keyspace, connection: &Arc<Connection>, memory: &Arc<NearMemory>,
     ) -> Result<(Self, TrackingTask), ConnectError> {
-        let config = Config::from_url(url).map_err(|error| ConnectError::Url(error.details().to_owned()))?;
         let (sender, requests) = mpsc::unbounded_channel();
         let is_up = Arc::new(AtomicBool::new(false));
         let id = Bytes::from(RandomId::random().to_string());
@@ -61,8 +59,7 @@ impl Tracking {
             id: id.clone(),
             is_up: Arc::clone(&is_up),
             memory: Arc::clone(memory),
-            connection: Arc::clone(connection),
-            config,
+            login: Login::new(url, connection)?,
             register: Scripts::new().register_holder,
             channel: keyspace.near_channel(),
             keyspace: keyspace.clone(),

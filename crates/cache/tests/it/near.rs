@@ -232,7 +232,11 @@ async fn removal_in_several_round_trips_is_final_in_memory_too() {
         let version = row.commit();
         assert_eq!(writer.remove_tag(shelf(1)).await, 1_099, "the server knows the scripts: {knows_scripts}");
         for id in 1..50 {
-            assert_eq!(peer.read(id, &row).await.version(), Some(version), "the server knows the scripts: {knows_scripts}");
+            assert_eq!(
+                peer.read(id, &row).await.version(),
+                Some(version),
+                "the server knows the scripts: {knows_scripts}"
+            );
         }
     }
 }

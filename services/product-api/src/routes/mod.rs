@@ -10,8 +10,8 @@ mod problems;
 mod products;
 
 use actix_web::web::ServiceConfig;
-use contract::STRATEGIES;
-use service::http_metrics::resource;
+use contract::{STRATEGIES, STRATEGY_NAMES};
+use service::http_metrics::{resource, resource_as};
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -19,16 +19,21 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use crate::catalogue::{Category, CategoryPage, FeaturedList, NewProduct, Product, ProductChange, ProductPage};
 use crate::strategies::Strategy;
 
-/// Registers the routes. actix tries them in this order, so the explicit path precedes the pattern that also matches
-/// it.
+/// One product, through a strategy.
+const PRODUCT: &str = "/products/{strategy}/{id}";
+
+/// Registers the routes. actix tries them in this order, one regular expression each, so the paths that are read most come
+/// first, and each path precedes the patterns that also match it.
 ///
 /// All methods of a path belong to one resource, so that any other method is answered with 405 and the list of the
 /// allowed methods.
 #[rustfmt::skip] // A table reads better with one path to a line.
 pub(crate) fn configure(cfg: &mut ServiceConfig) {
-    cfg.service(resource("/products/by-category/{id}").get(lists::by_category))
+    let others = STRATEGY_NAMES.into_iter().filter(|name| *name != Strategy::Explicit.name()).collect::<Vec<_>>().join("|");
+    cfg.service(resource_as(&format!("/products/{{strategy:{others}}}/{{id}}"), PRODUCT).get(products::read).put(products::write))
         .service(resource("/products/{strategy:explicit}/{id}").get(products::read).put(products::write).delete(products::delete_explicit))
-        .service(resource("/products/{strategy}/{id}").get(products::read).put(products::write))
+        .service(resource("/products/by-category/{id}").get(lists::by_category))
+        .service(resource(PRODUCT).get(products::read).put(products::write)) // no such strategy
         .service(resource("/products/featured").get(lists::featured))
         .service(resource("/products/{id}").get(catalogue::read).put(catalogue::write).delete(catalogue::delete))
         .service(resource("/products").get(catalogue::page).post(catalogue::create))

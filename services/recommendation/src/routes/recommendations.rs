@@ -154,9 +154,9 @@ fn answered(
     let Some(body) = fetched.body().filter(|_| response.status().is_success()) else { return Ok(response) };
     let shortened;
     let list: &[u8] = if limit == MOST {
-        body
+        &body
     } else {
-        let mut list: Recommendations = serde_json::from_slice(body).map_err(Problem::internal)?;
+        let mut list: Recommendations = serde_json::from_slice(&body).map_err(Problem::internal)?;
         list.truncate(limit);
         shortened = serde_json::to_vec(&list).map_err(Problem::internal)?;
         &shortened

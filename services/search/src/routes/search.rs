@@ -83,7 +83,7 @@ pub(super) async fn search(
 
 /// Inserts the status of the index before the last brace of the page. The page itself is sent as it is stored in the
 /// cache.
-fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: &[u8]) -> Result<HttpResponse, Problem> {
+fn with_index(response: HttpResponse, page: Option<bytes::Bytes>, index: &[u8]) -> Result<HttpResponse, Problem> {
     let Some(page) = page.filter(|_| response.status().is_success()) else { return Ok(response) };
     let open = page.strip_suffix(b"}").ok_or_else(|| Problem::internal("a page that is no object"))?;
     let body = [open, b",\"index\":", index, b"}"].concat();

@@ -1,91 +1,66 @@
-//! Shared reads under many thousand interleavings: the value of each read was read after the read had begun, and no
-//! read waits forever, even when a reader drops its read.
+//! Pipelined reads under many thousand interleavings: the value of each read was read after the read had begun, and no
+//! read waits forever, even when the connection ends.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use bytes::Bytes;
-use fred::error::Error;
-use futures_util::future::{Either, select};
-use shuttle::future::{block_on, spawn, yield_now};
+use shuttle::future::block_on;
 use shuttle::sync::atomic::AtomicU8;
 use shuttle::thread;
 
-use super::{ReadCoalescer, ReadTransport, Reply};
+use super::{Pipeline, State};
 
 const ORDERS: usize = 10_000;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Case {
     Whole,
-    /// Broken: a read joins a command that was already sent.
+    /// Broken: a read gets the reply to a command that was sent before it began.
     JoinsWhatWasSent,
 }
 
-/// A Redis with one key, whose replies take a while.
-struct Redis {
-    case: Case,
-    version: AtomicU8,
-    /// The version that the latest command has read.
-    read: AtomicU8,
-}
-
-struct Line(Arc<Redis>);
-
-impl ReadTransport for Line {
-    async fn get(&self, _key: Bytes) -> Reply {
-        let version = self.0.version.load(SeqCst);
-        self.0.read.store(version, SeqCst);
-        yield_now().await;
-        Ok(Some(vec![version].into()))
+/// Takes the part of the task: sends what waits, and answers it, some times.
+fn serve(pipeline: &Pipeline, version: &AtomicU8, case: Case) {
+    pipeline.enter(State::Up);
+    for _ in 0..3 {
+        let before = version.load(SeqCst);
+        let sent = pipeline.take();
+        let read = if case == Case::Whole { version.load(SeqCst) } else { before };
+        thread::yield_now();
+        for (_, reader) in sent {
+            // A reader that is gone needs no reply.
+            let _ = reader.send(Ok(Some(vec![read].into())));
+        }
     }
-
-    async fn mget(&self, keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, Error> {
-        let version = match self.0.case {
-            Case::Whole => self.0.version.load(SeqCst),
-            Case::JoinsWhatWasSent => self.0.read.load(SeqCst),
-        };
-        yield_now().await;
-        Ok(vec![Some(vec![version].into()); keys.len()])
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        drop(spawn(task));
-    }
+    pipeline.enter(State::Over);
 }
 
 fn in_many_orders(case: Case) {
     shuttle::check_pct(
         move || {
-            let redis = Arc::new(Redis { case, version: AtomicU8::new(1), read: AtomicU8::new(0) });
-            let reads = ReadCoalescer::over(Line(Arc::clone(&redis)));
-            let acknowledged = Arc::new(AtomicU8::new(1));
+            let pipeline = Arc::new(Pipeline::default());
+            let (version, acknowledged) = (Arc::new(AtomicU8::new(1)), Arc::new(AtomicU8::new(1)));
             let mut threads = Vec::new();
-            for reader in 0..4 {
-                let (reads, acknowledged) = (Arc::clone(&reads), Arc::clone(&acknowledged));
+            for _ in 0..3 {
+                let (pipeline, acknowledged) = (Arc::clone(&pipeline), Arc::clone(&acknowledged));
                 threads.push(thread::spawn(move || {
                     let floor = acknowledged.load(SeqCst);
-                    let reading = Box::pin(reads.get(Bytes::from_static(b"key")));
-                    // Reader 0 drops its read after a while, at any step.
-                    let hangs_up = Box::pin(async {
-                        if reader > 0 {
-                            std::future::pending::<()>().await;
-                        }
-                        yield_now().await;
-                    });
-                    if let Either::Left((reply, _)) = block_on(select(reading, hangs_up)) {
+                    if let Some(reply) = block_on(pipeline.get(Bytes::from_static(b"key"))) {
                         assert!(reply.unwrap().unwrap()[0] >= floor, "a stale reply");
                     }
                 }));
             }
+            let (of_task, of_redis) = (Arc::clone(&pipeline), Arc::clone(&version));
+            threads.push(thread::spawn(move || serve(&of_task, &of_redis, case)));
             threads.push(thread::spawn(move || {
-                redis.version.store(2, SeqCst);
+                version.store(2, SeqCst);
                 acknowledged.store(2, SeqCst);
             }));
             for thread in threads {
                 thread.join().unwrap();
             }
+            assert!(pipeline.is_over());
         },
         ORDERS,
         3,

@@ -9,21 +9,19 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fred::types::config::{Config, ServerConfig};
 use fred::types::scripts::Script;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep_until, timeout};
 use tracing::info;
 
 use super::barrier::Barrier;
-use super::wire::{self, Frame, Incoming, Outgoing};
 use crate::keyspace::Keyspace;
 use crate::near::{NearMemory, with_margin};
 use crate::recurring_failure::RecurringFailure;
-use crate::redis::connection::Connection;
 use crate::redis::holders::UNUSED_TTL;
-use crate::redis::server::ServerInfo;
+use crate::redis::login::{LoggedIn, Login};
 use crate::redis::store::{RandomId, millis};
+use crate::redis::wire::{Frame, Incoming, Outgoing};
 
 /// The longest time for a connection to be set up, and for a barrier to be verified: longer than any lease.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,8 +43,7 @@ pub(super) struct Link {
     pub(super) id: Bytes,
     pub(super) is_up: Arc<AtomicBool>,
     pub(super) memory: Arc<NearMemory>,
-    pub(super) connection: Arc<Connection>,
-    pub(super) config: Config,
+    pub(super) login: Login,
     pub(super) register: Script,
     pub(super) keyspace: Keyspace,
     pub(super) channel: String,
@@ -111,47 +108,22 @@ impl Link {
         }
     }
 
-    /// Logs in, turns tracking on, subscribes, and checks that this is the server that the client has verified.
+    /// Logs in, turns tracking on, and subscribes.
     async fn set_up(&self) -> io::Result<(Incoming, Session<'_>)> {
-        let ServerConfig::Centralized { server } = &self.config.server else {
-            return Err(io::Error::other("a near cache needs a single Redis server"));
-        };
-        let (mut incoming, mut outgoing) = wire::connect((&server.host, server.port)).await?;
-        let password = self.config.password.clone().unwrap_or_default();
-        let user = self.config.username.clone().unwrap_or_else(|| "default".to_owned());
-        match password.is_empty() {
-            true => outgoing.push(&[b"HELLO", b"3"]),
-            false => outgoing.push(&[b"HELLO", b"3", b"AUTH", user.as_bytes(), password.as_bytes()]),
-        }
-        let mut replies = 4;
-        if let Some(database) = self.config.database.filter(|database| *database != 0) {
-            outgoing.push(&[b"SELECT", database.to_string().as_bytes()]);
-            replies += 1;
-        }
+        let LoggedIn { mut incoming, mut outgoing, run_id, .. } = self.login.connect().await?;
         outgoing.push(&[b"CLIENT", b"TRACKING", b"ON"]);
         outgoing.push(&[b"SCRIPT", b"LOAD", self.register.lua().map_or(b"", |lua| lua.as_bytes())]);
-        outgoing.push(&[b"INFO"]);
         outgoing.push(&[b"SUBSCRIBE", self.channel.as_bytes()]);
         outgoing.flush().await?;
-        let mut info = None;
-        for _ in 0..replies {
-            match incoming.next().await? {
-                Frame::Reply(Ok(reply)) => info = reply.or(info),
-                Frame::Reply(Err(error)) => return Err(io::Error::other(error)),
-                Frame::Changed(_) | Frame::Message(_) | Frame::Other => {}
-            }
-        }
-        let server = ServerInfo::parse(&String::from_utf8_lossy(&info.unwrap_or_default()));
-        // Entries of another server, or of one that the probe has not seen yet, must not be stored.
-        let run_id = self.connection.run_id();
-        if run_id.is_none() || server.identity.run_id() != run_id.as_deref() {
-            return Err(io::Error::other("the server is not the one that was verified, or hides its run_id"));
+        // The confirmation of the subscription is a push.
+        for _ in 0..2 {
+            incoming.reply().await?;
         }
         let session = Session {
             link: self,
             outgoing,
             sentinel: self.keyspace.sentinel(RandomId::random()),
-            run_id: run_id.unwrap_or_default(),
+            run_id,
             expected: VecDeque::new(),
             barrier: None,
             number: 0,
@@ -314,7 +286,7 @@ impl<'a> Session<'a> {
             memory.validity.renew_lease(barrier.began_ns + bound.as_nanos() as u64);
         }
         // After the renewal: when the client verifies another server, it ends the lease after it has noted the server.
-        match self.link.connection.run_id().as_ref() == Some(&self.run_id) {
+        match self.link.login.connection.run_id().as_ref() == Some(&self.run_id) {
             true => Ok(()),
             false => {
                 memory.validity.end_lease();

@@ -49,13 +49,25 @@ impl Incoming {
     /// Waits for the next frame. If the future is dropped, no data is lost.
     pub(super) async fn next(&mut self) -> io::Result<Frame> {
         loop {
-            if let Some((frame, ..)) = decode_bytes_mut(&mut self.buffer).map_err(io::Error::other)? {
-                return Ok(Frame::of(frame));
+            match self.decode()? {
+                Some(frame) => return Ok(frame),
+                None => self.receive().await?,
             }
-            self.buffer.reserve(BUFFER / 4);
-            if self.half.read_buf(&mut self.buffer).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+        }
+    }
+
+    /// Returns the next frame that has arrived completely.
+    pub(super) fn decode(&mut self) -> io::Result<Option<Frame>> {
+        let decoded = decode_bytes_mut(&mut self.buffer).map_err(io::Error::other)?;
+        Ok(decoded.map(|(frame, ..)| Frame::of(frame)))
+    }
+
+    /// Waits for further bytes. If the future is dropped, no data is lost.
+    pub(super) async fn receive(&mut self) -> io::Result<()> {
+        self.buffer.reserve(BUFFER / 4);
+        match self.half.read_buf(&mut self.buffer).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
         }
     }
 }

@@ -1,0 +1,59 @@
+//! The entries that a thread has returned last: they are read without a lock, and without a reference count that
+//! another core changes at the same time.
+//!
+//! A front holds copies. Whether a copy may be returned is decided by its stamp, as for any entry in memory. A key gets a
+//! place when it is read twice without another key of that place in between, so keys that are read once copy nothing.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+
+use super::Held;
+use super::validity::Stamp;
+use crate::entry::StoredEntry;
+
+/// The places of a front: a power of two.
+const SIZE: usize = 256;
+/// The bytes of an entry at most. So a thread has at most 1 MiB, which the weight of the memory does not count.
+const MAX_LEN: usize = 4_096;
+
+#[derive(Default)]
+struct Place {
+    copy: Option<Copy>,
+    /// The memory and the slot of the key that was read here last and had no copy.
+    last: Option<(u64, u16)>,
+}
+
+struct Copy {
+    memory: u64,
+    key: Bytes,
+    held: Held,
+}
+
+thread_local! {
+    static FRONT: RefCell<Vec<Place>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Returns the entry of a key in this slot of this memory, if the thread has a copy that is still valid.
+pub(super) fn get((memory, slot): (u64, u16), key: &[u8], is_valid: impl FnOnce(Stamp) -> bool) -> Option<StoredEntry> {
+    FRONT.with_borrow(|front| {
+        let copy = front.get(usize::from(slot) % SIZE)?.copy.as_ref()?;
+        let is_it = copy.memory == memory && copy.key == key && is_valid(copy.held.stamp);
+        is_it.then(|| copy.held.entry.clone())
+    })
+}
+
+/// Keeps a copy of an entry that was found elsewhere, in the place of another one, if it is read often.
+pub(super) fn found((memory, slot): (u64, u16), key: &[u8], held: &Held) {
+    FRONT.with_borrow_mut(|front| {
+        if front.is_empty() {
+            front.resize_with(SIZE, Place::default);
+        }
+        let place = &mut front[usize::from(slot) % SIZE];
+        let again = place.last.replace((memory, slot)) == Some((memory, slot));
+        if again && held.entry.len() <= MAX_LEN {
+            let held = Held { entry: held.entry.deep_copy(), ..*held };
+            place.copy = Some(Copy { memory, key: Bytes::copy_from_slice(key), held });
+        }
+    });
+}
