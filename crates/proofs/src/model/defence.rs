@@ -57,6 +57,32 @@ pub enum Defence {
     SoftKillsLeases,
     /// The soft invalidation of a tag raises its fence before it marks its entries.
     SoftFence,
+    /// An entry in memory is valid only while the counter of its slot is unchanged.
+    Counter,
+    /// … compared with the counter before the entry was read.
+    StampBefore,
+    /// … and only while the epoch is unchanged, which grows with each connection.
+    Epoch,
+    /// … and only while the process holds a lease.
+    Lease,
+    /// A lease counts from the begin of its barrier, not from its end.
+    LeaseFromBegin,
+    /// A barrier counts only if the number before it is still there.
+    Continuity,
+    /// … and only if its push has arrived.
+    VerifiedByPush,
+    /// Pushes and replies are taken in the order in which Redis sent them.
+    OneQueue,
+    /// A barrier registers its process.
+    Register,
+    /// A register that was lost is believed only after the longest lease.
+    RegisterAge,
+    /// A process reports only a barrier that began after the request.
+    FreshReport,
+    /// A writer waits a little longer than a lease, because clocks run at different rates.
+    Margin,
+    /// A writer drops its own copy.
+    OwnCopy,
 }
 
 /// The defences that are removed; none in the whole protocol.

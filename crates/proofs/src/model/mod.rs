@@ -17,11 +17,13 @@
 //! | `reader.rs`, `writer.rs`, `faults.rs` | the steps |
 //! | `system.rs` | which steps are possible, and which properties must hold |
 //! | `defence.rs`, `scenarios.rs` | the defences, and the scenarios that need them |
+//! | `near.rs` | the near cache, which has a clock |
 //! | `explore.rs`, `verdict.rs`, `report.rs` | the exploration and its results |
 
 mod configuration;
 mod defence;
 mod faults;
+mod near;
 mod reader;
 mod redis;
 mod report;

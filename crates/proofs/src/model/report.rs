@@ -1,13 +1,15 @@
 //! The results for people: a line for each exploration, a summary, a table.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fmt;
+use std::fmt::{self, Debug};
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 use super::configuration::{Configuration, Promise};
 use super::defence::Without;
+use super::near::NearProtocol;
 use super::scenarios;
 use super::system::Protocol;
 
@@ -111,12 +113,27 @@ pub fn check_all(quick: bool) -> Vec<Verdict> {
         all.map(|(without, breaks)| check(&scenario, without, breaks)).collect::<Vec<_>>()
     };
     let sized = |scenario: Configuration| if quick { scenario.quick() } else { scenario };
-    scenarios::all().into_iter().map(sized).flat_map(variants).collect()
+    let mut verdicts: Vec<_> = scenarios::all().into_iter().map(sized).flat_map(variants).collect();
+    for scenario in scenarios::of_memory(quick) {
+        let broken = scenario.needs.iter().map(|without| (Without(without), Some(Promise::Reads)));
+        verdicts.extend(std::iter::once((Without::NOTHING, None)).chain(broken).map(|(without, breaks)| {
+            explore(NearProtocol { scenario: scenario.clone(), without }, scenario.name, without, breaks)
+        }));
+    }
+    verdicts
 }
 
 fn check(scenario: &Configuration, without: Without, breaks: Option<Promise>) -> Verdict {
+    explore(Protocol { scenario: scenario.clone(), without }, scenario.name, without, breaks)
+}
+
+fn explore<M>(protocol: M, scenario: &'static str, without: Without, breaks: Option<Promise>) -> Verdict
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
+    M::Action: Clone + Debug + PartialEq + Send + Sync + 'static,
+{
     let began = Instant::now();
-    let protocol = Protocol { scenario: scenario.clone(), without };
     let enough = match breaks {
         None => HasDiscoveries::All,
         Some(promise) => HasDiscoveries::AllOf(BTreeSet::from([promise.words()])),
@@ -124,7 +141,7 @@ fn check(scenario: &Configuration, without: Without, breaks: Option<Promise>) ->
     // The search is breadth first, so the path that it finds is short.
     let checker = protocol.checker().finish_when(enough).spawn_bfs().join();
     let mut verdict = Verdict {
-        scenario: scenario.name,
+        scenario,
         without,
         breaks,
         broken: Vec::new(),

@@ -3,10 +3,63 @@
 use super::configuration::Promise::{Reads, Rest};
 use super::configuration::{Configuration, Goal, PLAIN, Writes};
 use super::defence::Defence::{
-    AfterCommit, CheckedConnection, ClosedBeforeCommit, CollectionTags, Distrust, DoneAfterwards, EmptiedFirst, Fence,
-    Floor, FreshMark, Generation, JoinRule, KillsLeases, LeaseId, Leftovers, NoEviction, NoRenewal, NoScores,
-    NoVersionCompare, OneStep, Outbox, QuietCommit, Registration, SentOnce, SoftFence, SoftKillsLeases, StolenLease,
+    AfterCommit, CheckedConnection, ClosedBeforeCommit, CollectionTags, Continuity, Counter, Distrust, DoneAfterwards,
+    EmptiedFirst, Epoch, Fence, Floor, FreshMark, FreshReport, Generation, JoinRule, KillsLeases, Lease,
+    LeaseFromBegin, LeaseId, Leftovers, Margin, NoEviction, NoRenewal, NoScores, NoVersionCompare, OneQueue, OneStep,
+    Outbox, OwnCopy, QuietCommit, Register, RegisterAge, Registration, SentOnce, SoftFence, SoftKillsLeases,
+    StampBefore, StolenLease, VerifiedByPush,
 };
+use super::near::{Fault, Goal as NearGoal, NearScenario};
+
+/// The scenarios of the near cache.
+pub(super) fn of_memory(quick: bool) -> Vec<NearScenario> {
+    use NearGoal::{NewAfter, NoneListed, OldBefore, Reconnected, Reported, WaitedFor};
+    let plain =
+        NearScenario { name: "", ticks: if quick { 4 } else { 6 }, own: false, fault: None, goals: &[], needs: &[] };
+    vec![
+        NearScenario {
+            name: "an entry is in the memory of another process",
+            goals: &[OldBefore, NewAfter, Reported, WaitedFor, NoneListed],
+            needs: &[&[Counter], &[StampBefore], &[Lease], &[LeaseFromBegin], &[OneQueue], &[Register], &[FreshReport]],
+            ..plain
+        },
+        NearScenario {
+            name: "an entry is in the memory of the writer",
+            own: true,
+            goals: &[OldBefore, NewAfter, NoneListed],
+            needs: &[&[OwnCopy]],
+            ..plain
+        },
+        NearScenario {
+            name: "Redis loses its data and what it tracks",
+            fault: Some(Fault::Flush),
+            goals: &[OldBefore, NewAfter, Reconnected],
+            needs: &[&[Continuity], &[RegisterAge], &[Epoch]],
+            ..plain
+        },
+        NearScenario {
+            name: "Redis does not track the process any more",
+            fault: Some(Fault::TrackingOff),
+            goals: &[OldBefore, WaitedFor],
+            needs: &[&[VerifiedByPush]],
+            ..plain
+        },
+        NearScenario {
+            name: "the tracked connection is lost",
+            fault: Some(Fault::Cut),
+            goals: &[OldBefore, NewAfter, Reconnected],
+            needs: &[&[Epoch]],
+            ..plain
+        },
+        NearScenario {
+            name: "the clock of the process is slow",
+            fault: Some(Fault::SlowClock),
+            goals: &[OldBefore, NewAfter, WaitedFor],
+            needs: &[&[Margin]],
+            ..plain
+        },
+    ]
+}
 
 pub(super) fn all() -> Vec<Configuration> {
     let mut all = of_keys();
