@@ -222,6 +222,9 @@ impl CacheClient {
         self.stop.cancel();
         self.background.close();
         self.background.wait().await;
+        if let Some(near) = &invalidator.near {
+            near.leave(store).await;
+        }
         store.close().await;
         invalidator.pending.len()
     }

@@ -36,6 +36,13 @@ impl NearCache {
         Some((reply.map(StoredValue::parse), stamp))
     }
 
+    /// Ends the lease, so that no write waits for this process. Call it when the tracked connection is closed.
+    pub(crate) async fn leave(&self, store: &Store) {
+        self.memory.validity.end_lease();
+        // If this fails, writes wait until the lease would be over.
+        let _ = store.remove_holder(&self.tracking.id).await;
+    }
+
     /// Waits until no process can return from its memory what Redis held before this call. Call it after the removal,
     /// and drop the process's own copies before: `keys` are those, or `None` if it does not know them all. `listed` are
     /// the holders, if Redis has listed them after the removal.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fred::interfaces::HashesInterface;
 use fred::types::Value;
 
 use super::error::{Result, StoreError};
@@ -28,6 +29,14 @@ impl Store {
     pub(crate) async fn list_holders(&self, bound: Duration) -> Result<Holders> {
         let (keys, args) = self.holders_call(bound);
         Holders::parse(self.run(&self.scripts.list_holders, keys, args).await?)
+    }
+
+    /// Takes a process out of the register, which has no lease any more: no write needs to wait for it.
+    pub(crate) async fn remove_holder(&self, id: &Bytes) -> Result<()> {
+        self.connection.ready()?;
+        let register = self.keyspace.holders(&self.connection.run_id().unwrap_or_default());
+        let name = Bytes::from([b"p:", &**id].concat());
+        self.connection.accept(self.connection.client.hdel(register, name).await)
     }
 
     pub(super) fn holders_call(&self, bound: Duration) -> Call {

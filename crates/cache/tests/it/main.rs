@@ -20,6 +20,7 @@ mod joining;
 mod key_older_than;
 mod memory;
 mod near;
+mod near_limits;
 mod negative;
 mod partitions;
 mod peers;

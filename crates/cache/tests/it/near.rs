@@ -2,31 +2,30 @@
 
 use std::time::Duration;
 
-use cache::error::InvalidCache;
 use cache::{CacheSettings, Invalidated, Invalidation, Near, Outcome};
 use testkit::{Redis, eventually};
 use tokio::time::sleep;
 
 use crate::support::{Node, Proxy, PushFilter, Row, SOON, patient, redis, settings, shelf, through};
 
-const BOUND: Duration = Duration::from_millis(100);
+pub(crate) const BOUND: Duration = Duration::from_millis(100);
 /// Rounds of a race: enough that a build without one of the defences loses some of them.
 const ROUNDS: u32 = 100;
 
-fn near_settings(url: String) -> CacheSettings {
+pub(crate) fn near_settings(url: String) -> CacheSettings {
     CacheSettings { near_bound: Some(BOUND), ..settings(url) }
 }
 
-async fn near_node(url: String, near: Near) -> Node {
+pub(crate) async fn near_node(url: String, near: Near) -> Node {
     Node::with(&near_settings(url), patient().near(near)).await
 }
 
-async fn strict(redis: &Redis) -> Node {
+pub(crate) async fn strict(redis: &Redis) -> Node {
     near_node(redis.url(), Near::Strict(BOUND)).await
 }
 
 /// Reads entry `id` until it comes from the memory of `node`.
-async fn until_near(node: &Node, id: u32, row: &Row) {
+pub(crate) async fn until_near(node: &Node, id: u32, row: &Row) {
     eventually("a hit from memory", SOON, async || node.read(id, row).await.outcome() == Outcome::NearHit).await;
 }
 
@@ -296,49 +295,4 @@ async fn invalidation_with_full_memory_is_acknowledged() {
     let version = row.commit();
     assert_eq!(writer.remove(1).await, 1);
     assert_eq!(peer.read(1, &row).await.version(), Some(version));
-}
-
-#[tokio::test]
-async fn memory_is_bounded_by_weight() {
-    const WEIGHT: u64 = 100_000;
-    let redis = redis().await;
-    let settings = CacheSettings { near_weight: WEIGHT, ..near_settings(redis.url()) };
-    let node = Node::with(&settings, patient().near(Near::Bounded(BOUND))).await;
-    let row = Row::new([]);
-    until_near(&node, 1, &row).await;
-    node.fill_many(2..5_000, &row).await;
-    for id in 1..5_000 {
-        node.read(id, &row).await;
-        let weight = node.client.near_weight();
-        assert!(weight <= WEIGHT, "{weight}");
-    }
-    assert!(node.client.near_weight() > WEIGHT / 2);
-}
-
-#[tokio::test]
-async fn process_that_has_gone_is_waited_for_no_longer_than_its_lease() {
-    let redis = redis().await;
-    let (writer, row) = (strict(&redis).await, Row::new([]));
-    let peer = strict(&redis).await;
-    until_near(&peer, 1, &row).await;
-    peer.client.shutdown(SOON).await;
-    eventually("the end of its registration", SOON, async || {
-        writer.remove(1).await;
-        let register = redis.cli(&["--scan", "--pattern", "shop:~holders:*"]).await.unwrap();
-        crate::support::number(&redis, &["HLEN", &register]).await == 2 // the writer, and the age of the register
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn near_cache_needs_the_bound_of_the_keyspace() {
-    let redis = redis().await;
-    let without = Node::with(&settings(redis.url()), patient()).await;
-    let refused = without.client.cache::<String>("near", patient().near(Near::Strict(BOUND)));
-    assert_eq!(refused.unwrap_err(), InvalidCache::NearBound { bound: BOUND, longest: Duration::ZERO });
-    let with = strict(&redis).await;
-    for bound in [BOUND * 2, Duration::from_millis(1)] {
-        let refused = with.client.cache::<String>("near", patient().near(Near::Bounded(bound)));
-        assert_eq!(refused.unwrap_err(), InvalidCache::NearBound { bound, longest: BOUND });
-    }
 }

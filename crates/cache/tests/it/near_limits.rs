@@ -1,0 +1,71 @@
+//! The near cache: its bounds, and the end of a process that has one.
+
+use std::time::Duration;
+
+use cache::error::InvalidCache;
+use cache::{CacheSettings, Near};
+use testkit::eventually;
+
+use crate::near::{BOUND, near_node, near_settings, strict, until_near};
+use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, through};
+
+#[tokio::test]
+async fn memory_is_bounded_by_weight() {
+    const WEIGHT: u64 = 100_000;
+    let redis = redis().await;
+    let settings = CacheSettings { near_weight: WEIGHT, ..near_settings(redis.url()) };
+    let node = Node::with(&settings, patient().near(Near::Bounded(BOUND))).await;
+    let row = Row::new([]);
+    until_near(&node, 1, &row).await;
+    node.fill_many(2..5_000, &row).await;
+    for id in 1..5_000 {
+        node.read(id, &row).await;
+        let weight = node.client.near_weight();
+        assert!(weight <= WEIGHT, "{weight}");
+    }
+    assert!(node.client.near_weight() > WEIGHT / 2);
+}
+
+#[tokio::test]
+async fn process_that_has_stopped_is_not_registered_any_more() {
+    let redis = redis().await;
+    let (writer, row) = (strict(&redis).await, Row::new([]));
+    let peer = strict(&redis).await;
+    until_near(&writer, 1, &row).await;
+    until_near(&peer, 1, &row).await;
+    let register = redis.cli(&["--scan", "--pattern", "shop:~holders:*"]).await.unwrap();
+    // The writer, the peer, and the age of the register.
+    assert_eq!(crate::support::number(&redis, &["HLEN", &register]).await, 3);
+    peer.client.shutdown(SOON).await;
+    assert_eq!(crate::support::number(&redis, &["HLEN", &register]).await, 2);
+}
+
+/// It was killed, so it did not say that it has gone.
+#[tokio::test]
+async fn process_that_has_gone_is_waited_for_no_longer_than_its_lease() {
+    let redis = redis().await;
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let (writer, row) = (strict(&redis).await, Row::new([]));
+    let peer = near_node(through(&proxy), Near::Strict(BOUND)).await;
+    until_near(&peer, 1, &row).await;
+    proxy.cut();
+    eventually("the end of its registration", SOON, async || {
+        writer.remove(1).await;
+        let register = redis.cli(&["--scan", "--pattern", "shop:~holders:*"]).await.unwrap();
+        crate::support::number(&redis, &["HLEN", &register]).await == 2 // the writer, and the age of the register
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn near_cache_needs_the_bound_of_the_keyspace() {
+    let redis = redis().await;
+    let without = Node::with(&settings(redis.url()), patient()).await;
+    let refused = without.client.cache::<String>("near", patient().near(Near::Strict(BOUND)));
+    assert_eq!(refused.unwrap_err(), InvalidCache::NearBound { bound: BOUND, longest: Duration::ZERO });
+    let with = strict(&redis).await;
+    for bound in [BOUND * 2, Duration::from_millis(1)] {
+        let refused = with.client.cache::<String>("near", patient().near(Near::Bounded(bound)));
+        assert_eq!(refused.unwrap_err(), InvalidCache::NearBound { bound, longest: BOUND });
+    }
+}
