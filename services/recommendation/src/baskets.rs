@@ -11,12 +11,11 @@ use contract::{CartChange, CartChangeKind};
 use database::{Pool, sql};
 use diesel::sql_types::{Array, BigInt, Integer, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use outbox::log::LogPosition;
-use service::events::{CART_EVENTS, CartEvent};
+use service::events::CartEvent;
 use uuid::Uuid;
 
 use crate::error::RecommendationError;
-use crate::positions::{mark, signed};
+use crate::positions::signed;
 
 /// The contents of carts. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -113,8 +112,6 @@ impl BasketItems {
                 .execute(connection)
                 .await?;
                 count(connection, changed).await?;
-                let marks = events.iter().map(|event| LogPosition { seq: event.seq, epoch: event.epoch });
-                mark(connection, CART_EVENTS.stream, marks).await?;
                 Ok(changed)
             })
             .await

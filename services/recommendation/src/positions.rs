@@ -151,14 +151,22 @@ impl Positions {
     /// # Errors
     /// Fails when the database does not respond.
     pub async fn skip_dead_letters(&self, stream: &str, numbers: &[u64]) -> Result<(), RecommendationError> {
-        let marks = || numbers.iter().map(|number| LogPosition::from(*number));
-        self.pool.run(async |connection| mark(connection, stream, marks()).await).await
+        let marks: Vec<LogPosition> = numbers.iter().map(|number| LogPosition::from(*number)).collect();
+        self.mark(stream, &marks).await
+    }
+
+    /// Marks events as applied. Call it last: a process that is killed before must apply the events, and invalidate what
+    /// they outdate, again. It is not part of their transaction for this reason.
+    ///
+    /// # Errors
+    /// Fails when the database does not respond.
+    pub async fn mark(&self, stream: &str, events: &[LogPosition]) -> Result<(), RecommendationError> {
+        self.pool.run(async |connection| mark(connection, stream, events.iter().copied()).await).await
     }
 }
 
-/// Marks events as applied, if the transaction commits. This must be the last statement of the transaction, because the
-/// writers of a stream wait for one another here.
-pub(crate) async fn mark(
+/// The commit does not wait for the disk: an event whose mark is lost in a crash is applied once more.
+async fn mark(
     connection: &mut AsyncPgConnection, stream: &str, events: impl Iterator<Item = LogPosition>,
 ) -> Result<(), RecommendationError> {
     let (mut ranges, mut newest) = (Vec::new(), LogPosition::default());
@@ -169,7 +177,8 @@ pub(crate) async fn mark(
         }
     }
     sql("INSERT INTO streams (name, applied, newest_seq, newest_epoch)
-         VALUES ($1, $2::text::int8multirange + int8multirange(int8range(0, 1)), $4, $5)
+         SELECT $1, $2::text::int8multirange + int8multirange(int8range(0, 1)), $4, $5
+         FROM (SELECT set_config('synchronous_commit', 'off', true)) AS this_transaction
          ON CONFLICT (name) DO UPDATE SET applied = streams.applied + excluded.applied
              + int8multirange(int8range(0, greatest(upper(excluded.applied) - $3, 0))),
              newest_seq = greatest(streams.newest_seq, excluded.newest_seq),

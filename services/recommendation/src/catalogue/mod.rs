@@ -20,11 +20,10 @@ use database::{Pool, sql};
 use diesel::sql_types::{Array, BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use outbox::log::LogPosition;
-use service::events::PRODUCT_EVENTS;
 use uuid::Uuid;
 
 use crate::error::RecommendationError;
-use crate::positions::{mark, signed};
+use crate::positions::signed;
 
 /// The copy of the catalogue. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -59,8 +58,9 @@ impl Catalogue {
         Self { pool, process: Uuid::now_v7() }
     }
 
-    /// Writes `changes`, marks `events` as applied, and commits. Returns the products that these events made available
-    /// again or unavailable. A repeated call returns the same products.
+    /// Writes the `changes` of these events, and commits. Returns the products that the events made available again or
+    /// unavailable. A repeated call returns the same products. The events are not applied yet: first, the lists that were
+    /// built from the old rows must be invalidated.
     ///
     /// # Errors
     /// Fails when the database does not respond.
@@ -70,7 +70,6 @@ impl Catalogue {
                 let flipped = write(connection, changes, events.iter().map(|event| event.seq).min()).await?;
                 if !events.is_empty() {
                     pending_refresh::clear_pending(connection, self.process).await?;
-                    mark(connection, PRODUCT_EVENTS.stream, events.iter().copied()).await?;
                 }
                 Ok(flipped)
             })

@@ -11,7 +11,7 @@ use contract::product_api::{Product, ProductApi};
 use database::sql;
 use diesel::sql_types::{Array, BigInt};
 use diesel_async::RunQueryDsl;
-use outbox::log::{EventLog, LogError};
+use outbox::log::{EventLog, LogError, LogPosition};
 use service::events::PRODUCT_EVENTS;
 use tracing::{info, warn};
 
@@ -36,12 +36,22 @@ pub struct CatalogueSync {
     pub state: CatalogueStatus,
 }
 
+/// A complete copy whose position is not recorded yet.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "without its position, the catalogue is copied again"]
+pub struct Filled {
+    head: LogPosition,
+    is_other: bool,
+    began: Instant,
+}
+
 impl CatalogueSync {
-    /// Copies the whole catalogue, and records its position. Does not invalidate cached lists.
+    /// Copies the whole catalogue. Invalidate the lists that were built from the old copy, and then record its position:
+    /// a process that is killed in between must copy, and invalidate, again.
     ///
     /// # Errors
     /// Fails when the product API or the database does not respond. The pages that were written until then stay.
-    pub async fn fill(&self) -> Result<(), RecommendationError> {
+    pub async fn fill(&self) -> Result<Filled, RecommendationError> {
         let began = Instant::now();
         let known = self.positions.of(PRODUCT_EVENTS.stream).await?;
         let (head, is_other) = match self.log.head(known.map(|known| known.newest), LOG_TIMEOUT).await {
@@ -67,14 +77,22 @@ impl CatalogueSync {
                 break;
             }
         }
-        // Only now: until then, the position shows that the copy belongs to the previous history.
+        info!(products, position = head.seq, took = ?began.elapsed(), "the whole catalogue has been copied");
+        Ok(Filled { head, is_other, began })
+    }
+
+    /// Records the position of a copy. Until then, the position is that of the previous copy, and shows its history.
+    ///
+    /// # Errors
+    /// Fails when the database does not respond.
+    pub async fn record(&self, filled: Filled) -> Result<(), RecommendationError> {
+        let Filled { head, is_other, began } = filled;
         match is_other {
             true => self.positions.replace(PRODUCT_EVENTS.stream, head).await?,
             false => self.positions.begin(PRODUCT_EVENTS.stream, head).await?,
         }
         self.state.observe_head(head.seq, head.seq, began);
         self.state.set_copied();
-        info!(products, position = head.seq, took = ?began.elapsed(), "the whole catalogue has been copied");
         Ok(())
     }
 

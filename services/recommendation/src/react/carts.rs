@@ -43,15 +43,15 @@ impl EventHandler for CartEventHandler {
         // Also invalidates when no line has changed: the process that changed the line may have died before its
         // invalidation.
         let carts: HashSet<_> = events.iter().map(|event| event.change.cart_id).collect();
-        require_done(self.cache.invalidate(Invalidation::hard().tags(carts.into_iter().map(keys::basket))).await)
+        require_done(self.cache.invalidate(Invalidation::hard().tags(carts.into_iter().map(keys::basket))).await)?;
+        let marks: Vec<_> = events.iter().map(|event| LogPosition { seq: event.seq, epoch: event.epoch }).collect();
+        self.positions.mark(CART_EVENTS.stream, &marks).await.map_err(refused)
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
         info!(?why, "cart events may have been missed; all baskets are read from the cart service");
         if why == Resync::OtherHistory {
             self.baskets.forget_versions().await.map_err(refused)?;
-            // The position is reset to the beginning of the log, as far as the log retains it.
-            self.positions.replace(CART_EVENTS.stream, LogPosition::default()).await.map_err(refused)?;
         }
         if why != Resync::RedisChanged {
             // The cart service may be unavailable. So `rebuild.rs` reads the baskets in the background, and events do
@@ -59,6 +59,11 @@ impl EventHandler for CartEventHandler {
             self.positions.set_incomplete(CART_EVENTS.stream).await.map_err(refused)?;
         }
         require_done(self.cache.purge().await)?;
+        if why == Resync::OtherHistory {
+            // The position is reset to the beginning of the log, as far as the log retains it. Only now: until then, a
+            // process that takes over finds the other history, too.
+            self.positions.replace(CART_EVENTS.stream, LogPosition::default()).await.map_err(refused)?;
+        }
         Ok(None)
     }
 

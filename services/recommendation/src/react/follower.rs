@@ -105,7 +105,10 @@ async fn begin_products(products: &ProductEventHandler) {
     loop {
         let begun = async {
             match sync.positions.of(PRODUCT_EVENTS.stream).await? {
-                None => sync.fill().await,
+                None => {
+                    let filled = sync.fill().await?;
+                    sync.record(filled).await
+                }
                 Some(position) => {
                     let asked = Instant::now();
                     let head = sync.log.head(Some(position.newest), LOG_TIMEOUT).await;

@@ -65,7 +65,8 @@ impl EventHandler for ProductEventHandler {
         // Only now: a list that is built from here on uses the new rows.
         let appeared = appeared(events, &flipped).into_iter().map(|product| self.lists.key(product));
         let invalidation = appeared.fold(Invalidation::hard().tags(outdated(events, &flipped)), Invalidation::key);
-        require_done(self.cache.invalidate(invalidation).await)
+        require_done(self.cache.invalidate(invalidation).await)?;
+        self.sync.positions.mark(PRODUCT_EVENTS.stream, &marks).await.map_err(refused)
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
@@ -74,8 +75,9 @@ impl EventHandler for ProductEventHandler {
             // The entries may be of any age or of another history, and the product API may be unavailable for long.
             require_done(self.cache.purge().await)?;
         }
-        self.sync.fill().await.map_err(refused)?;
+        let filled = self.sync.fill().await.map_err(refused)?;
         require_done(self.cache.purge().await)?;
+        self.sync.record(filled).await.map_err(refused)?;
         Ok(None)
     }
 

@@ -1,7 +1,10 @@
 //! The product API, Redis or the database is unavailable: lists come from the last known data, and say so.
 
+use std::time::Duration;
+
 use serde_json::json;
 use testkit::eventually;
+use tokio::time::sleep;
 
 use crate::support::{
     Carts, SOON, Stores, ids, item, started, until_both_are_read, until_list, with_product_api,
@@ -172,4 +175,43 @@ async fn catalogue_is_copied_again_when_the_log_lacks_missed_events() {
     until_list(&ours, "/recommendations/1", "the changes", is_new).await;
     assert!(ours.metric("events_resyncs_total", "").await >= 1.0);
     assert_eq!(stores.sql("SELECT count(*) FROM products WHERE name = 'Tent pegs' AND NOT deleted").await, "1");
+}
+
+/// The process is killed after it has copied the catalogue, and before Redis has removed the lists from before.
+#[tokio::test]
+async fn lists_of_the_old_copy_are_removed_by_the_next_process() {
+    let (stores, api) = with_product_api().await;
+    let ours = stores.ours_with(api.url(), &[]).await;
+    stores.until_shop_is_applied().await;
+    eventually("a hit", SOON, async || ours.get("/recommendations/1").await.expect(200).source() == "hit").await;
+    let announced = async || {
+        eventually("it to be announced", SOON, async || {
+            stores.shop_sql("SELECT count(*) FROM outbox WHERE done_at IS NULL").await == "0"
+        })
+        .await;
+    };
+    // Neither the stream nor the log has this change; the next event shows the gap.
+    ours.stop().await;
+    stores.shop_sql("UPDATE products SET price_cents = 13901 WHERE id = 25").await;
+    announced().await;
+    stores.shop_sql("DELETE FROM outbox").await;
+    stores.redis(&["XTRIM", "product:events", "MAXLEN", "0"]).await;
+    stores.redis(&["ACL", "SETUSER", "recommendation", "-unlink"]).await;
+    stores.shop_sql("UPDATE products SET featured = NOT featured WHERE id = 60").await;
+    announced().await;
+    let ours = stores.ours_with(api.url(), &[]).await;
+    eventually("the copy", SOON, async || {
+        stores.sql("SELECT price_cents FROM products WHERE id = 25").await == "13901"
+    })
+    .await;
+    sleep(Duration::from_millis(200)).await;
+    println!("DBG {}", ours.process.output());
+    ours.process.kill9().await.expect("it is killed");
+    stores.redis(&["ACL", "SETUSER", "recommendation", "+unlink"]).await;
+    let ours = stores.ours_with(api.url(), &[]).await;
+    // Until the events are verified, no list from Redis is used.
+    let read = async || ours.get("/recommendations/1").await.expect(200);
+    eventually("a hit", SOON, async || read().await.source() == "hit").await;
+    let list = read().await.json();
+    assert!(item(&list, 25).is_some_and(|item| item["price_cents"] == 13_901), "{list}");
 }
