@@ -1,4 +1,5 @@
-//! Which events have been applied: one row per stream, written in the transaction of the effect.
+//! Which events have been applied: one row per stream, written when the effect is committed and the lists that it outdates
+//! are invalidated.
 //!
 //! Replicas share the events of a stream, and one may have applied 11 to 20 while another still applies 5. So the row
 //! holds a set of ranges. If Redis has lost the consumer group, the next group begins before the first number that is
