@@ -63,7 +63,7 @@ pub struct Seen {
     /// The same for writes.
     pub writes: Histogram<u64>,
     /// The same for reads with a response, by the source of the response, in the order of [`SOURCES`].
-    pub sources: [Histogram<u64>; 6],
+    pub sources: [Histogram<u64>; SOURCES.len()],
     /// The delay between the time when requests were due and the time when they were sent.
     pub late: Histogram<u64>,
     /// Reads that showed a version which an acknowledged write had replaced when they were sent.
@@ -129,5 +129,16 @@ impl Seen {
         self.stale += other.stale;
         self.failed += other.failed;
         self.given_up += other.given_up;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_has_a_histogram() {
+        let seen = Seen::default();
+        assert!(SOURCES.iter().all(|source| seen.from(*source).is_empty()) && seen.fresh().is_empty());
     }
 }
