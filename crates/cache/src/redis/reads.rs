@@ -24,7 +24,7 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::KeysInterface;
 use tokio::runtime::{self, Handle};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -240,7 +240,11 @@ impl<'a> Session<'a> {
         loop {
             tokio::select! {
                 received = self.logged_in.incoming.receive() => received?,
-                () = pipeline.wake.notified() => self.send().await?,
+                // A server that does not read lets the write wait.
+                () = pipeline.wake.notified() => match timeout(limit, self.send()).await {
+                    Ok(sent) => sent?,
+                    Err(_) => return self.time_out(),
+                },
                 // Set lazily: only when it fires, it is compared with the oldest read.
                 () = &mut timer => match self.sent.front() {
                     Some((since, _)) if since.elapsed() >= limit => return self.time_out(),

@@ -79,3 +79,17 @@ async fn dropped_read_does_not_block_other_reads() {
         assert_eq!(behind.cached(0).await, Some(1), "and the next one need not wait either");
     }
 }
+
+/// The server does not read any more, and the buffers of the connection are full.
+#[tokio::test]
+async fn read_that_cannot_be_sent_fails_in_time() {
+    let (redis, node) = node().await;
+    let row = Row::new([]);
+    node.fill(1, &row).await;
+    assert_eq!(node.cached(1).await, Some(1));
+    redis.pause();
+    let large = "x".repeat(32 * 1024 * 1024);
+    let read = tokio::time::timeout(SOON, node.cache.get(large)).await;
+    redis.resume();
+    assert!(read.expect("the read hangs").is_none());
+}
