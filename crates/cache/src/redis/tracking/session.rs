@@ -104,7 +104,7 @@ impl Link {
                 () = sleep_until(next.into()) => session.begin_or_give_up()?,
             }
             session.continue_barrier()?;
-            session.outgoing.flush().await?;
+            timeout(TIMEOUT, session.outgoing.flush()).await.map_err(io::Error::other)??;
         }
     }
 
