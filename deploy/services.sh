@@ -4,9 +4,11 @@
 # Sourced by lib.sh.
 
 services=(product-api cart search recommendation)
+second_processes=("${services[@]/%/-2}") # with replicas=2
 stores=(postgres redis)
 declare -A default_ports=(
   [postgres]=5433 [redis]=6380 [product-api]=8004 [cart]=8005 [search]=8006 [recommendation]=8007
+  [product-api-2]=8014 [cart-2]=8015 [search-2]=8016 [recommendation-2]=8017
 )
 
 port_variable() { # NAME: PRODUCT_API_PORT for product-api
@@ -22,21 +24,21 @@ port_of() { # NAME
 
 url_of() { echo "http://127.0.0.1:$(port_of "$1")"; } # SERVICE
 
-is_service() { [[ " ${services[*]} " == *" $1 "* ]]; }
+is_service() { [[ " ${services[*]} ${second_processes[*]} " == *" $1 "* ]]; }
 is_store() { [[ " ${stores[*]} " == *" $1 "* ]]; }
 require_known() { # NAME, or nothing
-  is_service "${1:-}" || is_store "${1:-}" || die "which one? There are: ${stores[*]} ${services[*]}"
+  is_service "${1:-}" || is_store "${1:-}" || die "which one? There are: ${stores[*]} ${services[*]} ${second_processes[*]}"
 }
 
 # A variable goes to the services whose settings.toml has its section, or a section around it that no service divides
 # further: EVENTS__TRANSPORT to those with [events], LANES__VIEW__HARD_TTL to the one with [lanes.view],
 # LANES__TTL__HARD_TTL to the one with [lanes]. crates/supervise has the same rule.
 has_section() { # SERVICE VARIABLE
-  local section=${2%__*} exact around
+  local section=${2%__*} exact around settings=$root/services/${1%-2}/src/settings.toml
   section=${section,,} section=${section//__/.}
   exact="^\[${section//./[.]}\]" around="^\[${section%%.*}\]"
-  grep -q "$exact" "$root/services/$1/src/settings.toml" 2>/dev/null || {
-    ! grep -q "$exact" "$root"/services/*/src/settings.toml && grep -q "$around" "$root/services/$1/src/settings.toml"
+  grep -q "$exact" "$settings" 2>/dev/null || {
+    ! grep -q "$exact" "$root"/services/*/src/settings.toml && grep -q "$around" "$settings"
   }
 }
 
@@ -59,7 +61,7 @@ check_settings() { # SERVICE [NAME=value…]
   for setting; do
     [[ $setting == *=* ]] && is_setting "$setting" || die "'$setting' is not a setting: SECTION__NAME=value"
     has_section "$service" "${setting%%=*}" || die "$service has no section for ${setting%%=*}." \
-      "services/$service/src/settings.toml has them all."
+      "services/${service%-2}/src/settings.toml has them all."
   done
 }
 
@@ -86,17 +88,17 @@ ready() { # SERVICE
 }
 
 # Suggests the next commands, at the end of `up`.
-print_urls() {
-  local service
+print_urls() { # SERVICE…
+  local name
   printf '\n'
-  for service in "${services[@]}"; do printf '  %-16s%s/docs\n' "$service" "$(url_of "$service")"; done
+  for name; do printf '  %-18s%s/docs\n' "$name" "$(url_of "$name")"; done
   cat <<TEXT
-  a product       $(url_of product-api)/products/ttl/1
-  a search        $(url_of search)/search?q=lamp
-  operations      curl -H @.secrets/operations-header $(url_of product-api)/metrics   (/metrics, /events, /cache/…)
-  Postgres        make psql        (127.0.0.1:$POSTGRES_PORT, shop_user, shop_db)
-  Redis           make redis-cli   (127.0.0.1:$REDIS_PORT)
-  next            make demo · make ps · make logs · make down
+  a product         $(url_of product-api)/products/ttl/1
+  a search          $(url_of search)/search?q=lamp
+  operations        curl -H @.secrets/operations-header $(url_of product-api)/metrics   (/metrics, /events, /cache/…)
+  Postgres          make psql        (127.0.0.1:$POSTGRES_PORT, shop_user, shop_db)
+  Redis             make redis-cli   (127.0.0.1:$REDIS_PORT)
+  next              make demo · make ps · make logs · make down
 
 TEXT
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use supervise::process::{is_running, poll, signal};
-use supervise::{Failure, Part, Result, Service};
+use supervise::{Failure, Part, Replica, Result, Service};
 
 use crate::stack::{Stack, print, say, succeed};
 
@@ -35,8 +35,11 @@ impl Stack {
         // All services start concurrently: none needs another to start.
         phases.push(("services", Instant::now()));
         self.warn_of_strays();
-        Service::ALL.into_iter().try_for_each(|service| self.start_service(service, &[]))?;
-        Service::ALL.into_iter().try_for_each(|service| self.wait_for_service(service))?;
+        if !self.is_doubled {
+            self.stop_services(Replica::all().filter(|replica| replica.is_second));
+        }
+        self.replicas().try_for_each(|replica| self.start_service(replica, &[]))?;
+        self.replicas().try_for_each(|replica| self.wait_for_service(replica))?;
         say("ready");
         self.print_urls();
         phases.push(("", Instant::now()));
@@ -47,7 +50,7 @@ impl Stack {
 
     pub(crate) fn down(&self) -> Result<()> {
         if self.state.is_dir() {
-            self.stop_services();
+            self.stop_services(Replica::all());
             self.stop_redis();
             self.stop_postgres()?;
             let _ = fs::remove_file(self.state.join("ports"));
@@ -65,7 +68,7 @@ impl Stack {
     /// Checks before anything is stopped or recorded that each port is free, or used by the running part itself.
     fn check_free_ports(&self) -> Result<()> {
         let before = fs::read_to_string(self.state.join("ports")).unwrap_or_default();
-        for (part, port) in self.ports.iter() {
+        for (part, port) in self.ports.iter().filter(|(part, _)| self.is_doubled || !part.is_second()) {
             let own = format!("{}={port}", part.port_variable());
             if before.lines().any(|line| line == own) && self.pid(part).is_some() {
                 continue;
@@ -78,7 +81,11 @@ impl Stack {
     pub(crate) fn ps(&self) -> Result<()> {
         print("SERVICE         PORT   PID      LOG");
         for (part, port) in self.ports.iter() {
-            let pid = self.pid(part).map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+            let pid = self.pid(part);
+            if part.is_second() && !self.is_doubled && pid.is_none() {
+                continue;
+            }
+            let pid = pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
             print(format!("{:<15} {port:<6} {pid:<8} {}", part.name(), self.log(part).display()));
         }
         Ok(())
@@ -86,7 +93,7 @@ impl Stack {
 
     /// Follows the logs on a terminal; otherwise prints them and exits.
     pub(crate) fn logs(&self, name: Option<&str>) -> Result<()> {
-        let parts = if name.is_some() { vec![Part::named(name)?] } else { Part::ALL.to_vec() };
+        let parts = if name.is_some() { vec![Part::named(name)?] } else { Part::all().collect() };
         let files: Vec<_> = parts.into_iter().map(|part| self.log(part)).filter(|file| file.exists()).collect();
         if files.is_empty() {
             return Err(Failure::new(format!("there are no logs of {} yet.", name.unwrap_or("the stack"))));
@@ -119,10 +126,10 @@ impl Stack {
         match part {
             Part::Postgres => self.start_postgres(),
             Part::Redis => self.start_redis(),
-            Part::Service(service) => {
-                self.check_settings(service, settings)?;
-                self.start_service(service, settings)?;
-                self.wait_for_service(service)
+            Part::Service(replica) => {
+                self.check_settings(replica.service, settings)?;
+                self.start_service(replica, settings)?;
+                self.wait_for_service(replica)
             }
         }
     }
@@ -131,7 +138,7 @@ impl Stack {
         match Part::named(name)? {
             Part::Postgres => self.stop_postgres()?,
             Part::Redis => self.stop_redis(),
-            Part::Service(service) => self.stop_service(service),
+            Part::Service(replica) => self.stop_service(replica),
         }
         Ok(())
     }
@@ -179,18 +186,18 @@ impl Stack {
     /// Suggests the next commands.
     fn print_urls(&self) {
         print("");
-        for service in Service::ALL {
-            print(format!("  {:<16}{}/docs", service.name(), self.url(service)));
+        for replica in self.replicas() {
+            print(format!("  {:<18}{}/docs", replica.name(), self.url(replica)));
         }
         let (api, search) = (self.url(Service::ProductApi), self.url(Service::Search));
         let (postgres, redis) = (self.ports.of(Part::Postgres), self.ports.of(Part::Redis));
         print(format!(
-            "  a product       {api}/products/ttl/1
-  a search        {search}/search?q=lamp
-  operations      curl -H @.secrets/operations-header {api}/metrics   (/metrics, /events, /cache/…)
-  Postgres        make psql        (127.0.0.1:{postgres}, shop_user, shop_db)
-  Redis           make redis-cli   (127.0.0.1:{redis})
-  next            make demo · make ps · make logs · make down
+            "  a product         {api}/products/ttl/1
+  a search          {search}/search?q=lamp
+  operations        curl -H @.secrets/operations-header {api}/metrics   (/metrics, /events, /cache/…)
+  Postgres          make psql        (127.0.0.1:{postgres}, shop_user, shop_db)
+  Redis             make redis-cli   (127.0.0.1:{redis})
+  next              make demo · make ps · make logs · make down
 "
         ));
     }

@@ -7,5 +7,5 @@ pub mod process;
 pub mod tools;
 
 pub use failure::{Failure, Result};
-pub use part::{Addresses, Part, Service, is_setting};
+pub use part::{Addresses, Part, Replica, Service, is_setting};
 pub use ports::Ports;

@@ -1,4 +1,4 @@
-//! The parts of the system: two stores and four services, and the settings that a service has.
+//! The parts of the system: two stores and the processes of four services, and the settings that a service has.
 
 use std::fs;
 use std::path::Path;
@@ -15,13 +15,22 @@ pub enum Service {
     Recommendation,
 }
 
-/// A store or a service.
+/// One of the two processes that a service can have: `make up replicas=2` starts both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// The service.
+    pub service: Service,
+    /// Whether it is the second process. The first one always runs.
+    pub is_second: bool,
+}
+
+/// A store, or a process of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Part {
     Postgres,
     Redis,
-    Service(Service),
+    Service(Replica),
 }
 
 /// The addresses that a service connects to.
@@ -62,6 +71,16 @@ impl Service {
         }
     }
 
+    /// Returns its first process, which always runs.
+    pub const fn first(self) -> Replica {
+        Replica { service: self, is_second: false }
+    }
+
+    /// Returns its second process.
+    pub const fn second(self) -> Replica {
+        Replica { service: self, is_second: true }
+    }
+
     /// Returns the settings that connect it with its stores and with other services.
     pub fn connections(self, to: Addresses<'_>) -> Vec<(&'static str, String)> {
         let mut settings = vec![("REDIS__URL", (to.redis)(self.name()))];
@@ -92,23 +111,52 @@ impl Service {
     }
 }
 
+impl Replica {
+    /// Every process, the first ones first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Service::ALL.into_iter().map(Service::first).chain(Service::ALL.into_iter().map(Service::second))
+    }
+
+    /// Returns its name: `cart`, and `cart-2` for the second process.
+    pub fn name(self) -> &'static str {
+        match (self.service, self.is_second) {
+            (service, false) => service.name(),
+            (Service::ProductApi, true) => "product-api-2",
+            (Service::Cart, true) => "cart-2",
+            (Service::Search, true) => "search-2",
+            (Service::Recommendation, true) => "recommendation-2",
+        }
+    }
+
+    /// Returns its place in [`all`](Self::all).
+    pub fn index(self) -> usize {
+        self.service as usize + usize::from(self.is_second) * Service::ALL.len()
+    }
+}
+
+impl From<Service> for Replica {
+    fn from(service: Service) -> Self {
+        service.first()
+    }
+}
+
 impl Part {
-    /// All parts, stores first.
-    pub const ALL: [Self; 6] = [
-        Self::Postgres,
-        Self::Redis,
-        Self::Service(Service::ProductApi),
-        Self::Service(Service::Cart),
-        Self::Service(Service::Search),
-        Self::Service(Service::Recommendation),
-    ];
+    /// Every part: the stores, then the processes of the services.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Self::Postgres, Self::Redis].into_iter().chain(Replica::all().map(Self::Service))
+    }
+
+    /// Returns whether it runs only with `replicas=2`.
+    pub fn is_second(self) -> bool {
+        matches!(self, Self::Service(replica) if replica.is_second)
+    }
 
     /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
             Self::Redis => "redis",
-            Self::Service(service) => service.name(),
+            Self::Service(replica) => replica.name(),
         }
     }
 
@@ -122,8 +170,8 @@ impl Part {
     /// # Errors
     /// Returns an error that lists the names if there is none.
     pub fn named(name: Option<&str>) -> Result<Self> {
-        let found = Self::ALL.into_iter().find(|part| Some(part.name()) == name);
-        let names = Self::ALL.map(Self::name).join(" ");
+        let found = Self::all().find(|part| Some(part.name()) == name);
+        let names = Self::all().map(Self::name).collect::<Vec<_>>().join(" ");
         found.ok_or_else(|| Failure::new(format!("which one? There are: {names}")))
     }
 }

@@ -7,10 +7,10 @@ use crate::{Failure, Part, Result};
 
 /// The ports of all parts: numbers in the range, and each different.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ports([u16; 6]);
+pub struct Ports([u16; 10]);
 
-/// The ports of a stack whose environment sets none, in the order of [`Part::ALL`].
-const DEFAULTS: [&str; 6] = ["5433", "6380", "8004", "8005", "8006", "8007"];
+/// The ports of a stack whose environment sets none, in the order of [`Part::all`].
+const DEFAULTS: [&str; 10] = ["5433", "6380", "8004", "8005", "8006", "8007", "8014", "8015", "8016", "8017"];
 
 impl Ports {
     /// Reads the ports from variables; an absent or empty one has its default. Kubernetes and Docker links set variables
@@ -19,8 +19,9 @@ impl Ports {
     /// # Errors
     /// Returns an error that names the variable if a port is no number from 1 to 65535, or belongs to two parts.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let mut ports = [0; 6];
-        for (at, (part, default)) in Part::ALL.into_iter().zip(DEFAULTS).enumerate() {
+        let mut ports = [0; 10];
+        let parts: Vec<Part> = Part::all().collect();
+        for (at, (part, default)) in parts.iter().zip(DEFAULTS).enumerate() {
             let name = part.port_variable();
             let text = variable(&name).filter(|text| !text.is_empty()).unwrap_or_else(|| default.to_owned());
             let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
@@ -29,7 +30,7 @@ impl Ports {
                     .hint(format!("Unset it, or set it to a number: {name}=… make up"))
             })?;
             if let Some(other) = ports[..at].iter().position(|port| *port == ports[at]) {
-                let (port, other) = (ports[at], Part::ALL[other].port_variable());
+                let (port, other) = (ports[at], parts[other].port_variable());
                 return Err(Failure::new(format!("{name} and {other} must be different ports, both are {port}.")));
             }
         }
@@ -43,7 +44,7 @@ impl Ports {
 
     /// Returns each part with its port.
     pub fn iter(&self) -> impl Iterator<Item = (Part, u16)> {
-        Part::ALL.into_iter().zip(self.0)
+        Part::all().zip(self.0)
     }
 
     /// Checks that the part can listen on its port: root runs the stores as another user, who has no privileges.

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use supervise::process::{is_running, poll};
-use supervise::{Addresses, Failure, Part, Result, Service, is_setting};
+use supervise::{Addresses, Failure, Part, Replica, Result, Service, is_setting};
 
 use crate::stack::{Stack, say, succeed};
 
@@ -37,14 +37,15 @@ impl Stack {
 
     /// Returns the settings of a start as `NAME=value`; of two with one name the later counts, so that a start can
     /// override everything. The stack itself sets where a service listens and what it connects to.
-    fn settings_of(&self, service: Service, given: &[String]) -> Result<Vec<String>> {
+    fn settings_of(&self, replica: Replica, given: &[String]) -> Result<Vec<String>> {
+        let service = replica.service;
         let of_stack =
             |name: &str| name.ends_with("__URL") || ["HTTP__HOST", "HTTP__PORT", "INDEX__PATH"].contains(&name);
         let has = |name: &str| is_setting(name) && !of_stack(name) && service.has_section(&self.checkout, name);
         let callers = self.variables.iter().filter(|(name, _)| has(name));
         let mut settings: Vec<String> = callers.map(|(name, value)| format!("{name}={value}")).collect();
         settings.push("HTTP__HOST=127.0.0.1".to_owned());
-        settings.push(format!("HTTP__PORT={}", self.ports.of(Part::Service(service))));
+        settings.push(format!("HTTP__PORT={}", self.ports.of(Part::Service(replica))));
         // The addresses of proxies in front of the stores, if there are any.
         let at = |variable: &str, store| {
             let direct = || format!("127.0.0.1:{}", self.ports.of(store));
@@ -54,10 +55,11 @@ impl Stack {
         let redis_password = self.password(&format!("REDIS_{}", service.name()))?;
         let database_password = service.database().map_or(Ok(""), |name| self.password(&format!("{name}_DB")))?;
         let connections = service.connections(Addresses {
-            service: &|service| self.url(service),
+            // Each process uses the other services' processes with its own number, if these run.
+            service: &|service| self.url(Replica { service, is_second: replica.is_second && self.is_doubled }),
             database: &|name| format!("postgres://{name}_user:{database_password}@{postgres}/{name}_db"),
             redis: &|user| format!("redis://{user}:{redis_password}@{redis}"),
-            index: &self.folder(Part::Service(service)).join("index"),
+            index: &self.folder(Part::Service(replica)).join("index"),
         });
         settings.extend(connections.iter().map(|(name, value)| format!("{name}={value}")));
         if service == Service::ProductApi {
@@ -67,11 +69,11 @@ impl Stack {
         Ok(settings)
     }
 
-    /// Does nothing if the service already runs this binary with these settings. Does not wait until it is ready.
-    pub(crate) fn start_service(&self, service: Service, given: &[String]) -> Result<()> {
-        let (part, name) = (Part::Service(service), service.name());
-        let (folder, program) = (self.folder(part), self.program(service)?);
-        let settings = self.settings_of(service, given)?;
+    /// Does nothing if the process already runs this binary with these settings. Does not wait until it is ready.
+    pub(crate) fn start_service(&self, replica: Replica, given: &[String]) -> Result<()> {
+        let (part, name) = (Part::Service(replica), replica.name());
+        let (folder, program) = (self.folder(part), self.program(replica.service)?);
+        let settings = self.settings_of(replica, given)?;
         let record = format!("{}\n{}\n", program.display(), settings.join("\n"));
         if self.pid(part).is_some() {
             let changed = |file: &Path| fs::metadata(file).and_then(|file| file.modified()).ok();
@@ -80,7 +82,7 @@ impl Stack {
                 return Ok(());
             }
             say(format!("{name} has changed since it was started"));
-            self.stop_service(service);
+            self.stop_service(replica);
         }
         self.ports.require_free(part)?;
         say(format!("starting {name} on 127.0.0.1:{}", self.ports.of(part)));
@@ -98,32 +100,32 @@ impl Stack {
         Ok(writeln!(write_private(&folder.join("pid"))?, "{}", child.id())?)
     }
 
-    pub(crate) fn stop_service(&self, service: Service) {
-        if let Some(pid) = self.pid(Part::Service(service)) {
-            say(format!("stopping {}", service.name()));
+    pub(crate) fn stop_service(&self, replica: Replica) {
+        if let Some(pid) = self.pid(Part::Service(replica)) {
+            say(format!("stopping {}", replica.name()));
             self.end(pid);
         }
     }
 
-    /// Stops all services at the same time.
-    pub(crate) fn stop_services(&self) {
+    /// Stops these processes at the same time.
+    pub(crate) fn stop_services(&self, replicas: impl Iterator<Item = Replica>) {
         thread::scope(|threads| {
-            for service in Service::ALL {
-                threads.spawn(move || self.stop_service(service));
+            for replica in replicas {
+                threads.spawn(move || self.stop_service(replica));
             }
         });
     }
 
-    pub(crate) fn wait_for_service(&self, service: Service) -> Result<()> {
-        let (part, name, began) = (Part::Service(service), service.name(), Instant::now());
+    pub(crate) fn wait_for_service(&self, replica: Replica) -> Result<()> {
+        let (part, name, began) = (Part::Service(replica), replica.name(), Instant::now());
         let pid = fs::read_to_string(self.folder(part).join("pid"))?.trim().parse().unwrap_or(0);
         let (mut ready, mut said) = (false, 0);
         poll(Duration::from_secs(60), || {
-            ready = self.is_ready(service);
+            ready = self.is_ready(replica);
             let seconds = began.elapsed().as_secs();
             if seconds >= said + 2 {
                 said = seconds;
-                say(format!("waiting for {}/readyz ({seconds} s)", self.url(service)));
+                say(format!("waiting for {}/readyz ({seconds} s)", self.url(replica)));
             }
             ready || !is_running(pid)
         });
@@ -138,9 +140,9 @@ impl Stack {
         Err(self.failed_with_log(part, message).hint(format!("More: make logs s={name}")))
     }
 
-    fn is_ready(&self, service: Service) -> bool {
+    fn is_ready(&self, replica: Replica) -> bool {
         let status = || -> std::io::Result<[u8; 12]> {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.ports.of(Part::Service(service))))?;
+            let mut stream = TcpStream::connect(("127.0.0.1", self.ports.of(Part::Service(replica))))?;
             stream.set_read_timeout(Some(Duration::from_secs(5)))?;
             stream.write_all(b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
             let mut head = [0; 12]; // "HTTP/1.1 200"

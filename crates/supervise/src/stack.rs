@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use supervise::process::{Owner, end, pid_in};
-use supervise::{Failure, Part, Ports, Result, Service};
+use supervise::{Failure, Part, Ports, Replica, Result};
 
 /// The stack of one checkout.
 pub(crate) struct Stack {
@@ -22,6 +22,8 @@ pub(crate) struct Stack {
     /// The caller's environment, and what the files add.
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) ports: Ports,
+    /// Whether each service has two processes.
+    pub(crate) is_doubled: bool,
 }
 
 impl Stack {
@@ -47,7 +49,8 @@ impl Stack {
             return Err(Failure::new(format!("PROFILE must be dev or release, got '{profile}'.")));
         }
         variables.insert("PROFILE".to_owned(), profile);
-        Ok(Self { checkout, state, owner, variables, ports })
+        let is_doubled = set(&variables, "REPLICAS") == Some("2");
+        Ok(Self { checkout, state, owner, variables, ports, is_doubled })
     }
 
     /// Returns the folder of a part.
@@ -69,9 +72,14 @@ impl Stack {
         Ok(PathBuf::from(format!("/tmp/shop-cache-{}", short_hash(&self.state)?)))
     }
 
-    /// Returns the base URL of a service.
-    pub(crate) fn url(&self, service: Service) -> String {
-        format!("http://127.0.0.1:{}", self.ports.of(Part::Service(service)))
+    /// Returns the processes that run in this stack.
+    pub(crate) fn replicas(&self) -> impl Iterator<Item = Replica> {
+        Replica::all().filter(|replica| self.is_doubled || !replica.is_second)
+    }
+
+    /// Returns the base URL of a process of a service.
+    pub(crate) fn url(&self, replica: impl Into<Replica>) -> String {
+        format!("http://127.0.0.1:{}", self.ports.of(Part::Service(replica.into())))
     }
 
     /// Returns a variable that is set and not empty.
@@ -99,7 +107,8 @@ impl Stack {
             succeed(&mut command, &format!("the folders in {} cannot be created.", self.state.display()))
         };
         install("711", None, std::slice::from_ref(&self.state))?;
-        install("700", None, &Service::ALL.map(|service| self.folder(Part::Service(service))))?;
+        let services: Vec<_> = Replica::all().map(|replica| self.folder(Part::Service(replica))).collect();
+        install("700", None, &services)?;
         let stores = [self.folder(Part::Postgres), self.folder(Part::Redis), self.socket_folder()?];
         install("700", self.owner.other(), &stores)
     }
@@ -124,7 +133,7 @@ impl Stack {
         match part {
             Part::Postgres => pid_in(&data.join("postmaster.pid"), &data.display().to_string()),
             Part::Redis => pid_in(&self.folder(part).join("pid"), "127.0.0.1:"),
-            Part::Service(service) => pid_in(&self.folder(part).join("pid"), &format!("/{}", service.name())),
+            Part::Service(replica) => pid_in(&self.folder(part).join("pid"), &format!("/{}", replica.service.name())),
         }
     }
 
