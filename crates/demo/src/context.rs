@@ -33,7 +33,7 @@ pub struct Options {
     /// Where the other services answer
     #[command(flatten)]
     pub other_services: Addresses,
-    /// The script that runs the stack, with `stop redis`, `start redis`, `redis-cli` and `psql`
+    /// The script that runs the stack: deploy/stack
     #[arg(long, env = "STACK_SCRIPT", default_value = "deploy/stack")]
     pub stack: PathBuf,
     /// Any value: no colours

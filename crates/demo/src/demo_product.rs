@@ -28,6 +28,11 @@ impl DemoProduct {
         Self { shop: shop.clone(), product: Arc::new(product), strategy, writes: Arc::default() }
     }
 
+    /// Returns the same product, read and written through another process of the service.
+    pub(crate) fn through(&self, shop: &ProductApiClient) -> Self {
+        Self { shop: shop.clone(), ..self.clone() }
+    }
+
     pub(crate) fn key(&self) -> String {
         format!("product:{}:{}", self.strategy, self.product.id)
     }

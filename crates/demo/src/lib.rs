@@ -5,6 +5,7 @@
 //! | `ttl.rs` … `production.rs`, `other_strategy.rs` | the demos, one strategy each, and that of a strategy without its own |
 //! | `context.rs` | the context of a demo |
 //! | `all_services.rs` | the second half of `events.rs`: one write in the caches of all services |
+//! | `two_processes.rs` | the second part of `production.rs`: the memories of two processes |
 //! | `product_api.rs`, `demo_product.rs`, `readers.rs`, `stack.rs` | the API, one product, many readers of it, and the script that runs the stack |
 //! | `other_services.rs` | the responses and entries of the other services that show a product |
 //! | `narrate.rs`, `claim.rs` | what is printed and asserted |
@@ -29,6 +30,7 @@ mod stack;
 mod swr;
 mod tags;
 mod ttl;
+mod two_processes;
 mod writethrough;
 
 use anyhow::{Context, Result, bail, ensure};

@@ -1,5 +1,5 @@
-//! The production strategy: every layer together, then an outage of Redis under traffic, and a Redis that restarts
-//! empty.
+//! The production strategy: every layer together, then two processes, then an outage of Redis under traffic, and a Redis
+//! that restarts empty.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use crate::context::DemoContext;
 use crate::demo_product::DemoProduct;
 use crate::narrate::Colour;
 use crate::readers::{Load, Pace, Request, from, times};
+use crate::two_processes;
 
 const LIFE: Duration = Duration::from_secs(3);
 const SUBJECTS: usize = 6;
@@ -27,6 +28,7 @@ const DELIVERY: f64 = 1_000.0;
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
     let subject = context.subject()?;
     layers(context, &subject).await?;
+    two_processes::run(context, &subject).await?;
     outage(context).await?;
     context.say.lesson(
         "The cache is not a dependency: without it, reads are slower, but no request fails and no read is stale.",

@@ -1,9 +1,11 @@
-//! The stack that runs the API, controlled by its script: reads from Redis, stops Redis, blocks Postgres.
+//! The stack that runs the API, controlled by its script: reads from Redis, stops Redis, blocks Postgres, starts a second
+//! process.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
+use testkit::Proxy;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -29,6 +31,20 @@ pub(crate) struct PostgresLock {
     session: ChildStdin,
 }
 
+/// The second process of the product API, with a proxy between it and Redis. A drop leaves it as it was before: stopped, or
+/// as `make up replicas=2` has started it.
+#[derive(Debug)]
+#[must_use = "dropping it leaves it as it was"]
+pub(crate) struct SecondProcess {
+    script: PathBuf,
+    url: String,
+    proxy: Proxy,
+    is_of_the_stack: bool,
+}
+
+/// The name of that process in the stack's script.
+const SECOND: &str = "product-api-2";
+
 impl Stack {
     /// Creates a handle for the stack that `script` controls.
     pub(crate) fn new(script: &Path) -> Result<Self> {
@@ -52,6 +68,23 @@ impl Stack {
     /// Returns a handle that can stop and start Redis or a service.
     pub(crate) fn borrow(&self, name: &'static str) -> StoppedPart {
         StoppedPart { script: self.script.clone(), name, is_changed: false.into() }
+    }
+
+    /// Starts the second process of the product API, or restarts it with a proxy before its Redis.
+    pub(crate) async fn second_product_api(&self) -> Result<SecondProcess> {
+        let (ours, redis) = (run(&self.script, &["address"]).await?, run(&self.script, &["address", "redis"]).await?);
+        let ours = ours.trim().parse().context("this machine, as the services see it")?;
+        let port = redis.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let second = SecondProcess {
+            url: run(&self.script, &["url", SECOND]).await?.trim().to_owned(),
+            proxy: Proxy::at(ours, port.context("the port of Redis")?).await?,
+            is_of_the_stack: run(&self.script, &["replicas"]).await?.trim() == "2",
+            script: self.script.clone(),
+        };
+        let mut start = Command::new(&self.script);
+        start.args(["start", SECOND]).env("REDIS_AT", second.proxy.address().to_string());
+        finish(start).await?;
+        Ok(second)
     }
 
     /// Locks the table against all other sessions, as a long migration would.
@@ -108,6 +141,41 @@ impl Drop for StoppedPart {
     }
 }
 
+impl SecondProcess {
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) async fn freeze(&self) -> Result<()> {
+        run(&self.script, &["signal", SECOND, "STOP"]).await.map(drop)
+    }
+
+    pub(crate) async fn thaw(&self) -> Result<()> {
+        run(&self.script, &["signal", SECOND, "CONT"]).await.map(drop)
+    }
+
+    /// Holds everything between it and Redis, without notice to either end.
+    pub(crate) fn cut_off(&self) {
+        self.proxy.hold();
+    }
+
+    pub(crate) fn reconnect(&self) {
+        self.proxy.release();
+    }
+}
+
+impl Drop for SecondProcess {
+    fn drop(&mut self) {
+        let run = |arguments: &[&str]| std::process::Command::new(&self.script).args(arguments).output();
+        // A frozen process would not end.
+        let _ = run(&["signal", SECOND, "CONT"]);
+        let left = run(&[if self.is_of_the_stack { "start" } else { "stop" }, SECOND]);
+        if !left.is_ok_and(|output| output.status.success()) {
+            eprintln!("{SECOND} is not as it was; `make up` restores it");
+        }
+    }
+}
+
 impl PostgresLock {
     /// Releases the lock, so that waiting queries continue.
     pub(crate) async fn release(mut self) -> Result<()> {
@@ -120,8 +188,15 @@ impl PostgresLock {
 }
 
 async fn run(script: &Path, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(script).args(arguments).stdin(Stdio::null()).output().await?;
+    let mut command = Command::new(script);
+    command.args(arguments);
+    finish(command).await
+}
+
+/// Runs a command to its end, and returns its output.
+async fn finish(mut command: Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().await?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "`{} {}` failed: {}", script.display(), arguments.join(" "), said.trim());
+    ensure!(output.status.success(), "{:?} failed: {}", command.as_std(), said.trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
