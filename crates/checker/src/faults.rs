@@ -9,7 +9,8 @@
 //! | no request fails while only Redis is unavailable | the checker's reads and writes |
 //! | nothing stays stale once all events are applied, also after a write with an unknown result | every entry of every cache is compared with a fresh load; rows are also written directly in SQL |
 //!
-//! The faults are made on private processes, or on the running stack by its script (natively or in Compose).
+//! The faults are made on private processes, or on the running stack by its script (natively or in Compose). The product API
+//! has two processes, and the checker reads and writes through both.
 
 mod allowed;
 mod crash;
@@ -18,6 +19,7 @@ mod edits;
 mod fault_run;
 mod list;
 mod make;
+mod near;
 mod report;
 mod stack;
 mod target;
@@ -40,7 +42,7 @@ use edits::{Edits, Pace};
 use fault_run::FaultRun;
 use list::{ALL, Fault};
 pub use report::{Outcome, Report};
-use stack::Stack;
+use stack::{Stack, running};
 use target::Target;
 
 /// The options of `checker faults`.
@@ -128,8 +130,8 @@ async fn all(
     on_outcome: &mut impl FnMut(&Outcome),
 ) -> Result<Report> {
     if let Target::Private(system) = target {
-        for service in Service::ALL {
-            system.start_and_wait(service).await?;
+        for replica in running() {
+            system.start_and_wait(replica).await?;
         }
     }
     let http = Client::builder()
@@ -146,7 +148,7 @@ async fn all(
     progress.set_message("making products");
     let pace = if options.random.is_some() { Pace::RANDOM } else { Pace::PLANNED };
     let edits = Edits::prepare(target, &http, pace).await.context("preparing the edits")?;
-    let map = allowed::map(target, options.random.is_some()).await?;
+    let map = allowed::map(target, options.random.is_some())?;
     let mut load = Run::prepare(&map, options.products, Files::default(), |_| {}).await?;
     let kind = if options.random.is_some() { "random" } else { target.kind() };
     let mut report = Report { target: target.name(), kind: kind.to_owned(), ..Report::default() };

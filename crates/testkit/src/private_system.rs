@@ -1,6 +1,7 @@
 //! The whole system as private processes: Postgres, Redis and the four services, each of which can be killed and
-//! started again at its own port.
+//! started again at its own port, and can have a second process.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use reqwest::Client;
 use supervise::Addresses;
-pub use supervise::Service;
+pub use supervise::{Replica, Service};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
@@ -27,11 +28,11 @@ pub struct PrivateSystem {
     pub redis: Redis,
     /// The proxies between the services and Postgres and Redis, if there are any.
     pub proxies: Option<Proxies>,
-    ports: [u16; 4],
+    ports: [u16; 8],
     products: u32,
     settings: Vec<(String, String)>,
     index: TempDir,
-    running: [Mutex<Option<ChildProcess>>; 4],
+    running: [Mutex<Option<ChildProcess>>; 8],
 }
 
 /// The proxies between the services and their stores.
@@ -41,6 +42,16 @@ pub struct Proxies {
     pub postgres: Proxy,
     /// The proxy for all connections to Redis.
     pub redis: Proxy,
+    /// The proxy before that one, for the connections of second processes.
+    pub redis_of_second: Proxy,
+}
+
+impl Proxies {
+    /// Starts proxies that listen on this address of this machine, for stores on these ports.
+    pub async fn at(address: IpAddr, postgres: u16, redis: u16) -> Result<Self> {
+        let (postgres, redis) = (Proxy::at(address, postgres).await?, Proxy::at(address, redis).await?);
+        Ok(Self { redis_of_second: Proxy::before(&redis).await?, postgres, redis })
+    }
 }
 
 impl PrivateSystem {
@@ -86,70 +97,71 @@ impl PrivateSystem {
 
     /// Adds proxies: from their next start on, services connect to their stores through proxies that can be cut.
     pub async fn add_proxies(&mut self) -> Result<()> {
-        let (postgres, redis) = (Proxy::to(self.postgres.port()).await?, Proxy::to(self.redis.port()).await?);
-        self.proxies = Some(Proxies { postgres, redis });
+        let address = Ipv4Addr::LOCALHOST.into();
+        self.proxies = Some(Proxies::at(address, self.postgres.port(), self.redis.port()).await?);
         Ok(())
     }
 
-    /// Freezes a service.
-    pub async fn pause(&self, service: Service) {
-        if let Some(process) = self.running[service as usize].lock().await.as_ref() {
+    /// Freezes a process of a service.
+    pub async fn pause(&self, replica: impl Into<Replica>) {
+        if let Some(process) = self.running[replica.into().index()].lock().await.as_ref() {
             process.pause();
         }
     }
 
-    /// Resumes a frozen service.
-    pub async fn resume(&self, service: Service) {
-        if let Some(process) = self.running[service as usize].lock().await.as_ref() {
+    /// Resumes a frozen process.
+    pub async fn resume(&self, replica: impl Into<Replica>) {
+        if let Some(process) = self.running[replica.into().index()].lock().await.as_ref() {
             process.resume();
         }
     }
 
-    /// Returns the base URL of a service: `http://127.0.0.1:port`.
-    pub fn url(&self, service: Service) -> String {
-        format!("http://127.0.0.1:{}", self.ports[service as usize])
+    /// Returns the base URL of a process of a service: `http://127.0.0.1:port`.
+    pub fn url(&self, replica: impl Into<Replica>) -> String {
+        format!("http://127.0.0.1:{}", self.ports[replica.into().index()])
     }
 
-    /// Kills a service (`kill -9`).
-    pub async fn kill(&self, service: Service) -> Result<()> {
-        match self.running[service as usize].lock().await.take() {
+    /// Kills a process of a service (`kill -9`).
+    pub async fn kill(&self, replica: impl Into<Replica>) -> Result<()> {
+        match self.running[replica.into().index()].lock().await.take() {
             Some(process) => process.kill9().await,
             None => Ok(()),
         }
     }
 
-    /// Starts a service that does not run, without waiting until it is ready. A service that has exited by itself is
+    /// Starts a process that does not run, without waiting until it is ready. A process that has exited by itself is
     /// started again, as its supervisor would do: while a store is unavailable, a start may fail.
-    pub async fn start_without_waiting(&self, service: Service) -> Result<()> {
-        let mut running = self.running[service as usize].lock().await;
+    pub async fn start_without_waiting(&self, replica: impl Into<Replica>) -> Result<()> {
+        let replica = replica.into();
+        let mut running = self.running[replica.index()].lock().await;
         if running.as_ref().is_none_or(|process| !process.is_alive()) {
-            *running = Some(ChildProcess::start(&self.command(service))?);
+            *running = Some(ChildProcess::start(&self.command(replica))?);
         }
         Ok(())
     }
 
-    /// Starts a service that does not run, and waits until it is ready.
-    pub async fn start_and_wait(&self, service: Service) -> Result<()> {
-        let deadline = Instant::now() + START;
+    /// Starts a process that does not run, and waits until it is ready.
+    pub async fn start_and_wait(&self, replica: impl Into<Replica>) -> Result<()> {
+        let (replica, deadline) = (replica.into(), Instant::now() + START);
         loop {
-            self.start_without_waiting(service).await?;
-            let running = self.running[service as usize].lock().await;
+            self.start_without_waiting(replica).await?;
+            let running = self.running[replica.index()].lock().await;
             let process = running.as_ref().context("it was started just now")?;
-            match process.wait_for_http(&format!("{}/readyz", self.url(service)), START).await {
+            match process.wait_for_http(&format!("{}/readyz", self.url(replica)), START).await {
                 Err(_) if !process.is_alive() && Instant::now() < deadline => {}
                 outcome => return outcome,
             }
         }
     }
 
-    /// Returns the output of a service so far.
-    pub async fn output(&self, service: Service) -> String {
-        self.running[service as usize].lock().await.as_ref().map(ChildProcess::output).unwrap_or_default()
+    /// Returns the output of a process so far.
+    pub async fn output(&self, replica: impl Into<Replica>) -> String {
+        self.running[replica.into().index()].lock().await.as_ref().map(ChildProcess::output).unwrap_or_default()
     }
 
-    /// Returns the process id of a service, if it runs.
-    pub async fn pid(&self, service: Service) -> Option<u32> {
-        self.running[service as usize].lock().await.as_ref().map(ChildProcess::pid)
+    /// Returns the id of a process, if it runs.
+    pub async fn pid(&self, replica: impl Into<Replica>) -> Option<u32> {
+        self.running[replica.into().index()].lock().await.as_ref().map(ChildProcess::pid)
     }
 
     /// Returns the number of outbox rows that are not done, and the greatest lag of a consumer.
@@ -183,13 +195,14 @@ impl PrivateSystem {
         Ok(())
     }
 
-    fn command(&self, service: Service) -> Command {
+    fn command(&self, replica: Replica) -> Command {
+        let service = replica.service;
         let mut command = Command::new(sibling(service.name()));
         let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         // A service would refuse a setting that it does not have.
         let settings = self.settings.iter().filter(|(name, _)| service.has_section(checkout, name));
         command.envs(settings.map(|(name, value)| (name, value)));
-        command.env("HTTP__HOST", "127.0.0.1").env("HTTP__PORT", self.ports[service as usize].to_string());
+        command.env("HTTP__HOST", "127.0.0.1").env("HTTP__PORT", self.ports[replica.index()].to_string());
         if service == Service::ProductApi {
             command.env("SEED_PRODUCTS", self.products.to_string());
         }
@@ -198,12 +211,13 @@ impl PrivateSystem {
             None => url,
         };
         let proxies = self.proxies.as_ref();
-        let (to_postgres, to_redis) = (proxies.map(|all| &all.postgres), proxies.map(|all| &all.redis));
+        let to_postgres = proxies.map(|all| &all.postgres);
+        let to_redis = proxies.map(|all| if replica.is_second { &all.redis_of_second } else { &all.redis });
         command.envs(service.connections(Addresses {
             service: &|service| self.url(service),
             database: &|name| through(self.postgres.url(&format!("{name}_db")), self.postgres.port(), to_postgres),
             redis: &|user| through(self.redis.url_of(user), self.redis.port(), to_redis),
-            index: self.index.path(),
+            index: &self.index.path().join(replica.name()),
         }));
         command
     }

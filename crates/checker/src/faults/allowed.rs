@@ -6,10 +6,9 @@ use anyhow::Result;
 use contract::STRATEGIES;
 use testkit::private_system::Service;
 
-use super::list::LONGEST;
-use super::make::HOLD;
+use super::list::{HOLD, LONGEST};
+use super::stack::running;
 use super::target::Target;
-use crate::system::System;
 use crate::verify::map::{Map, Promise};
 
 /// The longest time until a service is ready again, and until the system is idle.
@@ -32,10 +31,11 @@ pub(super) fn is_key_by_time(key: &str) -> bool {
 /// case; a load that a fault delays is stored when the fault is over, after [`HOLD`]. Random kills may delay a load
 /// several times. Caches that rely on events are stale until the events arrive, which is when the fault is over and all
 /// services have recovered. Random kills may keep the events from arriving until the last kill.
-pub(super) async fn map(target: &Target, kills_at_random: bool) -> Result<Map> {
+pub(super) fn map(target: &Target, kills_at_random: bool) -> Result<Map> {
     let mut replaced = Vec::new();
     for service in Service::ALL {
-        replaced.push(format!("{}={}", service.name(), target.url(service).await?));
+        let urls: Vec<_> = running().filter(|it| it.service == service).map(|it| target.url_of(it)).collect();
+        replaced.push(format!("{}={}", service.name(), urls.join(",")));
     }
     let mut map = Map::load(None, &replaced)?;
     for subject in &mut map.subjects {

@@ -13,10 +13,11 @@ use serde_json::json;
 use testkit::private_system::Service;
 use tokio::time::{Instant, sleep};
 
+use super::stack::{SECOND, running};
 use super::target::{Component, Target};
 use crate::system::System;
 
-pub(super) const API: Component = Component::Service(Service::ProductApi);
+pub(super) const API: Component = Component::Service(Service::ProductApi.first());
 
 /// The writes during which the process is killed: one for each strategy whose entries only the writer invalidates.
 const WRITTEN: [(&str, u32); 2] = [("explicit", 1), ("writethrough", 2)];
@@ -115,13 +116,14 @@ pub(super) async fn until(mut done: impl AsyncFnMut() -> Result<bool>) -> Result
 }
 
 /// The components that are killed. The stores are first, because the services need them to start.
-pub(super) const VICTIMS: [Component; 6] = [
+pub(super) const VICTIMS: [Component; 7] = [
     Component::Redis,
     Component::Postgres,
-    Component::Service(Service::ProductApi),
-    Component::Service(Service::Cart),
-    Component::Service(Service::Search),
-    Component::Service(Service::Recommendation),
+    Component::Service(Service::ProductApi.first()),
+    Component::Service(Service::Cart.first()),
+    Component::Service(Service::Search.first()),
+    Component::Service(Service::Recommendation.first()),
+    Component::Service(SECOND),
 ];
 
 /// Kills and restarts components until `is_enough`, and until each was killed. Returns the number of kills of each.
@@ -139,13 +141,13 @@ pub(super) async fn at_random(
         }
         // However slow the machine is, the system does some work between the kills.
         if kills.iter().map(|(_, times)| times).sum::<u32>().is_multiple_of(VICTIMS.len() as u32) {
-            for service in Service::ALL {
-                target.start(Component::Service(service)).await?;
+            for replica in running() {
+                target.start(Component::Service(replica)).await?;
             }
         }
         // A service may have exited by itself while a store was down: restart it, as its supervisor would.
-        for service in Service::ALL {
-            target.start_without_waiting(Component::Service(service)).await?;
+        for replica in running() {
+            target.start_without_waiting(Component::Service(replica)).await?;
         }
         let index = turns.next().unwrap_or_else(|| random.random_range(0..VICTIMS.len()));
         kills[index].1 += 1;

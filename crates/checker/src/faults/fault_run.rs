@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use reqwest::Client;
-use testkit::private_system::Service;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -18,8 +17,9 @@ use super::edits::Edits;
 use super::list::Fault;
 use super::make::Prepared;
 use super::report::Outcome;
+use super::stack::running;
 use super::target::Target;
-use crate::system::{self, System};
+use crate::system;
 use crate::verify::Run;
 use crate::verify::record::{Clock, Nanos, millis};
 
@@ -165,10 +165,10 @@ impl FaultRun<'_> {
 
     async fn until_ready(&self) -> Result<()> {
         let began = Instant::now();
-        for service in Service::ALL {
-            let url = format!("{}/readyz", self.target.url(service).await?);
+        for replica in running() {
+            let url = format!("{}/readyz", self.target.url_of(replica));
             while !self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-                ensure!(began.elapsed() < TIMEOUT, "{} is not ready {TIMEOUT:?} after the fault", service.name());
+                ensure!(began.elapsed() < TIMEOUT, "{} is not ready {TIMEOUT:?} after the fault", replica.name());
                 sleep(Duration::from_millis(10)).await;
             }
         }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use testkit::private_system::Service;
 
+use super::stack::SECOND;
 use super::target::Component;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Stopped in an orderly way, and unavailable for [`HOLD`](super::make::HOLD).
+    /// Stopped in an orderly way, and unavailable for [`HOLD`].
     Stop(Component),
     /// `kill -9`, and unavailable for the same time.
     Kill(Component),
@@ -29,6 +30,8 @@ pub(super) enum Fault {
     HalfOpen(Component),
     /// The replies of the component are delayed.
     Delay(Component, Duration),
+    /// What goes wrong with the near cache of the second process of the product API.
+    Near(NearFault),
     /// The product API is killed between COMMIT and the invalidation.
     CrashAfterCommit,
     /// The product API is killed while it removes the members of a tag.
@@ -40,17 +43,34 @@ pub(super) enum Fault {
     },
 }
 
+/// A fault of the connection that tells a process of changes. Reads and writes of Redis are not disturbed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NearFault {
+    /// Nothing arrives on it any more.
+    Stalled,
+    /// It breaks repeatedly.
+    Closed,
+    /// Redis does not track what the process reads, and the process does not know.
+    NotTracked,
+    /// Everything that Redis sends to the process is late.
+    Slow,
+    /// Thousands of entries are invalidated at once.
+    Burst,
+}
+
 use Component::{Postgres, Redis};
 use Fault::{
-    ClientKill, CrashAfterCommit, CrashInDrain, Cut, Delay, FlushAll, Freeze, FullMemory, HalfOpen, Kill, RandomKills,
-    RestartEmpty, RestartOld, Stop,
+    ClientKill, CrashAfterCommit, CrashInDrain, Cut, Delay, FlushAll, Freeze, FullMemory, HalfOpen, Kill, Near,
+    RandomKills, RestartEmpty, RestartOld, Stop,
 };
 
+/// The duration of a fault.
+pub(super) const HOLD: Duration = Duration::from_secs(2);
 /// The maximum duration of random kills.
 pub(super) const LONGEST: Duration = Duration::from_secs(1_800);
 
 /// All faults but the random kills, in the order in which they are made.
-pub(super) const ALL: [Fault; 27] = [
+pub(super) const ALL: [Fault; 34] = [
     Stop(Redis),
     Kill(Redis),
     Freeze(Redis),
@@ -63,14 +83,21 @@ pub(super) const ALL: [Fault; 27] = [
     HalfOpen(Redis),
     Delay(Redis, Duration::from_millis(15)),
     Delay(Redis, Duration::from_millis(100)),
-    Kill(Component::Service(Service::ProductApi)),
-    Freeze(Component::Service(Service::ProductApi)),
-    Kill(Component::Service(Service::Cart)),
-    Freeze(Component::Service(Service::Cart)),
-    Kill(Component::Service(Service::Search)),
-    Freeze(Component::Service(Service::Search)),
-    Kill(Component::Service(Service::Recommendation)),
-    Freeze(Component::Service(Service::Recommendation)),
+    Kill(Component::Service(Service::ProductApi.first())),
+    Freeze(Component::Service(Service::ProductApi.first())),
+    Kill(Component::Service(Service::Cart.first())),
+    Freeze(Component::Service(Service::Cart.first())),
+    Kill(Component::Service(Service::Search.first())),
+    Freeze(Component::Service(Service::Search.first())),
+    Kill(Component::Service(Service::Recommendation.first())),
+    Freeze(Component::Service(Service::Recommendation.first())),
+    Kill(Component::Service(SECOND)),
+    Freeze(Component::Service(SECOND)),
+    Near(NearFault::Stalled),
+    Near(NearFault::Closed),
+    Near(NearFault::NotTracked),
+    Near(NearFault::Slow),
+    Near(NearFault::Burst),
     Stop(Postgres),
     Kill(Postgres),
     Cut(Postgres),
@@ -95,6 +122,11 @@ impl Fault {
             Cut(part) => format!("{} cut off", part.name()),
             HalfOpen(part) => format!("{} half-open", part.name()),
             Delay(part, delay) => format!("{} {} ms late", part.name(), delay.as_millis()),
+            Near(NearFault::Stalled) => "product-api-2 gets no pushes".to_owned(),
+            Near(NearFault::Closed) => "product-api-2 loses its pushes".to_owned(),
+            Near(NearFault::NotTracked) => "product-api-2 is not tracked".to_owned(),
+            Near(NearFault::Slow) => "product-api-2 gets pushes late".to_owned(),
+            Near(NearFault::Burst) => "a burst of invalidations".to_owned(),
             CrashAfterCommit => "product-api dies after COMMIT".to_owned(),
             CrashInDrain => "product-api dies in a tag drain".to_owned(),
             RandomKills { .. } => "random kills".to_owned(),
@@ -109,7 +141,7 @@ impl Fault {
     /// Returns whether only Redis is unavailable: then every read and every write must succeed.
     pub(super) fn is_of_redis_alone(self) -> bool {
         match self {
-            RestartEmpty | RestartOld | FlushAll | ClientKill | FullMemory => true,
+            RestartEmpty | RestartOld | FlushAll | ClientKill | FullMemory | Near(_) => true,
             Stop(part) | Kill(part) | Freeze(part) | Cut(part) | HalfOpen(part) | Delay(part, _) => part == Redis,
             CrashAfterCommit | CrashInDrain | RandomKills { .. } => false,
         }

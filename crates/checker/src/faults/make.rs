@@ -17,16 +17,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::crash::API;
 use super::list::Fault::{
-    self, ClientKill, CrashAfterCommit, CrashInDrain, Cut, Delay, FlushAll, Freeze, FullMemory, HalfOpen, Kill,
+    self, ClientKill, CrashAfterCommit, CrashInDrain, Cut, Delay, FlushAll, Freeze, FullMemory, HalfOpen, Kill, Near,
     RandomKills, RestartEmpty, RestartOld, Stop,
 };
+use super::list::HOLD;
 use super::target::Component::{self, Redis};
 use super::target::Target;
-use super::{crash, drain};
+use super::{crash, drain, near};
 use crate::system::System;
-
-/// The duration of a fault.
-pub(super) const HOLD: Duration = Duration::from_secs(2);
 
 /// A key that no service uses. Its value shows which data Redis has.
 const MARK: &str = "checker:mark";
@@ -119,6 +117,7 @@ impl Fault {
                     reached => bail!("its answers are not {delay:?} late: {reached:?}"),
                 }
             }
+            Near(fault) => near::make(target, fault).await?,
             CrashAfterCommit => {
                 crash::after_commit(target).await?;
                 is_away(target, API).await?;
@@ -141,6 +140,7 @@ impl Fault {
             Freeze(part) => target.resume(part).await,
             RestartEmpty | RestartOld => target.start(Redis).await,
             FlushAll | ClientKill => Ok(()),
+            Near(fault) => near::end(target, fault),
             FullMemory => {
                 let Some((limit, policy)) = &prepared.memory else { return Ok(()) };
                 target.redis(&["CONFIG", "SET", "maxmemory", limit, "maxmemory-policy", policy]).await?;
@@ -242,7 +242,7 @@ pub(super) fn proxy_of(target: &Target, part: Component) -> Result<&Proxy> {
 /// Probes a store through its proxy, or a service directly.
 pub(super) async fn reach(target: &Target, part: Component) -> Result<Reach> {
     let address = match part {
-        Component::Service(service) => target.url(service).await?.trim_start_matches("http://").to_owned(),
+        Component::Service(replica) => target.url_of(replica).trim_start_matches("http://").to_owned(),
         store => proxy_of(target, store)?.address().to_string(),
     };
     let asked = async {

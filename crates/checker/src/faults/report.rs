@@ -14,7 +14,7 @@ use crate::verify::{SubjectStats, Table};
 
 /// A figure of an outcome, with its name.
 type Column = (&'static str, fn(&Outcome) -> String);
-const COLUMNS: [Column; 17] = [
+const COLUMNS: [Column; 18] = [
     ("ready, ms", |it| format!("{:.0}", it.ready_ms)),
     ("reads recovered, ms", |it| format!("{:.0}", it.recovered_ms)),
     ("writes recovered, ms", |it| format!("{:.0}", it.writes_recovered_ms)),
@@ -22,6 +22,7 @@ const COLUMNS: [Column; 17] = [
     ("reads", |it| it.reads.to_string()),
     ("failed", |it| it.failed_reads.to_string()),
     ("writes", |it| it.writes.to_string()),
+    ("longest write, ms", |it| format!("{:.0}", it.longest_write_ms)),
     ("deferred", |it| it.deferred.to_string()),
     ("unanswered", |it| it.failed_writes.to_string()),
     ("edits in SQL", |it| it.edits_in_sql.to_string()),
@@ -36,7 +37,8 @@ const COLUMNS: [Column; 17] = [
 
 const EXPLANATION: &str = "
 Ready, recovered: from the end of the fault, just before what is broken is started again, until every service says that it
-is ready; until no read failed or went past its cache, and no write failed or put its invalidation off. Settled: every event
+is ready; until no read failed or went past its cache, and no write failed or put its invalidation off. Longest write: of
+the acknowledged ones through the first process of the product API. Settled: every event
 was relayed and carried out, from the end of the load. Stale: reads that showed what an acknowledged write had replaced,
 where the strategy promises that there are none, and other broken promises.
 ";
@@ -63,6 +65,9 @@ pub struct Outcome {
     pub must_not_fail: bool,
     /// Acknowledged writes.
     pub writes: u64,
+    /// The longest time of an acknowledged write through a cache that promises never to be stale, at the first process, in
+    /// milliseconds.
+    pub longest_write_ms: f64,
     /// Writes whose invalidation was deferred.
     pub deferred: u64,
     /// Writes without a usable response.
@@ -121,6 +126,8 @@ impl Outcome {
         (self.deferred, self.broken) = (sum(|stats| stats.deferred), sum(SubjectStats::broken));
         let allowed = subjects.iter().filter(|it| it.promise_ms > 0.0 && !is_by_time(&it.subject));
         self.longest_allowed_ms = allowed.map(SubjectStats::max_staleness_ms).fold(0.0, f64::max);
+        let strict = subjects.iter().filter(|it| it.promise_ms == 0.0);
+        self.longest_write_ms = strict.map(|it| it.longest_write_ms).fold(0.0, f64::max);
         self.subjects = subjects;
     }
 

@@ -12,8 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use testkit::Proxy;
-use testkit::private_system::{Proxies, Service};
+use testkit::private_system::{Proxies, Replica, Service};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -23,14 +22,25 @@ const TIMEOUT: Duration = Duration::from_secs(180);
 /// Maximum time until a command reaches Redis through the proxy.
 const REACH: Duration = Duration::from_secs(10);
 
+/// The second process of the product API. It runs in every fault, and the checker reads and writes through both.
+pub(super) const SECOND: Replica = Service::ProductApi.second();
+
 #[derive(Debug)]
 pub(super) struct Stack {
     script: PathBuf,
     pub(super) kind: String,
+    /// The base URLs, in the order of [`Replica::all`].
     urls: Vec<String>,
+    /// Whether the stack itself runs two processes of each service.
+    is_doubled: bool,
     pub(super) proxies: Option<Proxies>,
     /// Whether Redis is started with a disk to which it can save.
     pub(super) on_disk: AtomicBool,
+}
+
+/// Returns every process of the services that runs during a fault.
+pub(super) fn running() -> impl Iterator<Item = Replica> {
+    Service::ALL.into_iter().map(Service::first).chain([SECOND])
 }
 
 impl Stack {
@@ -38,31 +48,34 @@ impl Stack {
     pub(super) async fn of(script: &Path) -> Result<Self> {
         let script = script.canonicalize().context("the script of the stack")?;
         let on_disk = AtomicBool::new(false);
-        let mut stack = Self { script, kind: String::new(), urls: Vec::new(), proxies: None, on_disk };
+        let mut stack =
+            Self { script, kind: String::new(), urls: Vec::new(), is_doubled: false, proxies: None, on_disk };
         stack.kind = stack.run(&["kind"]).await?;
-        for service in Service::ALL {
-            let url = stack.run(&["url", service.name()]).await?;
+        stack.is_doubled = stack.run(&["replicas"]).await? == "2";
+        for replica in Replica::all() {
+            let url = stack.run(&["url", replica.name()]).await?;
             stack.urls.push(url);
         }
         Ok(stack)
     }
 
-    pub(super) fn url(&self, service: Service) -> &str {
-        &self.urls[service as usize]
+    pub(super) fn url(&self, replica: Replica) -> &str {
+        &self.urls[replica.index()]
     }
 
-    /// Puts proxies in front of Postgres and Redis, and restarts the services so that they use them.
+    /// Puts proxies in front of Postgres and Redis, and restarts the services so that they use them, with a second process of
+    /// the product API.
     pub(super) async fn add_proxies(&mut self) -> Result<()> {
         let us: IpAddr = self.run(&["address"]).await?.parse().context("this machine, as the services see it")?;
-        let mut proxies = Vec::new();
-        for store in ["postgres", "redis"] {
+        let mut ports = [0; 2];
+        for (store, port) in ["postgres", "redis"].into_iter().zip(&mut ports) {
             let at = self.run(&["address", store]).await?;
-            let port = at.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-            proxies.push(Proxy::at(us, port.with_context(|| format!("where {store} is: {at:?}"))?).await?);
+            let number = at.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+            *port = number.with_context(|| format!("where {store} is: {at:?}"))?;
         }
-        let (redis, postgres) = (proxies.pop().context("two")?, proxies.pop().context("two")?);
+        let proxies = Proxies::at(us, ports[0], ports[1]).await?;
         // The PING runs where Redis runs, which in Compose is the network of the services.
-        let port = redis.port().to_string();
+        let port = proxies.redis.port().to_string();
         let ping = ["-h", &us.to_string(), "-p", &port, "PING"];
         let reply = timeout(REACH, self.run(&[&["redis-cli"], &ping[..]].concat())).await;
         let reached = reply.is_ok_and(|reply| reply.is_ok_and(|reply| reply == "PONG"));
@@ -71,19 +84,23 @@ impl Stack {
             "Redis does not run, or the services cannot reach this process at {us}:{port}: does a firewall keep containers from this machine, or \
              does the Docker engine run on another one?"
         );
-        self.proxies = Some(Proxies { postgres, redis });
+        self.proxies = Some(proxies);
         self.start_services().await
     }
 
     /// Restarts the services with their original settings.
     pub(super) async fn remove_proxies(&mut self) -> Result<()> {
         self.proxies = None;
+        if !self.is_doubled {
+            self.run(&["stop", SECOND.name()]).await?;
+        }
         self.start_services().await
     }
 
     async fn start_services(&self) -> Result<()> {
-        for service in Service::ALL {
-            self.run(&["start", service.name()]).await?;
+        let doubles = |replica: &Replica| self.is_doubled || self.proxies.is_some() && *replica == SECOND;
+        for replica in Replica::all().filter(|replica| !replica.is_second || doubles(replica)) {
+            self.run(&["start", replica.name()]).await?;
         }
         Ok(())
     }
@@ -94,8 +111,11 @@ impl Stack {
         // Ctrl-C must reach only this process, which has to restore the system first.
         command.process_group(0);
         if let Some(proxies) = &self.proxies {
-            let (postgres, redis) = (proxies.postgres.address(), proxies.redis.address());
-            command.env("POSTGRES_AT", postgres.to_string()).env("REDIS_AT", redis.to_string());
+            let of_second =
+                Replica::all().any(|replica| replica.is_second && arguments.get(1) == Some(&replica.name()));
+            let redis = if of_second { &proxies.redis_of_second } else { &proxies.redis };
+            command.env("POSTGRES_AT", proxies.postgres.address().to_string());
+            command.env("REDIS_AT", redis.address().to_string());
         }
         if self.on_disk.load(Relaxed) {
             command.env("REDIS_ON_DISK", "1");

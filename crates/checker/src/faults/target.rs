@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{Context, Result};
-use testkit::private_system::{PrivateSystem, Proxies, Service};
+use testkit::private_system::{PrivateSystem, Proxies, Replica, Service};
 
-use super::stack::{Stack, StoreClient};
+use super::stack::{Stack, StoreClient, running};
 
 use crate::system::System;
 
@@ -14,7 +14,7 @@ use crate::system::System;
 pub(super) enum Component {
     Redis,
     Postgres,
-    Service(Service),
+    Service(Replica),
 }
 
 impl Component {
@@ -22,7 +22,7 @@ impl Component {
         match self {
             Self::Redis => "redis",
             Self::Postgres => "postgres",
-            Self::Service(service) => service.name(),
+            Self::Service(replica) => replica.name(),
         }
     }
 }
@@ -149,6 +149,14 @@ impl Target {
         }
     }
 
+    /// Returns the base URL of a process.
+    pub(super) fn url_of(&self, replica: Replica) -> String {
+        match self {
+            Self::Private(system) => system.url(replica),
+            Self::Stack(stack) => stack.url(replica).to_owned(),
+        }
+    }
+
     pub(super) fn proxies(&self) -> Result<&Proxies> {
         let proxies = match self {
             Self::Private(system) => system.proxies.as_ref(),
@@ -177,10 +185,10 @@ impl Target {
     pub(super) async fn last_words(&self) -> Vec<String> {
         let Self::Private(system) = self else { return Vec::new() };
         let mut words = Vec::new();
-        for service in Service::ALL {
-            let output = system.output(service).await;
+        for replica in running() {
+            let output = system.output(replica).await;
             let last = output.get(output.len().saturating_sub(2_000)..).unwrap_or_default();
-            words.push(format!("the last words of {}:\n{last}", service.name()));
+            words.push(format!("the last words of {}:\n{last}", replica.name()));
         }
         words
     }
@@ -209,9 +217,10 @@ impl System for Target {
     }
 
     async fn url(&self, service: Service) -> Result<String> {
-        Ok(match self {
-            Self::Private(system) => system.url(service),
-            Self::Stack(stack) => stack.url(service).to_owned(),
-        })
+        Ok(self.url_of(service.first()))
+    }
+
+    async fn processes(&self) -> Result<Vec<(Service, String)>> {
+        Ok(running().map(|replica| (replica.service, self.url_of(replica))).collect())
     }
 }

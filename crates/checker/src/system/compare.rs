@@ -41,7 +41,7 @@ pub(crate) async fn compare(
 ) -> Result<Comparison> {
     let mut comparison = Comparison::default();
     let mut urls: BTreeSet<String> = more.iter().cloned().collect();
-    let mut bases = Vec::new();
+    let processes = system.processes().await?;
     let carts = carts(system).await?;
     for service in Service::ALL {
         let base = system.url(service).await?;
@@ -57,7 +57,6 @@ pub(crate) async fn compare(
                 (None, None) => comparison.wrong.push(format!("an entry that nothing reads: {}", entry.key)),
             }
         }
-        bases.push(base);
     }
     let deadline = Instant::now() + ASK_AGAIN;
     let patiently = stream::iter(&urls).map(|url| read_patiently(http, url, deadline));
@@ -67,7 +66,8 @@ pub(crate) async fn compare(
     }
     let loaded: Vec<_> = stream::iter(&urls).map(|url| read(http, url)).buffered(AT_ONCE).try_collect().await?;
     for ((url, cached), loaded) in urls.iter().zip(cached).zip(loaded) {
-        let from = bases.iter().position(|base| url.starts_with(base)).context("an address of no service")?;
+        let from = processes.iter().find(|(_, base)| url.strip_prefix(base).is_some_and(|path| path.starts_with('/')));
+        let from = from.map(|(service, _)| *service as usize).context("an address of no service")?;
         let hit = cached.source.is_cached();
         comparison.compared += 1;
         comparison.hits[from] += u32::from(hit);

@@ -12,6 +12,16 @@ use testkit::private_system::{PrivateSystem, Service};
 pub(crate) trait System {
     /// Returns the base URL of a service.
     fn url(&self, service: Service) -> impl Future<Output = Result<String>>;
+    /// Returns the base URL of every process, with its service.
+    fn processes(&self) -> impl Future<Output = Result<Vec<(Service, String)>>> {
+        async {
+            let mut all = Vec::new();
+            for service in Service::ALL {
+                all.push((service, self.url(service).await?));
+            }
+            Ok(all)
+        }
+    }
     /// Returns rows of one of the databases, with columns separated by `|`.
     fn sql(&self, database: &str, sql: &str) -> impl Future<Output = Result<String>>;
     /// Sends a command to Redis as the admin user.

@@ -49,15 +49,16 @@ async fn pending_work(system: &impl System, http: &Client) -> Vec<String> {
         under_way.extend(groups_behind(system, stream, head).await);
     }
     let head = head.map(|head| head as f64);
-    for service in Service::ALL {
-        let metrics = match metrics(system, http, service).await {
-            Ok(metrics) => metrics,
-            Err(error) => {
-                under_way.push(format!("{}: {error:#}", service.name()));
-                continue;
+    match system.processes().await {
+        Err(error) => under_way.push(format!("{error:#}")),
+        Ok(processes) => {
+            for (service, url) in processes {
+                match Metrics::fetch(http, &url).await {
+                    Ok(metrics) => under_way.extend(busy(service, &metrics, head)),
+                    Err(error) => under_way.push(format!("{} at {url}: {error:#}", service.name())),
+                }
             }
-        };
-        under_way.extend(busy(service, &metrics, head));
+        }
     }
     under_way
 }
@@ -122,10 +123,6 @@ async fn groups_behind(system: &impl System, stream: &str, head: Option<u64>) ->
     };
     let behind = groups.lines().map(str::trim).filter(|group| !group.is_empty() && !is_done(group));
     behind.map(|group| format!("a group of {stream} is behind event {head:?}: {group}")).collect()
-}
-
-async fn metrics(system: &impl System, http: &Client, service: Service) -> Result<Metrics> {
-    Metrics::fetch(http, &system.url(service).await?).await
 }
 
 #[cfg(test)]

@@ -166,14 +166,16 @@ impl Run {
         products.map(|(product, key)| (product.id, self.judge.acknowledged(key))).collect()
     }
 
-    /// Returns all addresses that are read, of the subjects for which `counts` is true.
+    /// Returns all addresses that are read, at every replica, of the subjects for which `counts` is true.
     pub(crate) fn addresses(&self, counts: impl Fn(&str) -> bool) -> Vec<String> {
         let mut all: Vec<String> = self
             .prepared
             .iter()
             .filter(|subject| counts(&subject.name))
             .flat_map(|subject| {
-                (0..subject.products.len()).map(|at| format!("{}{}", subject.nodes.0[0], subject.read_path(at)))
+                let of =
+                    move |node| (0..subject.products.len()).map(move |at| format!("{node}{}", subject.read_path(at)));
+                subject.nodes.0.iter().flat_map(of)
             })
             .collect();
         all.sort_unstable();

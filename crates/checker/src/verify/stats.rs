@@ -53,6 +53,9 @@ pub struct SubjectStats {
     /// The staleness in microseconds: how long the shown version had been outdated when the read began.
     #[serde(serialize_with = "buckets")]
     pub staleness: Histogram<u64>,
+    /// The longest time of an acknowledged write through the first replica, in milliseconds. Faults of one process hit
+    /// another one.
+    pub longest_write_ms: f64,
     /// The longest time from the begin of a write to the end of a read that did not show it yet, in milliseconds.
     pub longest_window_ms: f64,
     /// How often each promise was broken.
@@ -104,6 +107,7 @@ impl SubjectStats {
             failure: None,
             stale: 0,
             staleness: Histogram::new(3).expect("three digits are allowed"),
+            longest_write_ms: 0.0,
             longest_window_ms: 0.0,
             faults: BTreeMap::new(),
             violations: Vec::new(),
@@ -151,7 +155,12 @@ impl SubjectStats {
 
     pub(super) fn write(&mut self, write: &Write) {
         match write.outcome {
-            Written::Acknowledged(_) => self.writes += 1,
+            Written::Acknowledged(_) => {
+                self.writes += 1;
+                if write.node == 0 {
+                    self.longest_write_ms = self.longest_write_ms.max(millis(write.end - write.begin));
+                }
+            }
             Written::Deferred(_) => self.deferred += 1,
             Written::Unknown => {}
         }

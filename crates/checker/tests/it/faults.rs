@@ -44,7 +44,7 @@ async fn under_faults(only: &[&str], random: Option<u64>) -> Report {
 async fn promises_hold_under_planned_faults() {
     let faults = [
         "redis killed", "redis frozen", "redis half-open", "postgres half-open", "older data", "product-api killed",
-        "dies after COMMIT", "tag drain",
+        "dies after COMMIT", "tag drain", "product-api-2 frozen", "product-api-2 is not tracked",
     ];
     under_faults(&faults, None).await;
 }
@@ -56,5 +56,5 @@ async fn promises_hold_when_components_are_killed_at_random() {
     let outcome = &report.outcomes[0];
     assert!(outcome.edits_in_sql + outcome.edits_over_http >= EDITS, "{outcome}");
     assert!(outcome.edits_in_sql > EDITS / 50 && outcome.edits_over_http > EDITS / 50, "{outcome}");
-    assert!(outcome.kills.len() == 6 && outcome.kills.iter().all(|(_, times)| *times > 0), "{outcome}");
+    assert!(outcome.kills.len() == 7 && outcome.kills.iter().all(|(_, times)| *times > 0), "{outcome}");
 }

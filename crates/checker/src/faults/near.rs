@@ -1,0 +1,101 @@
+//! Faults of the connection by which the second process of the product API learns what has changed. Its memory is in use
+//! before each of them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use client::{Source, cache_status};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::Client;
+use tokio::time::{Instant, sleep};
+
+use super::crash;
+use super::list::{HOLD, NearFault};
+use super::stack::SECOND;
+use super::target::Target;
+use crate::system::System;
+
+/// The delay of each piece that Redis sends to a slow process: shorter than a lease, but not together with others.
+const LATE: Duration = Duration::from_millis(40);
+/// The entries that are invalidated in a burst.
+const BURST: usize = 5_000;
+/// The entries that are filled for a round of the burst.
+const ROUND: usize = 2_000;
+/// A product of the catalogue, which the checker does not write.
+const PROBE: i64 = 3;
+
+/// Makes the fault and waits for its duration. If this returns without an error, the fault has happened.
+pub(super) async fn make(target: &Target, fault: NearFault) -> Result<()> {
+    let (http, proxy) = (crash::client()?, &target.proxies()?.redis_of_second);
+    let url = format!("{}/products/production", target.url_of(SECOND));
+    crash::until(async || is_from_memory(&http, &url).await).await.context("the memory was not in use before")?;
+    let before = proxy.tracked();
+    match fault {
+        NearFault::Stalled => {
+            proxy.hold_tracked();
+            sleep(HOLD).await;
+            ensure!(!is_from_memory(&http, &url).await?, "it uses its memory without pushes");
+        }
+        NearFault::Closed => {
+            let began = Instant::now();
+            while began.elapsed() < HOLD {
+                proxy.close_tracked();
+                sleep(HOLD / 10).await;
+            }
+            ensure!(proxy.tracked() > before, "it has not connected again");
+        }
+        NearFault::NotTracked => {
+            proxy.turn_tracking_off();
+            proxy.close_tracked();
+            sleep(HOLD).await;
+            ensure!(proxy.tracked() > before, "it has not connected again");
+            ensure!(!is_from_memory(&http, &url).await?, "it uses its memory although Redis does not track it");
+        }
+        NearFault::Slow => {
+            proxy.delay(LATE);
+            sleep(HOLD).await;
+        }
+        NearFault::Burst => burst(target, &http, &url).await?,
+    }
+    Ok(())
+}
+
+/// Ends the fault. The process is not told.
+pub(super) fn end(target: &Target, fault: NearFault) -> Result<()> {
+    let proxy = &target.proxies()?.redis_of_second;
+    match fault {
+        NearFault::Stalled => proxy.release_tracked(),
+        NearFault::NotTracked => {
+            proxy.leave_tracking_on();
+            proxy.close_tracked();
+        }
+        NearFault::Slow => proxy.delay(Duration::ZERO),
+        NearFault::Closed | NearFault::Burst => {}
+    }
+    Ok(())
+}
+
+async fn is_from_memory(http: &Client, url: &str) -> Result<bool> {
+    let answer = http.get(format!("{url}/{PROBE}")).send().await?;
+    Ok(Source::parse(cache_status(answer.headers())) == Source::Near)
+}
+
+/// Removes thousands of entries that the process remembers, as fast as Redis can.
+async fn burst(target: &Target, http: &Client, url: &str) -> Result<()> {
+    let ids = target.sql("shop_db", &format!("SELECT id FROM products ORDER BY id LIMIT {ROUND}")).await?;
+    let urls: Vec<String> = ids.lines().map(|id| format!("{url}/{}", id.trim())).collect();
+    let keys: Vec<String> = ids.lines().map(|id| format!("product:production:{}", id.trim())).collect();
+    let mut remove = vec!["UNLINK"];
+    remove.extend(keys.iter().map(String::as_str));
+    let mut removed = 0;
+    while removed < BURST {
+        // Other programs delete products meanwhile; their entries count too.
+        let reads = stream::iter(urls.iter().map(|url| http.get(url).send())).buffer_unordered(8);
+        reads.try_for_each(|_| std::future::ready(Ok(()))).await?;
+        let count = target.redis(&remove).await?;
+        let count: usize = count.trim().parse().with_context(|| format!("not a number: {count:?}"))?;
+        ensure!(count > keys.len() / 2, "only {count} of {} entries were there", keys.len());
+        removed += count;
+    }
+    Ok(())
+}
