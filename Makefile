@@ -44,7 +44,7 @@ $(strategies:%=demo-%): demo-%:
 
 ##@ Prove and measure (the release build, unless PROFILE says otherwise)
 # `args` is passed to the tool unchanged: make verify args='--only explicit --reads 100000'
-.PHONY: verify chaos chaos-stack attack model orders mutants bench bench-quick bench-events bench-hit bench-memory bench-search load
+.PHONY: verify chaos chaos-stack attack model orders mutants near-mutants bench bench-quick bench-events bench-hit bench-memory bench-search load
 measured = $(or $(PROFILE),release)
 alone = PROFILE=$(measured) deploy/tool alone
 verify: ## read and write the running stack, check the promises of every cache, measure its staleness (some minutes)
@@ -63,6 +63,8 @@ orders: ## single-flight, reads, deferred invalidations and the near cache in 10
 	cargo test --package cache --lib orders::
 mutants: ## remove each defence from the cache's Lua scripts, one at a time; the test that guards it must fail
 	@PROFILE=dev deploy/tool alone redis proofs mutants $(args)
+near-mutants: ## remove each defence from the near cache; its test must fail, and the checker must find stale reads (a quarter of an hour)
+	@PROFILE=dev deploy/tool alone 'postgres redis' proofs near-mutants $(args)
 bench: ## compare all strategies with no cache: latency, peak, loads, staleness, memory; writes the README's table
 	@$(alone) 'postgres redis wrk' bench strategies --readme README.md $(args)
 bench-quick: ## the same in less than a minute; writes only target/reports/quick

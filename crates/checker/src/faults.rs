@@ -51,6 +51,9 @@ pub struct Options {
     /// Only the faults whose names contain this; may be repeated
     #[arg(long)]
     pub only: Vec<String>,
+    /// The checker reads and writes only this subject, such as a strategy; may be repeated
+    #[arg(long)]
+    pub subject: Vec<String>,
     /// Instead of the planned faults: kill components at random until so many edits of other programs than the checker
     /// are acknowledged
     #[arg(long, value_name = "WRITES", conflicts_with = "only")]
@@ -148,7 +151,8 @@ async fn all(
     progress.set_message("making products");
     let pace = if options.random.is_some() { Pace::RANDOM } else { Pace::PLANNED };
     let edits = Edits::prepare(target, &http, pace).await.context("preparing the edits")?;
-    let map = allowed::map(target, options.random.is_some())?;
+    let mut map = allowed::map(target, options.random.is_some())?;
+    map.only(&options.subject)?;
     let mut load = Run::prepare(&map, options.products, Files::default(), |_| {}).await?;
     let kind = if options.random.is_some() { "random" } else { target.kind() };
     let mut report = Report { target: target.name(), kind: kind.to_owned(), ..Report::default() };

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use client::report::exit_code;
-use proofs::{model, mutants, new_strategy};
+use proofs::{model, mutants, near_mutants, new_strategy};
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -13,6 +13,8 @@ enum Command {
     Model(model::Options),
     /// Takes each defence out of the cache's scripts, one at a time: the tests must notice
     Mutants(mutants::Options),
+    /// Takes each defence out of the near cache, one at a time: the tests and the checker must notice
+    NearMutants(near_mutants::Options),
     /// Adds the strategy of CONTRIBUTING.md to a copy of the checkout, and tests it
     NewStrategy(new_strategy::Options),
 }
@@ -22,6 +24,7 @@ async fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Model(options) => model::run_cli(&options),
         Command::Mutants(options) => mutants::run_cli(&options).await,
+        Command::NearMutants(options) => near_mutants::run_cli(&options),
         Command::NewStrategy(options) => new_strategy::run_cli(&options),
     };
     exit_code("proofs", done)

@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+
+use crate::checkout::{self, run};
 
 /// The tests that every strategy of the list must pass.
 const TESTS: [&str; 2] = [
@@ -37,16 +39,11 @@ pub fn run_cli(options: &Options) -> Result<()> {
     let changed = apply(&root, &patch(&root)?)?;
     let target = root.join("target");
     let copy = target.join("new-strategy");
-    let listed =
-        run(Command::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]), &root)?;
-    let listed = String::from_utf8(listed.stdout)?;
-    let files = listed.split_terminator('\0').map(PathBuf::from).filter(|file| root.join(file).is_file());
-    let mut contents =
-        files.map(|file| Ok((file.clone(), fs::read(root.join(file))?))).collect::<Result<BTreeMap<_, _>>>()?;
+    let mut contents = checkout::files(&root)?;
     contents.extend(changed);
     let manifest = contents.get_mut(Path::new("Cargo.toml")).context("there is no Cargo.toml")?;
     *manifest = with_own_version(std::str::from_utf8(manifest)?)?.into_bytes();
-    write_copy(&copy, &contents)?;
+    checkout::write(&copy, &contents)?;
 
     let mut tests = Command::new("cargo");
     // Cargo writes the version into the copy's Cargo.lock; nothing else of it may change, so nothing is downloaded.
@@ -99,38 +96,4 @@ pub fn apply(root: &Path, patch: &str) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
     }
     run(Command::new("git").arg("apply").arg(&file), folder.path())?;
     paths.into_iter().map(|path| Ok((path.clone(), fs::read(folder.path().join(path))?))).collect()
-}
-
-/// Makes `copy` contain exactly these files. A file that has not changed keeps its time, so cargo does not compile it again.
-fn write_copy(copy: &Path, contents: &BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
-    fs::create_dir_all(copy)?;
-    remove_others(copy, copy, contents)?;
-    for (path, content) in contents {
-        let path = copy.join(path);
-        if fs::read(&path).ok().as_ref() != Some(content) {
-            fs::create_dir_all(path.parent().context("a file in a folder")?)?;
-            fs::write(path, content)?;
-        }
-    }
-    Ok(())
-}
-
-fn remove_others(copy: &Path, folder: &Path, contents: &BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            remove_others(copy, &path, contents)?;
-        } else if !contents.contains_key(path.strip_prefix(copy)?) {
-            fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
-/// Runs a command in `folder`.
-fn run(command: &mut Command, folder: &Path) -> Result<Output> {
-    let output = command.current_dir(folder).output().with_context(|| format!("running {command:?}"))?;
-    let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text)).concat();
-    ensure!(output.status.success(), "{command:?} failed: {said}");
-    Ok(output)
 }

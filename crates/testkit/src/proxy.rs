@@ -42,6 +42,8 @@ struct Link {
     holds_tracked: bool,
     /// Such connections made before this number was raised are closed.
     tracked_closed_below: u64,
+    /// New ones are closed, too.
+    refuses_tracked: bool,
     /// Redis is asked not to track, instead of to track.
     turns_tracking_off: bool,
 }
@@ -178,6 +180,17 @@ impl Proxy {
         self.wire.send_modify(|wire| wire.tracked_closed_below += 1);
     }
 
+    /// Closes these connections, and new ones as soon as they ask Redis to track.
+    pub fn refuse_tracked(&self) {
+        self.wire.send_modify(|wire| wire.refuses_tracked = true);
+        self.close_tracked();
+    }
+
+    /// Accepts such connections again.
+    pub fn accept_tracked(&self) {
+        self.wire.send_modify(|wire| wire.refuses_tracked = false);
+    }
+
     /// Asks Redis not to track what new connections read. They do not notice it.
     pub fn turn_tracking_off(&self) {
         self.wire.send_modify(|wire| wire.turns_tracking_off = true);
@@ -252,6 +265,9 @@ async fn pass(
         {
             is_tracked.store(true, Relaxed);
             tracked.fetch_add(1, Relaxed);
+            if wire.borrow().refuses_tracked {
+                break;
+            }
             if wire.borrow().turns_tracking_off {
                 buffer.splice(at..at + TRACK.len(), DO_NOT_TRACK.iter().copied());
                 count += DO_NOT_TRACK.len() - TRACK.len();

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use cache::error::InvalidCache;
-use cache::{CacheSettings, Near};
-use testkit::eventually;
+use cache::{CacheSettings, Near, Outcome};
+use testkit::{Redis, eventually};
 
 use crate::near::{BOUND, near_node, near_settings, strict, until_near};
-use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, through};
+use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf, through};
 
 #[tokio::test]
 async fn memory_is_bounded_by_weight() {
@@ -24,6 +24,39 @@ async fn memory_is_bounded_by_weight() {
         assert!(weight <= WEIGHT, "{weight}");
     }
     assert!(node.client.near_weight() > WEIGHT / 2);
+}
+
+/// Redis remembers for a bounded number of keys who has read them. It tells a process to drop an entry that it forgets.
+#[tokio::test]
+async fn overflow_of_the_tracking_table_drops_entries_and_returns_nothing_old() {
+    const TRACKED: u64 = 100;
+    let redis = redis().await;
+    let (writer, peer, row) = (strict(&redis).await, strict(&redis).await, Row::new([shelf(1)]));
+    until_near(&peer, 1, &row).await;
+    peer.fill_many(2..1_001, &row).await;
+    let read_all = async || {
+        let mut near = 0;
+        for id in 1..1_001 {
+            near += u64::from(peer.read(id, &row).await.outcome() == Outcome::NearHit);
+        }
+        near
+    };
+    eventually("all entries in memory", SOON, async || read_all().await == 1_000).await;
+    redis.cli(&["CONFIG", "SET", "tracking-table-max-keys", &TRACKED.to_string()]).await.unwrap();
+    eventually("Redis to forget the others", SOON, async || tracked(&redis).await <= TRACKED).await;
+    eventually("their entries to be dropped", SOON, async || read_all().await <= 2 * TRACKED).await;
+    let version = row.commit();
+    assert_eq!(writer.remove_tag(shelf(1)).await, 1_000);
+    for id in 1..1_001 {
+        assert_eq!(peer.read(id, &row).await.version(), Some(version), "entry {id}");
+    }
+}
+
+/// Returns how many keys Redis tracks.
+async fn tracked(redis: &Redis) -> u64 {
+    let stats = redis.cli(&["INFO", "stats"]).await.unwrap();
+    let keys = stats.lines().find_map(|line| line.strip_prefix("tracking_total_keys:")).unwrap();
+    keys.trim().parse().unwrap()
 }
 
 #[tokio::test]

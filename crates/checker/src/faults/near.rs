@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use client::{Source, cache_status};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::Client;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::crash;
 use super::list::{HOLD, NearFault};
@@ -37,12 +37,15 @@ pub(super) async fn make(target: &Target, fault: NearFault) -> Result<()> {
             ensure!(!is_from_memory(&http, &url).await?, "it uses its memory without pushes");
         }
         NearFault::Closed => {
-            let began = Instant::now();
-            while began.elapsed() < HOLD {
-                proxy.close_tracked();
-                sleep(HOLD / 10).await;
+            // Longer than a lease, and then long enough for the memory to be used again.
+            for _ in 0..5 {
+                proxy.refuse_tracked();
+                sleep(HOLD / 8).await;
+                proxy.accept_tracked();
+                crash::until(async || is_from_memory(&http, &url).await).await?;
+                sleep(HOLD / 8).await;
             }
-            ensure!(proxy.tracked() > before, "it has not connected again");
+            ensure!(proxy.tracked() >= before + 5, "it has connected again {} times", proxy.tracked() - before);
         }
         NearFault::NotTracked => {
             proxy.turn_tracking_off();
@@ -70,7 +73,8 @@ pub(super) fn end(target: &Target, fault: NearFault) -> Result<()> {
             proxy.close_tracked();
         }
         NearFault::Slow => proxy.delay(Duration::ZERO),
-        NearFault::Closed | NearFault::Burst => {}
+        NearFault::Closed => proxy.accept_tracked(),
+        NearFault::Burst => {}
     }
     Ok(())
 }

@@ -119,11 +119,19 @@ impl Judge {
             _ if read.flagged && !read.kept => None,
             Promise::Never if version < floor => Some(Fault::Stale),
             Promise::AtMost(most) if u128::from(judgement.stale_for) > most.as_nanos() => Some(Fault::Stale),
-            _ if judgement.before.is_some_and(|(before, _)| version < before) => Some(Fault::Backwards),
+            _ if judgement.before.is_some_and(|(before, seen)| version < before && shares_cache(&seen, read)) => {
+                Some(Fault::Backwards)
+            }
             _ => None,
         };
         judgement
     }
+}
+
+/// Returns whether the cache of the later response held the earlier one, too. The memory of a process may be behind Redis,
+/// and behind other processes, until the write is acknowledged.
+fn shares_cache(earlier: &Read, later: &Read) -> bool {
+    later.source != Source::Near || (earlier.source == Source::Near && earlier.node == later.node)
 }
 
 impl Judge {
@@ -304,6 +312,23 @@ mod tests {
         assert_eq!(judge.judge(&read(18, 19, CREATION, 1), promise).fault, Some(Fault::Backwards));
         let other = Read { session: 2, ..read(18, 19, CREATION, 1) };
         assert_eq!(judge.judge(&other, promise).fault, None);
+    }
+
+    #[test]
+    fn session_may_go_back_to_the_memory_of_another_process_until_the_write_is_acknowledged() {
+        let near = |node, begin, number, version| Read {
+            source: Source::Near,
+            node,
+            ..read(begin, begin + 1, number, version)
+        };
+        let mut judge = judge();
+        for earlier in [read(12, 13, 7, 2), near(0, 14, 7, 2)] {
+            assert_eq!(judge.judge(&earlier, Promise::Never).fault, None);
+            assert_eq!(judge.judge(&near(1, 15, CREATION, 1), Promise::Never).fault, None);
+        }
+        assert_eq!(judge.judge(&near(1, 16, 7, 2), Promise::Never).fault, None);
+        assert_eq!(judge.judge(&near(1, 18, CREATION, 1), Promise::Never).fault, Some(Fault::Backwards), "one memory");
+        assert_eq!(judge.judge(&near(0, 25, CREATION, 1), Promise::Never).fault, Some(Fault::Stale), "acknowledged");
     }
 
     #[test]

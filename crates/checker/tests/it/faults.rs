@@ -13,6 +13,7 @@ static TURN: Semaphore = Semaphore::const_new(1);
 async fn under_faults(only: &[&str], random: Option<u64>) -> Report {
     let options = Options {
         only: only.iter().map(|name| (*name).to_owned()).collect(),
+        subject: Vec::new(),
         random,
         seed: 0,
         products: 12,
