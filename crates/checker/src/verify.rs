@@ -25,7 +25,7 @@
 //! A read is compared with what its session saw before only if a cache held that earlier response, or holds it now. A
 //! response that no cache keeps shows the state of the database, and a cache may be behind it until the write is
 //! acknowledged; going back from such a response is not *backwards*. Nor is going back to the memory of another process,
-//! which may be behind Redis until then. A response from another request's load
+//! which may be behind Redis until then, or, where a service has replicas, to what one of them has of its own, such as its index. A response from another request's load
 //! (`collapsed`) does not say whether the value was stored: the fill is refused when the value became outdated during
 //! the load, but the requests that joined the load early receive the value nevertheless. So these reads are judged, but
 //! later reads are not compared with them. The report counts both kinds.

@@ -53,9 +53,16 @@ struct History {
 pub(super) struct Judge {
     histories: HashMap<u32, History>,
     sessions: HashMap<(u32, u32), (u32, Read)>,
+    /// Whether a service has several replicas.
+    is_replicated: bool,
 }
 
 impl Judge {
+    /// Creates a judge of a system in which a service may have several replicas.
+    pub(super) fn new(is_replicated: bool) -> Self {
+        Self { is_replicated, ..Self::default() }
+    }
+
     /// Records a product that was created before the first read.
     pub(super) fn created(&mut self, key: u32, number: u32, version: u32) {
         let outcome = Written::Acknowledged(version);
@@ -119,19 +126,13 @@ impl Judge {
             _ if read.flagged && !read.kept => None,
             Promise::Never if version < floor => Some(Fault::Stale),
             Promise::AtMost(most) if u128::from(judgement.stale_for) > most.as_nanos() => Some(Fault::Stale),
-            _ if judgement.before.is_some_and(|(before, seen)| version < before && shares_cache(&seen, read)) => {
+            _ if judgement.before.is_some_and(|(before, seen)| version < before && self.shares_state(&seen, read)) => {
                 Some(Fault::Backwards)
             }
             _ => None,
         };
         judgement
     }
-}
-
-/// Returns whether the cache of the later response held the earlier one, too. The memory of a process may be behind Redis,
-/// and behind other processes, until the write is acknowledged.
-fn shares_cache(earlier: &Read, later: &Read) -> bool {
-    later.source != Source::Near || (earlier.source == Source::Near && earlier.node == later.node)
 }
 
 impl Judge {
@@ -142,6 +143,16 @@ impl Judge {
         match read.kept {
             true => self.sessions.insert((read.session, read.key), (version, *read)),
             false => self.sessions.get(&(read.session, read.key)).copied(),
+        }
+    }
+
+    /// Returns whether the later response came from the same state as the earlier one. The memory of a process may be
+    /// behind Redis, and behind other processes, until the write is acknowledged. A response that no cache keeps may come
+    /// from what a replica has of its own, such as a search index.
+    fn shares_state(&self, earlier: &Read, later: &Read) -> bool {
+        match later.source {
+            Source::Near => earlier.source == Source::Near && earlier.node == later.node,
+            _ => later.kept || !self.is_replicated,
         }
     }
 }
@@ -329,6 +340,18 @@ mod tests {
         assert_eq!(judge.judge(&near(1, 16, 7, 2), Promise::Never).fault, None);
         assert_eq!(judge.judge(&near(1, 18, CREATION, 1), Promise::Never).fault, Some(Fault::Backwards), "one memory");
         assert_eq!(judge.judge(&near(0, 25, CREATION, 1), Promise::Never).fault, Some(Fault::Stale), "acknowledged");
+    }
+
+    #[test]
+    fn session_may_go_back_to_the_own_state_of_a_replica_that_no_cache_keeps() {
+        let promise = Promise::AtMost(Duration::from_secs(9));
+        for (is_replicated, kept, expected) in
+            [(true, false, None), (true, true, Some(Fault::Backwards)), (false, false, Some(Fault::Backwards))]
+        {
+            let mut judge = Judge { is_replicated, ..judge() };
+            assert_eq!(judge.judge(&read(12, 13, 7, 2), promise).fault, None);
+            assert_eq!(judge.judge(&Read { kept, ..read(14, 15, CREATION, 1) }, promise).fault, expected);
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Run {
     pub(crate) async fn prepare(
         map: &Map, products: usize, mut files: Files, progress: impl FnMut(u64),
     ) -> Result<Self> {
-        let mut judge = Judge::default();
+        let mut judge = Judge::new(map.services.values().any(|replicas| replicas.len() > 1));
         let mut fixture = Fixture::create(map, products, &mut judge, progress).await?;
         let prepared: Vec<_> = fixture.subjects.drain(..).map(Arc::new).collect();
         let (mut sessions, seed) = (Vec::new(), rand::random());
