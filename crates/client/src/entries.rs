@@ -1,11 +1,12 @@
 //! The entries of a service's cache, as its operations routes show them.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 
 /// An entry, as `/cache/entries` and `/cache/stats/{key}` return it.
@@ -29,6 +30,9 @@ pub struct Entry {
     pub tags: Vec<String>,
 }
 
+/// For how long a page is asked for again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 #[derive(Deserialize)]
 struct Page {
     entries: Vec<Entry>,
@@ -39,12 +43,18 @@ impl Entry {
     /// Returns all entries of the service at `base`; an entry may occur twice.
     ///
     /// # Errors
-    /// Returns an error if the service does not respond with success.
+    /// Returns an error if the service does not respond with success, or without its Redis for longer than ten seconds.
     pub async fn all(http: &Client, base: &str) -> Result<Vec<Self>> {
-        let (mut entries, mut cursor) = (Vec::new(), String::new());
+        let (mut entries, mut cursor, deadline) = (Vec::new(), String::new(), Instant::now() + PATIENCE);
         loop {
-            let page = http.get(format!("{base}/cache/entries?limit=1000{cursor}")).send().await?.error_for_status()?;
-            let page: Page = page.json().await.with_context(|| format!("the entries of {base}"))?;
+            let answer = http.get(format!("{base}/cache/entries?limit=1000{cursor}")).send().await?;
+            // Redis has not replied in time. The same page can be asked for again.
+            if answer.status() == StatusCode::SERVICE_UNAVAILABLE && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+            let page: Page =
+                answer.error_for_status()?.json().await.with_context(|| format!("the entries of {base}"))?;
             entries.extend(page.entries);
             match page.next_cursor {
                 Some(next) => cursor = format!("&cursor={next}"),
