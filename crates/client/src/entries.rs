@@ -30,8 +30,8 @@ pub struct Entry {
     pub tags: Vec<String>,
 }
 
-/// For how long a page is asked for again.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time for which a page is asked for again.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 struct Page {
@@ -45,7 +45,7 @@ impl Entry {
     /// # Errors
     /// Returns an error if the service does not respond with success, or without its Redis for longer than ten seconds.
     pub async fn all(http: &Client, base: &str) -> Result<Vec<Self>> {
-        let (mut entries, mut cursor, deadline) = (Vec::new(), String::new(), Instant::now() + PATIENCE);
+        let (mut entries, mut cursor, deadline) = (Vec::new(), String::new(), Instant::now() + LONGEST_WAIT);
         loop {
             let answer = http.get(format!("{base}/cache/entries?limit=1000{cursor}")).send().await?;
             // Redis has not replied in time. The same page can be asked for again.
