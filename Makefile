@@ -17,7 +17,7 @@ help:
 ##@ Run
 .PHONY: up down reset ps logs psql redis-cli openapi
 up: ## build and start the stack, seed it, and wait until it is healthy; replicas=2: two processes of each service
-	@$(if $(replicas),REPLICAS=$(replicas)) deploy/stack up
+	@deploy/stack up $(replicas)
 down: ## stop the stack, keep its data
 	@deploy/stack down
 reset: ## stop the stack, delete its data

@@ -14,8 +14,7 @@ use crate::product_api::{Answer, ProductApiClient};
 
 /// Maximum time until a process answers from its memory, on a busy machine.
 const WARM: Duration = Duration::from_secs(20);
-/// Upper limit of a write that waits for a process that does not answer, in milliseconds: its lease of 100 ms, and as
-/// much again for a busy machine several times over.
+/// Upper limit of a write that waits for a process that does not answer, in milliseconds: ten leases, for a busy machine.
 const WAITED: f64 = 1_000.0;
 
 pub(crate) async fn run(context: &mut DemoContext, subject: &DemoProduct) -> Result<()> {
@@ -39,9 +38,7 @@ pub(crate) async fn run(context: &mut DemoContext, subject: &DemoProduct) -> Res
     let waited = Verdict::at_most(WAITED, written.ms);
     context.claim("a write waits for a frozen process for one lease", human(written.ms), waited);
 
-    say.step(
-        "The second process is cut off from Redis: it hears of no write, and does not trust its memory any longer.",
-    );
+    say.step("The second process is cut off from Redis: it receives no pushes, and its lease ends.");
     say.read(&from_memory(&there).await?, "second process");
     second.cut_off();
     write_and_read(context, subject, &there, "a process without Redis returns nothing old").await?;

@@ -43,7 +43,7 @@ pub(super) enum Fault {
     },
 }
 
-/// A fault of the connection that tells a process of changes. Reads and writes of Redis are not disturbed.
+/// A fault of what Redis tells a process about changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NearFault {
     /// Nothing arrives on it any more.
@@ -54,7 +54,7 @@ pub(super) enum NearFault {
     NotTracked,
     /// Everything that Redis sends to the process is late.
     Slow,
-    /// Thousands of entries are invalidated at once.
+    /// Redis removes thousands of entries at once, and tells the process of each.
     Burst,
 }
 
