@@ -31,7 +31,11 @@ async fn lists_without_the_product_api_use_last_known_data_and_are_stale() {
     // Changes of carts still have an effect.
     Carts::learned(&stores).await;
     assert_eq!(ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together"), [14]);
-    assert_eq!(ours.get("/readyz").await.expect(200).json()["status"], "degraded");
+    // A busy machine delays the check of the events, and then a list is marked for a moment before the copy is old.
+    eventually("the readiness to say so", SOON, async || {
+        ours.get("/readyz").await.expect(200).json()["status"] == "degraded"
+    })
+    .await;
     let _api = stores.product_api(&port).await;
     let is_new = |list: &serde_json::Value| {
         list["catalogue"]["stale"] == false && item(list, 25).is_some_and(|item| item["price_cents"] == 13_999)

@@ -102,7 +102,11 @@ async fn searches_without_the_product_api_continue_and_are_marked_stale() {
     .await;
     assert_eq!(aged.names(), ["Slate Clock"]);
     eventually("a hit", SOON, async || search.find("slate").await.header("cache-status").contains("; hit")).await;
-    assert_eq!(search.get("/readyz").await.expect(200).json()["status"], "degraded");
+    // A busy machine delays the check of the events, and then a page is marked for a moment before the index is old.
+    eventually("the readiness to say so", SOON, async || {
+        search.get("/readyz").await.expect(200).json()["status"] == "degraded"
+    })
+    .await;
 
     shop.start_api().await;
     search.until_found("quartz", &["Quartz Clock"]).await;
