@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::batch::{Batch, BatchMember};
 use crate::bulkhead::Bulkhead;
+use crate::early_refresh::LoadTime;
 use crate::entry::{Cached, CachedEntry, StoredEntry, StoredValue};
 use crate::error::{GetError, LoadError};
 use crate::invalidate::{Invalidated, Invalidation, Invalidator};
@@ -20,7 +21,7 @@ use crate::keyspace::Key;
 use crate::loader::Loader;
 use crate::near_cache::NearCache;
 use crate::outcome::{Bypass, Observer, Outcome};
-use crate::policy::Policy;
+use crate::policy::{EarlyRefresh, Policy};
 use crate::redis::Store;
 use crate::refresh::RefreshSet;
 use crate::single_flight::SingleFlight;
@@ -46,13 +47,18 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
 }
 
+/// Whether a reader accepts an entry with this stamp.
+pub(crate) type Requirement = Arc<dyn Fn(Option<&str>) -> bool + Send + Sync>;
+
 /// The entries of one cache. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Region {
     pub(crate) shared: Arc<Shared>,
     pub(crate) definition: Arc<Definition>,
     /// The read of a batch that this region is for, if any.
     pub(crate) member: Option<Arc<BatchMember>>,
+    /// What the readers of this region require of an entry, if anything.
+    pub(crate) requirement: Option<Requirement>,
 }
 
 #[derive(Debug)]
@@ -62,6 +68,7 @@ pub(crate) struct Definition {
     /// `None` for a cache whose entries are only in Redis.
     pub(crate) near: Option<Arc<NearCache>>,
     pub(crate) observer: Observer,
+    pub(crate) load_time: LoadTime,
 }
 
 /// The result of a lookup in Redis.
@@ -122,6 +129,9 @@ impl<T> Cache<T> {
         let cached = match region.lookup(&key).await {
             Lookup::Fresh(cached) => {
                 region.definition.observer.found(&key, cached.outcome, cached.version, cached.ttl_ms);
+                if let Some(entry) = region.due_early(&cached) {
+                    region.refresh_in_background(&key, entry, load.share());
+                }
                 cached
             }
             Lookup::Stale(cached, entry) => {
@@ -200,7 +210,7 @@ impl Region {
         let near = self.definition.near.as_deref().filter(|_| store.connection.is_in_use());
         if let Some(entry) = near.and_then(|near| near.memory.get(key, epoch)) {
             let now = store.connection.now_ms();
-            if entry.is_fresh(now) {
+            if entry.is_fresh(now) && self.accepts(entry.stamp()) {
                 return Lookup::Fresh(CachedEntry::from_stored(entry, now, Outcome::NearHit));
             }
         }
@@ -215,10 +225,13 @@ impl Region {
         let entry = match found {
             Ok(Some(StoredValue::Value(entry))) => entry,
             Ok(Some(StoredValue::Lease | StoredValue::Unreadable) | None) => return Lookup::Miss,
-            Err(_) => return Lookup::Bypass(Bypass::RedisDown),
+            Err(_) => return self.unverified(key, epoch).map_or(Lookup::Bypass(Bypass::RedisDown), Lookup::Fresh),
         };
         if pending.is_suspect(epoch, key, &entry) {
             return Lookup::Bypass(Bypass::InvalidationPending);
+        }
+        if !self.accepts(entry.stamp()) {
+            return Lookup::Miss;
         }
         let now = store.connection.now_ms();
         if entry.is_fresh(now) {
@@ -227,10 +240,38 @@ impl Region {
             }
             return Lookup::Fresh(CachedEntry::from_stored(entry, now, Outcome::Hit));
         }
-        // Redis removes an entry at its hard TTL by the same clock. This check also holds when Redis is late.
+        // Redis removes an entry at its hard TTL by the same clock, unless it is kept as a fallback. This check also holds
+        // when Redis is late.
         if entry.age(now) >= entry.hard {
             return Lookup::Miss;
         }
         Lookup::Stale(CachedEntry::from_stored(entry.clone(), now, Outcome::Stale), entry)
+    }
+
+    /// Returns the entry of a hit that is to be refreshed although it is fresh.
+    fn due_early<'e>(&self, cached: &'e CachedEntry) -> Option<&'e StoredEntry> {
+        let Definition { policy, load_time, .. } = &*self.definition;
+        if policy.early_refresh == EarlyRefresh::Off {
+            return None;
+        }
+        let now = self.shared.store.connection.now_ms();
+        cached.stored_entry().filter(|entry| policy.early_refresh.is_due(entry, now, load_time, rand::random))
+    }
+
+    /// Returns the entry that this process has in its memory, if the policy allows this while Redis is unavailable.
+    fn unverified(&self, key: &Key, epoch: u64) -> Option<CachedEntry> {
+        let near = self.definition.near.as_deref().filter(|_| self.definition.policy.near_in_outage)?;
+        let entry = near.memory.get_unverified(key)?;
+        let now = self.shared.store.connection.now_ms();
+        let pending = &self.shared.invalidator.pending;
+        let may_be_served = entry.age(now) < entry.hard && self.accepts(entry.stamp());
+        let usable = may_be_served && !pending.is_suspect(epoch, key, &entry);
+        usable.then(|| CachedEntry::from_stored(entry, now, Outcome::Unverified))
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Region").field(&self.definition.name).finish()
     }
 }

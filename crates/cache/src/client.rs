@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::bulkhead::Bulkhead;
 use crate::cache::{Cache, Definition, Region, Shared};
+use crate::early_refresh::LoadTime;
 use crate::error::InvalidCache;
 use crate::feed::{EventBuffer, Feed};
 use crate::health::Health;
@@ -139,8 +140,9 @@ impl CacheClient {
         }
         let near = self.near(policy.near)?;
         let observer = Observer::new(self.keyspace().name(), name, Arc::clone(&self.shared.invalidator.events));
-        let definition = Arc::new(Definition { name: name.to_owned(), policy, near, observer });
-        Ok(Cache::of(Region { shared: Arc::clone(&self.shared), definition, member: None }))
+        let definition =
+            Arc::new(Definition { name: name.to_owned(), policy, near, observer, load_time: LoadTime::default() });
+        Ok(Cache::of(Region { shared: Arc::clone(&self.shared), definition, member: None, requirement: None }))
     }
 
     fn near(&self, near: Near) -> Result<Option<Arc<NearCache>>, InvalidCache> {

@@ -4,12 +4,13 @@
 //! L<id>                                                                    a lease: a load or a write is in flight
 //! L<id> least=3                                                            a lease: only version 3 or later is stored
 //! V<id> at=… soft=… hard=… ver=… sum=… absent=0 tags=category:3,product:1⏎body   a value
+//! V<id> at=… … tags=category:3,product:1 stamp=742:745:743⏎body                  a value with a stamp
 //! ```
 //!
 //! `<id>` has 32 hex digits and is new for every load; `at` is Redis' own time in ms since 1970; `soft` and `hard` are
 //! TTLs in ms counted from `at` (`soft=0`: invalidated softly); `ver` is the row's version or `-`; `sum` is the body's
-//! [`Digest`](crate::loader::Digest), or `-` for a negative entry. The header is text, so `redis-cli GET` shows it. The body
-//! follows as stored, and is served without decoding.
+//! [`Digest`](crate::loader::Digest), or `-` for a negative entry; `stamp` is what the loader said about the state that it read. The
+//! header is text, so `redis-cli GET` shows it. The body follows as stored, and is served without decoding.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -21,6 +22,8 @@ use serde::de::DeserializeOwned;
 use crate::loader::Content;
 use crate::outcome::Outcome;
 
+/// What precedes a stamp in a header.
+pub(crate) const STAMP: &[u8] = b" stamp=";
 /// Length of `V<id>` and `L<id>`, which the scripts compare.
 const TOKEN_LEN: usize = 33;
 
@@ -42,6 +45,8 @@ pub(crate) struct StoredEntry {
     body: usize,
     digest: (usize, usize),
     tags: (usize, usize),
+    /// Empty if the entry has no stamp.
+    stamp: (usize, usize),
     /// Redis' time of the fill, in ms since 1970.
     pub(crate) at: u64,
     /// The entry is fresh for this many ms after `at`.
@@ -78,6 +83,7 @@ enum Shown {
     Loaded {
         body: Option<Bytes>,
         digest: Option<String>,
+        stamp: Option<Box<str>>,
         /// The id under which it was stored.
         id: Option<String>,
     },
@@ -115,8 +121,24 @@ impl StoredEntry {
         let digest = (start, end - header.0.len());
         let absent = header.number(b" absent=")? == 1;
         header.strip(b" tags=")?;
-        let tags = (end - header.0.len(), end);
-        Some(Self { body: end + 1, digest, tags, at, soft, hard, version, absent, raw })
+        let first_tag = end - header.0.len();
+        let end_of_tags = memchr::memchr(b' ', header.0).map_or(end, |space| first_tag + space);
+        let stamp = match raw[end_of_tags..end].strip_prefix(STAMP) {
+            Some(stamp) => (end - stamp.len(), end),
+            None => (end, end),
+        };
+        Some(Self {
+            body: end + 1,
+            digest,
+            tags: (first_tag, end_of_tags),
+            stamp,
+            at,
+            soft,
+            hard,
+            version,
+            absent,
+            raw,
+        })
     }
 
     /// Returns `V<id>`: what the key must still hold when this value is replaced.
@@ -153,6 +175,12 @@ impl StoredEntry {
         std::str::from_utf8(tags).unwrap_or_default().split(',').filter(|tag| !tag.is_empty())
     }
 
+    /// Returns what the loader said about the state that it read.
+    pub(crate) fn stamp(&self) -> Option<&str> {
+        let stamp = &self.raw[self.stamp.0..self.stamp.1];
+        std::str::from_utf8(stamp).ok().filter(|stamp| !stamp.is_empty())
+    }
+
     /// Returns the milliseconds since the fill.
     pub(crate) fn age(&self, now: u64) -> u64 {
         now.saturating_sub(self.at)
@@ -162,6 +190,11 @@ impl StoredEntry {
     /// millisecond of its fill, and not for a process whose estimate of Redis' time lags behind.
     pub(crate) fn is_fresh(&self, now: u64) -> bool {
         self.age(now) < self.soft
+    }
+
+    /// Returns the outcome of a read that takes this entry although it is not fresh.
+    pub(crate) fn stale_outcome(&self, now: u64) -> Outcome {
+        if self.age(now) < self.hard { Outcome::Stale } else { Outcome::StaleIfError }
     }
 
     /// Returns the remaining freshness in milliseconds; negative once the entry is stale.
@@ -185,12 +218,28 @@ impl CachedEntry {
     pub(crate) fn from_loaded(loaded: &Content, outcome: Outcome) -> Self {
         let digest = loaded.digest.map(|digest| digest.to_string());
         Self {
-            content: Shown::Loaded { body: loaded.body.clone(), digest, id: None },
+            content: Shown::Loaded { body: loaded.body.clone(), digest, stamp: loaded.stamp.clone(), id: None },
             version: loaded.version,
             age_ms: 0,
             ttl_ms: 0,
             hard_ttl_ms: 0,
             outcome,
+        }
+    }
+
+    /// Returns what the loader said about the state that it read.
+    pub(crate) fn stamp(&self) -> Option<&str> {
+        match &self.content {
+            Shown::Stored(entry) => entry.stamp(),
+            Shown::Loaded { stamp, .. } => stamp.as_deref(),
+        }
+    }
+
+    /// Returns the stored entry, if this was not loaded by the reader.
+    pub(crate) fn stored_entry(&self) -> Option<&StoredEntry> {
+        match &self.content {
+            Shown::Stored(entry) => Some(entry),
+            Shown::Loaded { .. } => None,
         }
     }
 
@@ -239,6 +288,11 @@ impl<T> Cached<T> {
             Shown::Stored(entry) => std::str::from_utf8(entry.digest()).ok(),
             Shown::Loaded { digest, .. } => digest.as_deref(),
         }
+    }
+
+    /// Returns what the loader said about the state that it read ([`NewEntry::stamp`](crate::NewEntry::stamp)).
+    pub fn stamp(&self) -> Option<&str> {
+        self.entry.stamp()
     }
 
     /// Returns the unique id of the fill, 32 hex digits; `None` when the value is not in the cache.

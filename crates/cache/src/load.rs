@@ -29,7 +29,7 @@ use crate::keyspace::Key;
 use crate::loader::{Content, SharedLoader};
 use crate::outcome::{Bypass, Fill, Outcome};
 use crate::pending::PendingInvalidations;
-use crate::redis::{Grant, LeaseReply};
+use crate::redis::{Grant, LeaseReply, RefreshReply};
 use crate::refresh::RefreshSet;
 use crate::single_flight::{Join, LoadIo, run_load};
 
@@ -53,7 +53,8 @@ impl Region {
         &self, key: &Key, load: SharedLoader, bypass: Option<Bypass>,
     ) -> Result<CachedEntry, LoadError> {
         // A load that waits for another load must not hold the permit that the other one needs.
-        bulkhead::without_permit(self.share_load(key, load, bypass)).await.unwrap_or(Err(LoadError::Overloaded))
+        let shared = bulkhead::without_permit(self.share_load(key, load, bypass));
+        self.or_fallback(key, async { shared.await.unwrap_or(Err(LoadError::Overloaded)) }).await
     }
 
     async fn share_load(
@@ -72,7 +73,7 @@ impl Region {
             if let Some(result) = shared {
                 return self.or_cached_value(key, result).await;
             }
-            // The value was read before this reader joined. Usually, the entry is in the cache by now.
+            // The value was read before this reader joined, or from a state that it does not accept. Usually, the entry is in the cache by now.
             match self.lookup(key).await {
                 Lookup::Fresh(cached) => return Ok(cached),
                 Lookup::Stale(cached, entry) => {
@@ -115,7 +116,8 @@ impl Region {
             }
         };
         let (result, joined_in) = ticket.result().await.ok_or(LoadError::Aborted)?;
-        if !result.valid_for(joined_in) {
+        let has_required_state = result.was_loaded_after(joined_in) || self.accepts_result(&result.result);
+        if !result.valid_for(joined_in) || !has_required_state {
             return Ok(None);
         }
         let result = result.result.map(|mut cached| {
@@ -151,13 +153,14 @@ impl Region {
             let Some(permit) = region.acquire_permit().await else { return };
             // Nothing to report: another process refreshes, the entry has changed, or Redis is down.
             let lock = region.definition.policy.lease_duration();
-            let Ok(Some(grant)) = region.shared.store.refresh(key, token, lock).await else { return };
+            let Ok(RefreshReply::Granted(grant)) = region.shared.store.refresh(key, token, lock).await else { return };
             match region.load(&load, permit).await {
                 // If the loader declines the fill, the stale entry and the refresh lock stay, as after a failure.
                 Ok(loaded) => drop(region.commit(key, grant, loaded).await),
                 // The refresh lock stays for the lease time: readers keep the stale value, and no load follows at once.
                 Err(error) => {
-                    debug!(%key, %error, "a background refresh failed; the stale entry is kept until its hard TTL")
+                    debug!(%key, %error, "a background refresh failed; the stale entry is kept until its hard TTL");
+                    region.shared.store.refresh_failed(key).await;
                 }
             }
         });
@@ -185,7 +188,9 @@ impl Region {
             Err(_) => Err(LoadError::TimedOut(limit)),
         };
         permit.release();
-        self.definition.observer.loaded(began.elapsed(), loaded.is_ok());
+        let took = began.elapsed();
+        self.definition.observer.loaded(took, loaded.is_ok());
+        self.definition.load_time.record(took);
         loaded
     }
 
@@ -193,7 +198,10 @@ impl Region {
     pub(crate) async fn commit(&self, key: &Key, grant: Grant, loaded: Content) -> CachedEntry {
         let (soft, hard) = self.definition.policy.ttls(loaded.body.is_none(), loaded.longest_ttl, rand::random());
         let stored = match loaded.store {
-            true => self.shared.store.commit(key, grant, &loaded, (soft, hard)).await,
+            true => {
+                let fallback = self.definition.policy.fallback_ms();
+                self.shared.store.commit(key, grant, &loaded, (soft, hard), fallback).await
+            }
             false => Err(Fill::Declined),
         };
         let fill = stored.err().unwrap_or(Fill::Stored);
@@ -257,7 +265,11 @@ impl LoadIo for MissContext {
     }
 
     async fn acquire(&self, key: &Key) -> LeaseReply {
-        self.region.shared.store.acquire(key, self.region.definition.policy.lease_duration()).await
+        let (region, lease) = (&self.region, self.region.definition.policy.lease_duration());
+        match region.shared.store.acquire(key, lease).await {
+            LeaseReply::Found(entry) if !region.may_serve(&entry) => region.replace(key, entry, lease).await,
+            reply => reply,
+        }
     }
 
     async fn pause(&self) -> bool {

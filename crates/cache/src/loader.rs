@@ -151,6 +151,7 @@ pub(crate) struct Content {
     pub(crate) version: Option<u64>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) longest_ttl: Option<Duration>,
+    pub(crate) stamp: Option<Box<str>>,
     pub(crate) store: bool,
 }
 
@@ -188,8 +189,8 @@ impl<T> NewEntry<T> {
     /// It lives for the policy's negative TTL. Give it the tag that the creation of the object invalidates, or
     /// invalidate its key then.
     pub fn absent() -> Self {
-        let content =
-            Content { body: None, digest: None, version: None, tags: Vec::new(), longest_ttl: None, store: true };
+        let (tags, longest_ttl) = (Vec::new(), None);
+        let content = Content { body: None, digest: None, version: None, tags, longest_ttl, stamp: None, store: true };
         Self { content, unencodable: None, value: PhantomData }
     }
 
@@ -216,6 +217,16 @@ impl<T> NewEntry<T> {
     /// It only shortens: the TTLs of the policy stay upper bounds.
     pub fn ttl_at_most(mut self, ttl: Duration) -> Self {
         self.content.longest_ttl = Some(ttl);
+        self
+    }
+
+    /// Sets a text about the state of the source that this value shows, such as the snapshot of the statement that read
+    /// it. [`Cache::requiring`](crate::Cache::requiring) shows it to a reader that accepts only some states.
+    ///
+    /// The text is stored with every entry, so it should be short. Spaces and control characters in it become `_`.
+    pub fn stamp(mut self, stamp: &str) -> Self {
+        let plain = |c: char| if c.is_whitespace() || c.is_control() { '_' } else { c };
+        self.content.stamp = Some(stamp.chars().map(plain).collect());
         self
     }
 
@@ -268,6 +279,10 @@ impl Content {
                 header.push(',');
             }
             header.push_str(tag);
+        }
+        if let Some(stamp) = &self.stamp {
+            header.push_str(" stamp=");
+            header.push_str(stamp);
         }
         header
     }

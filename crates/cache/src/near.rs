@@ -121,6 +121,11 @@ impl NearMemory {
         Some(held.entry)
     }
 
+    /// Returns the entry unless it is known to have changed, although pushes may have been lost.
+    pub(crate) fn get_unverified(&self, key: &Key) -> Option<StoredEntry> {
+        self.entries.get(key.name()).filter(|held| self.validity.is_unchanged(held.stamp)).map(|held| held.entry)
+    }
+
     /// Returns what must still be so when an entry is used that is read from now on.
     pub(crate) fn stamp(&self, key: &Key, suspicions: u64) -> Stamp {
         self.validity.stamp(key.name(), suspicions)

@@ -21,6 +21,12 @@ pub enum Outcome {
     /// An entry from the cache after its soft TTL. `get_or_load` has started a background refresh, unless the entry
     /// replaces a load that timed out.
     Stale,
+    /// An entry from the cache after its hard TTL, because the load failed or took too long
+    /// ([`Policy::stale_if_error`](crate::Policy::stale_if_error)).
+    StaleIfError,
+    /// An entry from the memory of this process while Redis is unavailable, which may have been invalidated by another
+    /// process ([`Policy::serve_near_in_outage`](crate::Policy::serve_near_in_outage)).
+    Unverified,
     /// Loaded by this read.
     Miss(Fill),
     /// Loaded by another reader, or found in Redis by the reader that was about to load.
@@ -79,17 +85,22 @@ pub enum Bypass {
 pub(crate) struct Observer {
     cache: Arc<str>,
     events: Arc<EventBuffer>,
-    reads: [Counter; 6],
+    reads: [Counter; READS.len()],
     fills: [Counter; 4],
     loads: Counter,
     load_errors: Counter,
     load_seconds: Histogram,
 }
 
-const READS: [&str; 6] = ["hit", "stale", "miss", "collapsed", "bypass", "near"];
+const READS: [&str; 8] = ["hit", "stale", "miss", "collapsed", "bypass", "near", "stale-if-error", "unverified"];
 const FILLS: [&str; 4] = ["stored", "refused", "declined", "failed"];
 
 impl Outcome {
+    /// Returns whether the value was in the cache, fresh or not.
+    pub fn is_cached(self) -> bool {
+        matches!(self, Self::Hit | Self::NearHit | Self::Stale | Self::StaleIfError | Self::Unverified)
+    }
+
     /// Returns the outcome as one word, for metrics.
     pub fn as_str(self) -> &'static str {
         READS[self.index()]
@@ -104,13 +115,15 @@ impl Outcome {
             Self::Collapsed => 3,
             Self::Bypass(_) => 4,
             Self::NearHit => 5,
+            Self::StaleIfError => 6,
+            Self::Unverified => 7,
         }
     }
 
     /// Returns the parameters of `Cache-Status` without the TTL and the [`detail`](Self::detail).
     pub fn cache_status(self) -> &'static str {
         match self {
-            Self::Hit | Self::NearHit | Self::Stale => "hit",
+            Self::Hit | Self::NearHit | Self::Stale | Self::StaleIfError | Self::Unverified => "hit",
             Self::Miss(Fill::Stored) => "fwd=miss; stored",
             Self::Miss(Fill::Refused(_) | Fill::Declined | Fill::Failed) => "fwd=miss",
             Self::Collapsed => "fwd=miss; collapsed",
@@ -118,12 +131,14 @@ impl Outcome {
         }
     }
 
-    /// Returns why the value was not stored, why the cache was bypassed, or that the value came from memory, as the `detail` of `Cache-Status`.
+    /// Returns why the value was not stored, why the cache was bypassed, or why an old value was returned, or that it
+    /// came from memory: the `detail` of `Cache-Status`.
     pub fn detail(self) -> Option<&'static str> {
         match self {
             Self::Miss(fill) => fill.detail(),
             Self::Bypass(why) => Some(why.as_str()),
             Self::NearHit => Some("near"),
+            Self::StaleIfError | Self::Unverified => Some(self.as_str()),
             Self::Hit | Self::Stale | Self::Collapsed => None,
         }
     }
@@ -217,7 +232,7 @@ impl Observer {
     pub(crate) fn found(&self, key: &Key, outcome: Outcome, version: Option<u64>, ttl_ms: i64) {
         let seen = || EntryRecord { version, ttl_ms: Some(ttl_ms), ..self.record(key, None) };
         self.emit(|| match outcome {
-            Outcome::Stale => CacheEvent::Stale(seen()),
+            Outcome::Stale | Outcome::StaleIfError | Outcome::Unverified => CacheEvent::Stale(seen()),
             _ => CacheEvent::Hit(seen()),
         });
     }
@@ -274,6 +289,8 @@ mod tests {
             (Outcome::Hit, "hit", "hit"),
             (Outcome::NearHit, "near", "hit; detail=near"),
             (Outcome::Stale, "stale", "hit"),
+            (Outcome::StaleIfError, "stale-if-error", "hit; detail=stale-if-error"),
+            (Outcome::Unverified, "unverified", "hit; detail=unverified"),
             (Outcome::Miss(Fill::Stored), "miss", "fwd=miss; stored"),
             (Outcome::Miss(Fill::Failed), "miss", "fwd=miss; detail=redis-down"),
             (Outcome::Miss(Fill::Declined), "miss", "fwd=miss; detail=not-stored"),

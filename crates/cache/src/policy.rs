@@ -1,11 +1,14 @@
 //! The lifetime of entries: the only source of TTLs.
 //!
 //! ```text
-//! t=0          soft            hard
-//! |--- fresh ---|--- stale -----|  removed
-//!                 served at once,
-//!                 refreshed in the background
+//! t=0          soft            hard             hard + stale_if_error
+//! |--- fresh ---|--- stale -----|--- fallback ---|  removed
+//!         |       served at once, a load comes
+//!    early        refreshed in    first; served
+//!    refresh      the background  if it fails
 //! ```
+//!
+//! An invalidation removes an entry in any of these states, so nothing that was invalidated is served as a fallback.
 
 use std::time::Duration;
 
@@ -23,6 +26,24 @@ pub struct Policy {
     pub(crate) wait: Duration,
     pub(crate) commit_bound: Duration,
     pub(crate) near: Near,
+    pub(crate) near_in_outage: bool,
+    pub(crate) early_refresh: EarlyRefresh,
+    pub(crate) stale_if_error: Option<Duration>,
+    pub(crate) soft_load_timeout: Option<Duration>,
+}
+
+/// When a hit starts a refresh of an entry that is still fresh, so that popular entries do not expire.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum EarlyRefresh {
+    /// Never.
+    #[default]
+    Off,
+    /// In the last part of the time for which the entry is fresh: with 0.2, in the last fifth.
+    Share(f64),
+    /// At random, the more probably the nearer the end is and the longer loads take: XFetch (Vattani, Chierichetti and
+    /// Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015). 1.0 is the optimum of that paper if
+    /// the load times are distributed exponentially; a higher value refreshes earlier.
+    Probabilistic(f64),
 }
 
 /// Whether a cache also keeps its entries in the memory of the process, and what a read from there promises.
@@ -86,6 +107,25 @@ pub enum PolicyError {
         /// The lease within which the load must end.
         lease: Duration,
     },
+    /// An early refresh is a share of the TTL, or a factor of the load time.
+    #[error("an early refresh needs a share between 0 and 1, or a factor between 0 and 100, not {0:?}")]
+    EarlyRefresh(EarlyRefresh),
+    /// A fallback is kept for a limited time.
+    #[error("stale-if-error must be between 1 ms and 365 days, not {0:?}")]
+    StaleIfError(Duration),
+    /// A soft limit means something only if there is a fallback, and before the load times out.
+    #[error(
+        "the soft load timeout ({soft:?}) needs stale-if-error, and must be below the load timeout ({load_timeout:?})"
+    )]
+    SoftLoadTimeout {
+        /// The soft load timeout of the policy.
+        soft: Duration,
+        /// The longest time for a load.
+        load_timeout: Duration,
+    },
+    /// Only a near cache can serve during an outage.
+    #[error("nothing can be served from memory during an outage without a near cache")]
+    NearInOutage,
     /// A reader must not wait forever.
     #[error("the wait must be at most 10 min, not {0:?}")]
     Wait(Duration),
@@ -106,6 +146,10 @@ impl Policy {
             wait: Duration::from_secs(3),
             commit_bound: Duration::from_secs(15),
             near: Near::Off,
+            near_in_outage: false,
+            early_refresh: EarlyRefresh::Off,
+            stale_if_error: None,
+            soft_load_timeout: None,
         }
     }
 
@@ -173,6 +217,39 @@ impl Policy {
         self
     }
 
+    /// Sets that the process serves entries from its memory while Redis is unavailable, for at most their hard TTL.
+    ///
+    /// **Such reads may be stale after an acknowledged invalidation**: the process does not learn what other processes
+    /// invalidate. Their outcome is [`Outcome::Unverified`](crate::Outcome::Unverified). What this process has itself
+    /// invalidated, or knew to be invalidated before the outage, is not served. Default: no; the loader answers.
+    pub fn serve_near_in_outage(mut self) -> Self {
+        self.near_in_outage = true;
+        self
+    }
+
+    /// Sets when a hit starts a refresh of an entry that is still fresh. Default: never.
+    pub fn early_refresh(mut self, early_refresh: EarlyRefresh) -> Self {
+        self.early_refresh = early_refresh;
+        self
+    }
+
+    /// Keeps entries for `period` after their hard TTL, as a fallback: a read loads, and receives the expired entry if
+    /// the load fails (RFC 5861, section 4). Its outcome is [`Outcome::StaleIfError`](crate::Outcome::StaleIfError).
+    ///
+    /// For as long as a lease after a failed load, reads receive the fallback without another load. Default: none.
+    pub fn stale_if_error(mut self, period: Duration) -> Self {
+        self.stale_if_error = Some(period);
+        self
+    }
+
+    /// Sets how long a reader that has a fallback waits for the load. The load continues without it, and is stored.
+    ///
+    /// Default: until the load ends.
+    pub fn soft_load_timeout(mut self, soft_load_timeout: Duration) -> Self {
+        self.soft_load_timeout = Some(soft_load_timeout);
+        self
+    }
+
     /// Checks the policy.
     ///
     /// # Errors
@@ -202,7 +279,30 @@ impl Policy {
         if self.wait > Duration::from_secs(600) {
             return Err(PolicyError::Wait(self.wait));
         }
+        let is_early_refresh_valid = match self.early_refresh {
+            EarlyRefresh::Off => true,
+            EarlyRefresh::Share(share) => share > 0.0 && share < 1.0,
+            EarlyRefresh::Probabilistic(factor) => factor > 0.0 && factor <= 100.0,
+        };
+        if !is_early_refresh_valid {
+            return Err(PolicyError::EarlyRefresh(self.early_refresh));
+        }
+        if let Some(period) = self.stale_if_error.filter(|period| !(millisecond..=year).contains(period)) {
+            return Err(PolicyError::StaleIfError(period));
+        }
+        let has_fallback = self.stale_if_error.is_some();
+        if let Some(soft) = self.soft_load_timeout.filter(|soft| !has_fallback || *soft >= load_timeout) {
+            return Err(PolicyError::SoftLoadTimeout { soft, load_timeout });
+        }
+        if self.near_in_outage && self.near == Near::Off {
+            return Err(PolicyError::NearInOutage);
+        }
         Ok(())
+    }
+
+    /// Returns for how many milliseconds an entry is kept after its hard TTL.
+    pub(crate) fn fallback_ms(&self) -> u64 {
+        self.stale_if_error.map_or(0, |period| period.as_millis() as u64)
     }
 
     pub(crate) fn lease_duration(&self) -> Duration {
@@ -237,61 +337,4 @@ impl Policy {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const S: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn validation_names_the_contradiction() {
-        assert_eq!(Policy::ttl(10 * S).soft_ttl(5 * S).jitter(0.1).validate(), Ok(()));
-        assert_eq!(Policy::ttl(Duration::ZERO).validate(), Err(PolicyError::HardTtl));
-        assert_eq!(
-            Policy::ttl(10 * S).soft_ttl(11 * S).validate(),
-            Err(PolicyError::SoftTtl { soft: 11 * S, hard: 10 * S })
-        );
-        assert_eq!(
-            Policy::ttl(10 * S).negative_ttl(11 * S).validate(),
-            Err(PolicyError::NegativeTtl { negative: 11 * S, hard: 10 * S })
-        );
-        assert_eq!(Policy::ttl(10 * S).jitter(1.0).validate(), Err(PolicyError::Jitter(1.0)));
-        assert_eq!(Policy::ttl(10 * S).lease(Duration::ZERO).validate(), Err(PolicyError::Lease(Duration::ZERO)));
-        assert_eq!(
-            Policy::ttl(10 * S).lease(2 * S).load_timeout(2 * S).validate(),
-            Err(PolicyError::LoadTimeout { load_timeout: 2 * S, lease: 2 * S })
-        );
-        assert_eq!(Policy::ttl(10 * S).load_timeout(Duration::MAX).validate(), Err(PolicyError::Lease(Duration::MAX)));
-        assert_eq!(Policy::ttl(10 * S).wait(Duration::MAX).validate(), Err(PolicyError::Wait(Duration::MAX)));
-    }
-
-    #[test]
-    fn load_that_ends_in_time_can_be_stored() {
-        for policy in [
-            Policy::ttl(S),
-            Policy::ttl(S).lease(S / 100),
-            Policy::ttl(S).load_timeout(S / 100),
-            Policy::ttl(S).load_timeout(S).lease(2 * S),
-        ] {
-            assert_eq!(policy.validate(), Ok(()));
-            assert!(policy.effective_load_timeout() < policy.lease_duration(), "{policy:?}");
-        }
-        assert_eq!((Policy::ttl(S).effective_load_timeout(), Policy::ttl(S).lease_duration()), (7 * S, 8 * S));
-    }
-
-    #[test]
-    fn jitter_only_shortens_ttls() {
-        let policy = Policy::ttl(10 * S).soft_ttl(5 * S).negative_ttl(2 * S).jitter(0.5);
-        assert_eq!(policy.ttls(false, None, 0.0), (5_000, 10_000));
-        assert_eq!(policy.ttls(false, None, 1.0), (2_500, 5_000));
-        assert_eq!(policy.ttls(true, None, 0.0), (2_000, 2_000));
-    }
-
-    #[test]
-    fn loader_only_shortens_ttls() {
-        let policy = Policy::ttl(10 * S).soft_ttl(5 * S).negative_ttl(2 * S);
-        assert_eq!(policy.ttls(false, Some(7 * S), 0.0), (5_000, 7_000));
-        assert_eq!(policy.ttls(false, Some(S), 0.0), (1_000, 1_000));
-        assert_eq!(policy.ttls(false, Some(20 * S), 0.0), (5_000, 10_000));
-        assert_eq!(policy.ttls(true, Some(S), 0.0), (1_000, 1_000));
-    }
-}
+mod tests;

@@ -137,7 +137,7 @@ async fn steps<Io: LoadIo>(io: &Io, flight: &mut Flight, mut bypass: Option<Bypa
             LeaseReply::Found(entry) => {
                 let now = io.now_ms();
                 // An entry that was expired since its load is just as stale when this reader finds it here.
-                let outcome = if entry.is_fresh(now) { Outcome::Collapsed } else { Outcome::Stale };
+                let outcome = if entry.is_fresh(now) { Outcome::Collapsed } else { entry.stale_outcome(now) };
                 let cached = CachedEntry::from_stored(entry, now, outcome);
                 return LoadResult { result: Ok(cached), phase, committed: false };
             }
@@ -148,6 +148,7 @@ async fn steps<Io: LoadIo>(io: &Io, flight: &mut Flight, mut bypass: Option<Bypa
                 }
             }
             LeaseReply::Retry => {}
+            LeaseReply::Failed => bypass = Some(Bypass::LeaseHeld),
             LeaseReply::Unavailable => bypass = Some(Bypass::RedisDown),
         }
     };
@@ -248,6 +249,12 @@ impl LoadResult {
     /// Returns whether a reader that joined in `joined_in` may take this result.
     pub(crate) fn valid_for(&self, joined_in: u32) -> bool {
         joined_in < self.phase || (self.committed && joined_in == self.phase) || self.is_timeout()
+    }
+
+    /// Returns whether the value was read from the database after a reader joined in `joined_in`.
+    pub(crate) fn was_loaded_after(&self, joined_in: u32) -> bool {
+        let is_loaded = |cached: &CachedEntry| matches!(cached.outcome, Outcome::Miss(_) | Outcome::Bypass(_));
+        joined_in < self.phase && self.result.as_ref().is_ok_and(is_loaded)
     }
 
     /// A timeout says nothing about the value, so it cannot be outdated. Readers that joined during the load receive it

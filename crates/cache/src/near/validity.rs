@@ -69,6 +69,11 @@ impl Validity {
             && suspicions == stamp.suspicions
     }
 
+    /// Returns whether no push, and no invalidation of this process, has named a key of the entry's slot.
+    pub(crate) fn is_unchanged(&self, stamp: Stamp) -> bool {
+        self.counters[usize::from(stamp.slot)].load(SeqCst) == stamp.count
+    }
+
     /// Records that a key has changed.
     pub(crate) fn changed(&self, key: &[u8]) {
         self.counters[usize::from(slot(key))].fetch_add(1, SeqCst);

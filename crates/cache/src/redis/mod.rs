@@ -20,5 +20,5 @@ pub(crate) use error::StoreError;
 pub(crate) use holders::Holders;
 pub(crate) use removals::Step;
 pub(crate) use scans::InspectedEntry;
-pub(crate) use store::{Grant, LeaseReply, Store};
+pub(crate) use store::{Grant, LeaseReply, RefreshReply, Store};
 pub(crate) use tracking::Tracking;

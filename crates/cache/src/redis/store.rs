@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::error::Error;
-use fred::interfaces::LuaInterface;
+use fred::interfaces::{KeysInterface, LuaInterface};
 use fred::types::scripts::Script;
-use fred::types::{FromValue, Value};
+use fred::types::{Expiration, FromValue, SetOptions, Value};
 use tracing::warn;
 
 use super::connect::ConnectError;
@@ -26,6 +26,9 @@ use crate::loader::Content;
 use crate::outcome::{Fill, FillRefusal};
 use crate::recurring_failure::RecurringFailure;
 use crate::settings::CacheSettings;
+
+/// What the lock of a refresh holds after a load that failed.
+const FAILED: &str = "failed";
 
 /// Builds the arguments of a script or command.
 macro_rules! args {
@@ -70,8 +73,21 @@ pub(crate) enum LeaseReply<G = Grant> {
     Found(StoredEntry),
     /// The entry could not be read, and has been removed.
     Retry,
+    /// This reader may not take the entry, and a load of it has just failed.
+    Failed,
     /// Redis did not answer.
     Unavailable,
+}
+
+/// The reply to an attempt to load an entry that exists.
+pub(crate) enum RefreshReply {
+    Granted(Grant),
+    /// The entry has changed in the meantime.
+    Changed,
+    /// Another client is loading the entry.
+    Taken,
+    /// A load of the entry has failed, less than a lease ago.
+    Failed,
 }
 
 impl Store {
@@ -150,21 +166,24 @@ impl Store {
         self.grant(id.token('L'), reply)
     }
 
-    /// Acquires the right to refresh the value with this token; `None` when the value is gone or being refreshed.
-    pub(crate) async fn refresh(&self, key: &Key, token: Bytes, lock: Duration) -> Result<Option<Grant>> {
+    /// Acquires the right to load the value with this token anew.
+    pub(crate) async fn refresh(&self, key: &Key, token: Bytes, lock: Duration) -> Result<RefreshReply> {
         let mut keys = self.entry_keys(key);
         keys.push(self.keyspace.refresh_lock(key));
         let args = args![token.clone(), millis(lock), RandomId::random().to_string()];
         match self.run(&self.scripts.refresh, keys, args).await? {
-            Value::Null => Ok(None),
-            reply => self.grant(token, reply).map(Some),
+            Value::Null => Ok(RefreshReply::Changed),
+            reply @ Value::Array(_) => self.grant(token, reply).map(RefreshReply::Granted),
+            held if held.as_str().as_deref() == Some(FAILED) => Ok(RefreshReply::Failed),
+            _ => Ok(RefreshReply::Taken),
         }
     }
 
-    /// Stores a loaded value under the grant with which its load began, with these soft and hard TTLs in milliseconds.
+    /// Stores a loaded value under the grant with which its load began, with these soft and hard TTLs in milliseconds,
+    /// and keeps it for `fallback` milliseconds after that.
     /// Returns the id of the stored value, or why nothing was stored.
     pub(crate) async fn commit(
-        &self, key: &Key, grant: Grant, loaded: &Content, (soft, hard): (u64, u64),
+        &self, key: &Key, grant: Grant, loaded: &Content, (soft, hard): (u64, u64), fallback: u64,
     ) -> std::result::Result<RandomId, Fill> {
         let id = RandomId::random();
         let mut keys = self.entry_keys(key);
@@ -175,7 +194,7 @@ impl Store {
             grant.token,
             grant.generation,
             grant.clock.to_string(),
-            hard.to_string(),
+            (hard + fallback).to_string(),
             id.to_string(),
             loaded.header(soft, hard),
             loaded.body.clone().unwrap_or_default(),
@@ -190,9 +209,20 @@ impl Store {
         }
     }
 
-    /// Releases a lease. If this fails, the lease expires by itself.
+    /// Gives up a grant after a load that stored nothing. If this fails, the lease or the lock expires by itself.
     pub(crate) async fn release(&self, key: &Key, grant: Grant) {
+        if grant.token.first() == Some(&b'V') {
+            return self.refresh_failed(key).await;
+        }
         let _: Result<()> = self.run(&self.scripts.release, vec![key.to_string()], args![grant.token]).await;
+    }
+
+    /// Records that the load of an entry that exists has failed. The lock stays, so that no load follows at once.
+    pub(crate) async fn refresh_failed(&self, key: &Key) {
+        let lock = self.keyspace.refresh_lock(key);
+        let only_a_lock = Some(SetOptions::XX);
+        let set = self.connection.client.set::<(), _, _>(lock, FAILED, Some(Expiration::KEEPTTL), only_a_lock, false);
+        let _ = self.connection.accept(set.await);
     }
 
     fn entry_keys(&self, key: &Key) -> Vec<String> {

@@ -1,0 +1,49 @@
+//! While Redis is unavailable, a near cache serves its entries only if the policy says so, labelled as unverified.
+
+use cache::outcome::Bypass;
+use cache::{Invalidated, Near, Outcome};
+use testkit::eventually;
+
+use crate::near::{BOUND, near_settings, until_near};
+use crate::support::{Node, Row, SOON, patient, redis};
+
+#[tokio::test]
+async fn memory_is_served_in_an_outage_only_if_the_policy_says_so() {
+    let redis = redis().await;
+    let strict = patient().near(Near::Strict(BOUND));
+    let careful = Node::with(&near_settings(redis.url()), strict.clone()).await;
+    let eager = Node::with(&near_settings(redis.url()), strict.serve_near_in_outage()).await;
+    let rows = [(1, Row::new([])), (2, Row::new([])), (3, Row::new([]))];
+    for (id, row) in &rows {
+        until_near(&careful, *id, row).await;
+        until_near(&eager, *id, row).await;
+    }
+    // What was invalidated while Redis was available is gone.
+    let (_, removed) = &rows[2];
+    removed.commit();
+    assert_eq!(careful.remove(3).await, 1);
+
+    redis.kill().await.unwrap();
+    for (_, row) in &rows {
+        row.commit();
+    }
+    let down = Outcome::Bypass(Bypass::RedisDown);
+    eventually("the lease to end", SOON, async || careful.read(1, &rows[0].1).await.outcome() == down).await;
+    for _ in 0..3 {
+        let kept = eager.read(1, &rows[0].1).await;
+        assert_eq!(
+            (kept.outcome(), kept.version()),
+            (Outcome::Unverified, Some(1)),
+            "it was changed by another process"
+        );
+        assert_eq!(careful.read(1, &rows[0].1).await.version(), Some(2));
+    }
+    assert_eq!(eager.read(3, removed).await.version(), Some(removed.version()));
+    // What this process changes itself is not served by it.
+    assert!(matches!(eager.cache.invalidate(2).await, Invalidated::Deferred));
+    assert_eq!(eager.read(2, &rows[1].1).await.version(), Some(2));
+
+    redis.restart().await.unwrap();
+    eventually("a hit", SOON, async || eager.read(1, &rows[0].1).await.outcome() == Outcome::NearHit).await;
+    assert_eq!(eager.read(1, &rows[0].1).await.version(), Some(2));
+}
