@@ -12,6 +12,12 @@ use uuid::Uuid;
 #[error("{0}")]
 pub struct InvalidId(String);
 
+impl InvalidId {
+    pub(crate) fn new(rule: &str) -> Self {
+        Self(rule.to_owned())
+    }
+}
+
 macro_rules! number {
     ($name:ident, $what:literal) => {
         #[doc = concat!("The id of a ", $what, ": a positive number.")]
@@ -89,7 +95,7 @@ impl FromStr for CartId {
         // The parser also accepts braces, URNs and bare digits, but a cart has exactly one URL.
         let parsed = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
         let rule = "a cart id is a UUID, such as 67e55044-10b1-426f-9247-bb680e5fe0c8";
-        parsed.map(Self).ok_or_else(|| InvalidId(rule.to_owned()))
+        parsed.map(Self).ok_or_else(|| InvalidId::new(rule))
     }
 }
 

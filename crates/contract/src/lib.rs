@@ -2,6 +2,7 @@
 
 mod cart;
 pub mod cart_snapshot;
+mod consistency;
 mod freshness;
 mod ids;
 mod product;
@@ -9,6 +10,7 @@ pub mod product_api;
 mod strategies;
 
 pub use cart::{CartChange, CartChangeKind};
+pub use consistency::ConsistencyToken;
 pub use freshness::Freshness;
 pub use ids::{CartId, CategoryId, InvalidId, ProductId, cart_reference};
 pub use product::{ProductChange, ProductChangeKind};

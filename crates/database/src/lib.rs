@@ -8,6 +8,7 @@ mod mode;
 mod pool;
 mod session;
 mod settings;
+pub mod snapshot;
 mod sql;
 mod sqlstate;
 mod startup;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use cache::error::PolicyError;
-use cache::{CacheSettings, Near, Policy};
+use cache::{CacheSettings, EarlyRefresh, Near, Policy};
 use serde::Deserialize;
 
 use crate::settings::SettingsError;
@@ -42,6 +42,21 @@ pub struct CachePolicySettings {
     /// Entries are also kept in the memory of the process, and may be stale for this long. Zero: they are not.
     #[serde(default, with = "humantime_serde")]
     pub near_bounded: Option<Duration>,
+    /// Whether entries are served from the memory of the process while Redis is unavailable, although they may be stale.
+    #[serde(default)]
+    pub near_in_outage: bool,
+    /// A hit refreshes an entry in this last part of the time for which it is fresh: 0.2 is the last fifth.
+    #[serde(default)]
+    pub early_refresh_share: Option<f64>,
+    /// A hit refreshes an entry at random, the more probably the nearer its end is: the factor of the load time (XFetch).
+    #[serde(default)]
+    pub early_refresh_factor: Option<f64>,
+    /// After its hard TTL, an entry replaces a load that fails, for as long as this.
+    #[serde(default, with = "humantime_serde")]
+    pub stale_if_error: Option<Duration>,
+    /// How long a reader that could have such an entry waits for the load.
+    #[serde(default, with = "humantime_serde")]
+    pub soft_load_timeout: Option<Duration>,
 }
 
 impl CachePolicySettings {
@@ -69,10 +84,26 @@ impl CachePolicySettings {
         if let Some(bound) = is_on(self.near_strict) {
             policy = policy.near(Near::Strict(bound));
         }
+        if self.near_in_outage {
+            policy = policy.serve_near_in_outage();
+        }
+        if let Some(share) = self.early_refresh_share {
+            policy = policy.early_refresh(EarlyRefresh::Share(share));
+        }
+        if let Some(factor) = self.early_refresh_factor {
+            policy = policy.early_refresh(EarlyRefresh::Probabilistic(factor));
+        }
+        if let Some(period) = is_on(self.stale_if_error) {
+            policy = policy.stale_if_error(period);
+        }
+        if let Some(limit) = is_on(self.soft_load_timeout) {
+            policy = policy.soft_load_timeout(limit);
+        }
         policy
     }
 }
 
+/// Zero turns a setting off that is on by default.
 fn is_on(bound: Option<Duration>) -> Option<Duration> {
     bound.filter(|bound| !bound.is_zero())
 }
@@ -114,6 +145,11 @@ pub fn check_policies<'a>(
                 PolicyError::Jitter(_) => "JITTER",
                 PolicyError::LoadTimeout { .. } => "LOAD_TIMEOUT",
                 PolicyError::Wait(_) => "WAIT",
+                PolicyError::EarlyRefresh(EarlyRefresh::Probabilistic(_)) => "EARLY_REFRESH_FACTOR",
+                PolicyError::EarlyRefresh(_) => "EARLY_REFRESH_SHARE",
+                PolicyError::StaleIfError(_) => "STALE_IF_ERROR",
+                PolicyError::SoftLoadTimeout { .. } => "SOFT_LOAD_TIMEOUT",
+                PolicyError::NearInOutage => "NEAR_IN_OUTAGE",
                 // The lease is derived from the load timeout.
                 PolicyError::Lease(_) if policy_settings.lease.is_none() => "LOAD_TIMEOUT",
                 // A policy has no name, so `validate` never reports an invalid one.
@@ -135,6 +171,10 @@ pub fn check_policies<'a>(
                 setting("NEAR_BOUNDED"),
                 "contradicts NEAR_STRICT: set one of them".to_owned(),
             ));
+        }
+        if policy_settings.early_refresh_share.is_some() && policy_settings.early_refresh_factor.is_some() {
+            let reason = "contradicts EARLY_REFRESH_FACTOR: set one of them".to_owned();
+            return Err(SettingsError::wrong(setting("EARLY_REFRESH_SHARE"), reason));
         }
         let limit = policy.effective_load_timeout();
         if limit < needed {

@@ -20,13 +20,15 @@ use std::time::Instant;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use bytes::Bytes;
-use cache::{Cached, Outcome};
+use cache::Cached;
+use contract::ConsistencyToken;
 use serde::Serialize;
 
 use crate::caching::{Caching, Validator, is_unchanged};
 use crate::problem::Problem;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const TOKEN: HeaderName = HeaderName::from_static(ConsistencyToken::HEADER);
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// A response in progress. Create it at the beginning of the handler.
@@ -37,6 +39,7 @@ pub struct CacheResponse {
     caching: Caching,
     detail: Option<Cow<'static, str>>,
     beside: Option<Vec<u8>>,
+    token: Option<ConsistencyToken>,
 }
 
 /// The source of the validator of a written value.
@@ -53,7 +56,7 @@ pub enum WrittenValidator {
 impl CacheResponse {
     /// Starts a response now. `cache` is the service's name in `Cache-Status`.
     pub fn start(cache: &'static str) -> Self {
-        Self { cache, began: Instant::now(), caching: Caching::default(), detail: None, beside: None }
+        Self { cache, began: Instant::now(), caching: Caching::default(), detail: None, beside: None, token: None }
     }
 
     /// Sets what other caches may do with the response to a read; the default is [`Caching::Validated`].
@@ -67,6 +70,13 @@ impl CacheResponse {
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// Sets the token of a write, which a client sends with its reads to see the write.
+    #[must_use]
+    pub fn token(mut self, token: ConsistencyToken) -> Self {
+        self.token = Some(token);
         self
     }
 
@@ -163,6 +173,9 @@ impl CacheResponse {
     fn after_write<'a>(&self, response: &'a mut HttpResponseBuilder, effect: &str) -> &'a mut HttpResponseBuilder {
         response.insert_header((CACHE_STATUS, header_value(format!("{}; fwd=method; detail={effect}", self.cache))));
         response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if let Some(token) = self.token {
+            response.insert_header((TOKEN, header_value(token.to_string())));
+        }
         self.timed(response)
     }
 
@@ -187,7 +200,7 @@ fn cache_status<T>(cache: &str, fetched: &Cached<T>, detail: Option<&str>) -> St
     for part in [cache, "; ", outcome.cache_status()] {
         text.push_str(part);
     }
-    if let Outcome::Hit | Outcome::NearHit | Outcome::Stale = outcome {
+    if outcome.is_cached() {
         text.push_str("; ttl=");
         // Rounded down, so that a stale response never shows `ttl=0`.
         text.push_str(itoa::Buffer::new().format(fetched.ttl_ms().div_euclid(1000)));
@@ -207,6 +220,15 @@ fn conditional_response(request: &HttpRequest, validator: Option<&Validator>) ->
         response.insert_header((header::ETAG, tag));
     }
     (response, is_same)
+}
+
+/// Returns the token of the write that this read must see; `None` if the client does not require one.
+///
+/// # Errors
+/// Returns a problem if the header is not a token.
+pub fn consistency_token(request: &HttpRequest) -> Result<Option<ConsistencyToken>, Problem> {
+    let Some(value) = request.headers().get(TOKEN) else { return Ok(None) };
+    Ok(Some(value.to_str().unwrap_or_default().parse()?))
 }
 
 /// Runs a write to its end even if its client disconnects: a committed change must also be invalidated.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use cache::{CacheClient, Invalidation};
-use contract::ProductId;
+use contract::{ConsistencyToken, ProductId};
 use database::WriteError;
 use outbox::relay::Outbox;
 use service::caching::Preconditions;
 
-use crate::catalogue::{Catalogue, CatalogueError, NewProduct, Product};
+use crate::catalogue::{Catalogue, CatalogueError, Committed, NewProduct, Product};
 use crate::keys::Caches;
 use crate::strategies::{Strategy, WriteEffect};
 
@@ -29,9 +29,9 @@ pub struct ProductService {
 
 impl ProductService {
     /// Creates a product. When it returns, no entry says that the product does not exist, and no list lacks it.
-    pub async fn create(&self, new: &NewProduct) -> Result<(Product, WriteEffect), CatalogueError> {
+    pub async fn create(&self, new: &NewProduct) -> Result<(Committed<Product>, WriteEffect), CatalogueError> {
         let created = self.catalogue.create(new).await;
-        let outdated = |product: &Product| {
+        let outdated = |Committed { value: product, .. }: &Committed<Product>| {
             let absence = self.caches.all_entries_invalidation(product.id.into());
             self.caches.with_lists(absence, None, Some(product.list_membership()))
         };
@@ -42,16 +42,16 @@ impl ProductService {
     /// product. The relay and the listener remove its other entries.
     pub async fn delete(
         &self, id: ProductId, expect: &Preconditions, strategy: Option<Strategy>,
-    ) -> Result<WriteEffect, CatalogueError> {
+    ) -> Result<(ConsistencyToken, WriteEffect), CatalogueError> {
         let own = strategy.map(|strategy| self.caches.products[strategy as usize].key(id));
         let deleted = self.catalogue.as_writer(strategy.map_or("", Strategy::name)).delete(id, expect).await;
-        let outdated = |product: &Product| {
+        let outdated = |Committed { value: product, .. }: &Committed<Product>| {
             let own = own.into_iter().fold(Invalidation::hard(), Invalidation::key);
             self.caches.with_lists(own, Some(product.list_membership()), None)
         };
         match self.invalidate_after_write(deleted, outdated).await? {
-            (_, WriteEffect::Invalidated) if strategy.is_none() => Ok(WriteEffect::Announced),
-            (_, effect) => Ok(effect),
+            (deleted, WriteEffect::Invalidated) if strategy.is_none() => Ok((deleted.token, WriteEffect::Announced)),
+            (deleted, effect) => Ok((deleted.token, effect)),
         }
     }
 

@@ -1,12 +1,13 @@
 //! Queries and changes of categories.
 
 use contract::CategoryId;
+use database::snapshot::{pg_current_xact_id, transaction_text};
 use database::{WriteError, cached};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use service::caching::{Preconditions, Validator};
 
-use super::{Catalogue, CatalogueError, Category, CategoryChange, CategoryPage, Product};
+use super::{Catalogue, CatalogueError, Category, CategoryChange, CategoryPage, Committed, Product};
 use crate::schema::{categories, products};
 
 /// How many products the list of a category shows.
@@ -54,22 +55,23 @@ impl Catalogue {
     /// Changes a category and commits.
     pub async fn update_category(
         &self, id: CategoryId, change: &CategoryChange, expect: &Preconditions,
-    ) -> Result<Category, WriteError<Category, CatalogueError>> {
+    ) -> Result<Committed<Category>, WriteError<Committed<Category>, CatalogueError>> {
         self.pool
             .write(async |connection| {
                 let row = categories::table.find(id.get());
-                let locked = row.select(Category::as_select()).for_update();
-                let current: Category =
-                    locked.first(connection).await.optional()?.ok_or(CatalogueError::NotFound("category"))?;
+                let transaction = transaction_text(pg_current_xact_id());
+                let locked = row.select((Category::as_select(), transaction)).for_update();
+                let current: Option<(Category, String)> = locked.first(connection).await.optional()?;
+                let (current, transaction) = current.ok_or(CatalogueError::NotFound("category"))?;
                 let validator = Validator::of_row(current.version, &current)?;
                 if !expect.hold_for(Some(&validator)) {
                     return Err(CatalogueError::PreconditionFailed(validator));
                 }
                 if change.is_empty() {
-                    return Ok(current);
+                    return Committed::new((current, transaction));
                 }
                 let update = diesel::update(row).set(change).returning(Category::as_returning());
-                Ok(cached(update).get_result(connection).await?)
+                Committed::new((cached(update).get_result(connection).await?, transaction))
             })
             .await
     }

@@ -7,10 +7,10 @@ mod products;
 
 pub use error::CatalogueError;
 pub use model::{
-    Category, CategoryChange, CategoryPage, CategoryRef, FeaturedList, ListMembership, NewProduct, Product,
+    Category, CategoryChange, CategoryPage, CategoryRef, Committed, FeaturedList, ListMembership, NewProduct, Product,
     ProductChange, ProductPage, ProductWrite,
 };
-pub use products::UpdatedProduct;
+pub use products::{LoadedProduct, UpdatedProduct};
 
 use database::Pool;
 

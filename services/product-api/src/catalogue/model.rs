@@ -1,7 +1,7 @@
 //! Products and categories as the API returns them, and the input of clients, with the bounds of each field.
 
 use chrono::{DateTime, Utc};
-use contract::{CategoryId, ProductId};
+use contract::{CategoryId, ConsistencyToken, ProductId};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use garde::Validate;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use service::caching::Preconditions;
 use utoipa::ToSchema;
 
+use super::error::CatalogueError;
 use crate::schema::{categories, products};
 
 /// The highest price in cents: ten billion whole units of money.
@@ -39,6 +40,23 @@ pub struct Product {
     pub created_at: DateTime<Utc>,
     /// The time of the last change.
     pub updated_at: DateTime<Utc>,
+}
+
+/// A committed change.
+#[derive(Clone, Debug)]
+pub struct Committed<T> {
+    /// The row after the change; a deleted row as it was.
+    pub value: T,
+    /// What a client sends with its reads to see the change.
+    pub token: ConsistencyToken,
+}
+
+impl<T> Committed<T> {
+    /// Adds the token to a row and the id of the transaction that has changed it.
+    pub(super) fn new((value, transaction): (T, String)) -> Result<Self, CatalogueError> {
+        let token = transaction.parse().map_err(|_| CatalogueError::Internal(format!("transaction {transaction}")))?;
+        Ok(Self { value, token })
+    }
 }
 
 /// The lists that show a product.

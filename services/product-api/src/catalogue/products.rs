@@ -2,7 +2,8 @@
 
 use std::future::Future;
 
-use contract::ProductId;
+use contract::{ConsistencyToken, ProductId};
+use database::snapshot::{Snapshot, pg_current_snapshot, pg_current_xact_id, snapshot_text, transaction_text};
 use database::{WriteError, cached};
 use diesel::define_sql_function;
 use diesel::prelude::*;
@@ -10,17 +11,30 @@ use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service::caching::{Preconditions, Validator};
 
-use super::{Catalogue, CatalogueError, FeaturedList, ListMembership, NewProduct, Product, ProductPage, ProductWrite};
+use super::{
+    Catalogue, CatalogueError, Committed, FeaturedList, ListMembership, NewProduct, Product, ProductPage, ProductWrite,
+};
 use crate::schema::{categories, products};
 
 /// How many ids a creation tries.
 const ATTEMPTS: u32 = 5;
 
-/// A committed change.
+/// A product, and the transactions that the statement has seen ([`Snapshot`]).
+#[derive(Clone, Debug)]
+pub struct LoadedProduct {
+    /// The product; `None` if there is none.
+    pub product: Option<Product>,
+    /// The text of the snapshot.
+    pub snapshot: String,
+}
+
+/// A committed update.
 #[derive(Clone, Debug)]
 pub struct UpdatedProduct {
     /// The product after the change.
     pub product: Product,
+    /// What a client sends with its reads to see the change.
+    pub token: ConsistencyToken,
     /// The lists that showed the product before.
     pub previous: ListMembership,
 }
@@ -38,6 +52,23 @@ impl Catalogue {
     /// Returns the product, read in one statement and therefore in one snapshot.
     pub async fn product(&self, id: ProductId) -> Result<Option<Product>, CatalogueError> {
         self.pool.run(async |connection| Ok(product(connection, id).await?)).await
+    }
+
+    /// Returns the product, and the snapshot of the statement that read it.
+    pub async fn product_with_snapshot(&self, id: ProductId) -> Result<LoadedProduct, CatalogueError> {
+        let load = async |connection: &mut AsyncPgConnection| {
+            let row = products::table.inner_join(categories::table).filter(products::id.eq(id.get()));
+            let row = row.select((Product::as_select(), snapshot_text(pg_current_snapshot())));
+            let found: Option<(Product, String)> = row.first(connection).await.optional()?;
+            if let Some((product, snapshot)) = found {
+                return Ok((Some(product), snapshot));
+            }
+            // Without a row there is no snapshot either. The next statement sees at least what this one sees.
+            let snapshot: String = diesel::select(snapshot_text(pg_current_snapshot())).get_result(connection).await?;
+            Ok::<_, CatalogueError>((product(connection, id).await?, snapshot))
+        };
+        let (product, snapshot) = self.pool.run(load).await?;
+        Ok(LoadedProduct { product, snapshot: Snapshot::compact(snapshot) })
     }
 
     /// Returns a page of products in the order of their ids, after the id `after`.
@@ -78,11 +109,13 @@ impl Catalogue {
 
     /// Creates a product. The database assigns the id. If another client has inserted that id by hand, the insert is
     /// retried with the next one.
-    pub async fn create(&self, new: &NewProduct) -> Result<Product, WriteError<Product, CatalogueError>> {
+    pub async fn create(
+        &self, new: &NewProduct,
+    ) -> Result<Committed<Product>, WriteError<Committed<Product>, CatalogueError>> {
         let insert = async |connection: &mut AsyncPgConnection| {
             let insert = diesel::insert_into(products::table).values(new).returning(products::id);
             let id: i64 = insert.get_result(connection).await?;
-            product(connection, id.into()).await?.ok_or(CatalogueError::NotFound("product"))
+            row_as_written(connection, id.into()).await
         };
         let mut attempts = 1;
         loop {
@@ -119,15 +152,15 @@ impl Catalogue {
             .write(async |connection| {
                 let previous = lock(connection, *id, self.writer).await?;
                 if !expect.is_empty() {
-                    check(expect, &row_as_shown(connection, *id).await?)?;
+                    check(expect, &row_as_written(connection, *id).await?.value)?;
                 }
                 if !change.fields().is_empty() {
                     cached(diesel::update(products::table.find(id.get())).set(change)).execute(connection).await?;
                 }
                 // After everything that may be refused, and before the product is read.
                 let held = locked().await;
-                let product = row_as_shown(connection, *id).await?;
-                Ok((UpdatedProduct { product, previous }, held))
+                let Committed { value: product, token } = row_as_written(connection, *id).await?;
+                Ok((UpdatedProduct { product, token, previous }, held))
             })
             .await
     }
@@ -135,12 +168,12 @@ impl Catalogue {
     /// Deletes a product and commits. Returns the deleted product.
     pub async fn delete(
         &self, id: ProductId, expect: &Preconditions,
-    ) -> Result<Product, WriteError<Product, CatalogueError>> {
+    ) -> Result<Committed<Product>, WriteError<Committed<Product>, CatalogueError>> {
         self.pool
             .write(async |connection| {
                 lock(connection, id, self.writer).await?;
-                let product = row_as_shown(connection, id).await?;
-                check(expect, &product)?;
+                let product = row_as_written(connection, id).await?;
+                check(expect, &product.value)?;
                 diesel::delete(products::table.find(id.get())).execute(connection).await?;
                 Ok(product)
             })
@@ -158,9 +191,18 @@ async fn product(connection: &mut AsyncPgConnection, id: ProductId) -> QueryResu
         .optional()
 }
 
-/// Returns the product. It exists because the caller holds its lock.
-async fn row_as_shown(connection: &mut AsyncPgConnection, id: ProductId) -> Result<Product, CatalogueError> {
-    product(connection, id).await?.ok_or(CatalogueError::NotFound("product"))
+/// Returns the product as the transaction of the caller has written it. It exists because the caller holds its lock.
+async fn row_as_written(
+    connection: &mut AsyncPgConnection, id: ProductId,
+) -> Result<Committed<Product>, CatalogueError> {
+    let row: Option<(Product, String)> = products::table
+        .inner_join(categories::table)
+        .filter(products::id.eq(id.get()))
+        .select((Product::as_select(), transaction_text(pg_current_xact_id())))
+        .first(connection)
+        .await
+        .optional()?;
+    Committed::new(row.ok_or(CatalogueError::NotFound("product"))?)
 }
 
 /// Compares the preconditions with the whole representation while the row is locked. The statement that read `current`

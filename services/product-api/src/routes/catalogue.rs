@@ -14,7 +14,7 @@ use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 use super::page_query::{Page, PageQuery};
 use super::problems;
 use crate::NAME;
-use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductPage, ProductWrite};
+use crate::catalogue::{CatalogueError, Committed, NewProduct, Product, ProductChange, ProductPage, ProductWrite};
 use crate::products::ProductService;
 use crate::strategies::{Outdated, WriteEffect, finish};
 
@@ -57,8 +57,9 @@ pub(super) async fn create(body: Body<NewProduct>, service: Data<ProductService>
     let new = body.valid()?;
     let created = spawn_detached(async move { service.create(&new).await });
     let (product, effect) = created.await?.map_err(problems::catalogue)?;
+    let Committed { value: product, token } = product;
     let location = format!("/products/{}", product.id);
-    Ok(answer.created(&product, &location, WrittenValidator::Row(product.version), effect.word()))
+    Ok(answer.token(token).created(&product, &location, WrittenValidator::Row(product.version), effect.word()))
 }
 
 /// Reads a product from the database.
@@ -105,7 +106,8 @@ pub(super) async fn write(
         finish(&service, updated, |_| Outdated::Nothing(WriteEffect::Announced)).await
     });
     let (product, effect) = updated.await?.map_err(problems::catalogue)?;
-    Ok(answer.written(&product, WrittenValidator::Row(product.version), effect.word()))
+    let Committed { value: product, token } = product;
+    Ok(answer.token(token).written(&product, WrittenValidator::Row(product.version), effect.word()))
 }
 
 /// Deletes a product as another service would: the writer invalidates no entry of the product, but the relay publishes
@@ -126,6 +128,6 @@ pub(super) async fn delete(
     let id: ProductId = path.parse()?;
     let expect = Preconditions::of(&request)?;
     let deleted = spawn_detached(async move { service.delete(id, &expect, None).await });
-    let effect = deleted.await?.map_err(problems::catalogue)?;
-    Ok(answer.deleted(effect.word()))
+    let (token, effect) = deleted.await?.map_err(problems::catalogue)?;
+    Ok(answer.token(token).deleted(effect.word()))
 }

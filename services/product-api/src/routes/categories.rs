@@ -8,7 +8,7 @@ use service::problem::{Body, Problem};
 use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 
 use super::problems;
-use crate::catalogue::{Category, CategoryChange};
+use crate::catalogue::{Category, CategoryChange, Committed};
 use crate::products::ProductService;
 use crate::{NAME, categories};
 
@@ -46,5 +46,6 @@ pub(super) async fn write(
     let change = body.valid()?;
     let written = spawn_detached(async move { categories::write(&service, id, &change, &expect).await });
     let (category, effect) = written.await?.map_err(problems::catalogue)?;
-    Ok(answer.written(&category, WrittenValidator::Row(category.version), effect.word()))
+    let Committed { value: category, token } = category;
+    Ok(answer.token(token).written(&category, WrittenValidator::Row(category.version), effect.word()))
 }

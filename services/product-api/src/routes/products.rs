@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use contract::ProductId;
 use service::caching::Preconditions;
 use service::problem::{Body, Problem};
-use service::response::{CacheResponse, WrittenValidator, spawn_detached};
+use service::response::{CacheResponse, WrittenValidator, consistency_token, spawn_detached};
 
 use super::problems;
 use crate::NAME;
-use crate::catalogue::{Product, ProductChange, ProductWrite};
+use crate::catalogue::{Committed, Product, ProductChange, ProductWrite};
 use crate::products::ProductService;
 use crate::strategies::Strategy;
 
@@ -18,7 +18,11 @@ use crate::strategies::Strategy;
     get,
     path = "/products/{strategy}/{id}",
     tag = "strategies",
-    params(("strategy" = Strategy, Path), ("id" = i64, Path, minimum = 1, example = 1)),
+    params(
+        ("strategy" = Strategy, Path), ("id" = i64, Path, minimum = 1, example = 1),
+        ("x-consistency-token" = Option<String>, Header, nullable = false, pattern = r"^[0-9]{1,18}$",
+            description = "The token of a write that the response must show; `ttl` and `swr` do not honour it"),
+    ),
     responses(
         (status = 200, body = Product, description = "`Cache-Status` (RFC 9211) says where it came from"),
         (status = 304, description = "Its `ETag` is the one that `If-None-Match` names"),
@@ -30,7 +34,7 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let (strategy, id) = (path.0.parse::<Strategy>()?, path.1.parse::<ProductId>()?);
-    let fetched = strategy.read(&service, id).await.map_err(problems::fetch)?;
+    let fetched = strategy.read(&service, id, consistency_token(&request)?).await.map_err(problems::fetch)?;
     Ok(answer.caching(strategy.caching()).cached(&request, &fetched, "product"))
 }
 
@@ -56,7 +60,8 @@ pub(super) async fn write(
     let write = ProductWrite { id, expect: Preconditions::of(&request)?, change: body.valid()? };
     let written = spawn_detached(async move { strategy.write(&service, &write).await });
     let (product, effect) = written.await?.map_err(problems::catalogue)?;
-    Ok(answer.written(&product, WrittenValidator::Row(product.version), effect.word()))
+    let Committed { value: product, token } = product;
+    Ok(answer.token(token).written(&product, WrittenValidator::Row(product.version), effect.word()))
 }
 
 /// Deletes a product and its entry in the `explicit` cache.
@@ -77,6 +82,6 @@ pub(super) async fn delete_explicit(
     let id: ProductId = path.1.parse()?;
     let expect = Preconditions::of(&request)?;
     let deleted = spawn_detached(async move { service.delete(id, &expect, Some(Strategy::Explicit)).await });
-    let effect = deleted.await?.map_err(problems::catalogue)?;
-    Ok(answer.deleted(effect.word()))
+    let (token, effect) = deleted.await?.map_err(problems::catalogue)?;
+    Ok(answer.token(token).deleted(effect.word()))
 }

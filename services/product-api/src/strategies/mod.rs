@@ -4,27 +4,29 @@
 //! The strategies differ in the cache that they use, in the tags of its entries, and in what the writer does after
 //! COMMIT. The `cache` crate stores, fences and shares the entries.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use cache::error::LoadError;
 use cache::loader::Loader;
 use cache::write_through::Published;
 use cache::{Cache, Cached, Invalidated, Invalidation, NewEntry, Tag, with};
-use contract::{ProductId, STRATEGY_NAMES};
+use contract::{ConsistencyToken, ProductId, STRATEGY_NAMES};
 use database::WriteError;
+use database::snapshot::Snapshot;
 use serde::Deserialize;
 use service::caching::Caching;
 use service::problem::Problem;
 use utoipa::ToSchema;
 
-use crate::catalogue::{Catalogue, CatalogueError, Product, ProductWrite, UpdatedProduct};
+use crate::catalogue::{Catalogue, CatalogueError, Committed, LoadedProduct, Product, ProductWrite, UpdatedProduct};
 use crate::keys;
 use crate::products::ProductService;
 
 /// The result of `read`.
 pub type ReadResult = Result<Cached<Product>, LoadError>;
 /// The result of `write`.
-pub type WriteResult = Result<(Product, WriteEffect), CatalogueError>;
+pub type WriteResult = Result<(Committed<Product>, WriteEffect), CatalogueError>;
 
 macro_rules! strategies {
     ($($number:literal, $name:ident, $variant:ident, $own:expr, $other:expr;)*) => {
@@ -49,9 +51,11 @@ macro_rules! strategies {
                 match self { $(Self::$variant => $name::CACHING),* }
             }
 
-            /// Reads a product with this strategy.
-            pub async fn read(self, service: &ProductService, id: ProductId) -> ReadResult {
-                let cache = &service.caches.products[self as usize];
+            /// Reads a product with this strategy. With `token`, an entry is returned only if it shows that write.
+            pub async fn read(
+                self, service: &ProductService, id: ProductId, token: Option<ConsistencyToken>,
+            ) -> ReadResult {
+                let cache = &*self.cache(service, token);
                 match self { $(Self::$variant => $name::read(service, cache, id).await),* }
             }
 
@@ -72,6 +76,18 @@ contract::for_each_strategy!(strategies);
 pub struct UnknownStrategy;
 
 impl Strategy {
+    /// Returns the cache for one read. Where a strategy lets other caches serve a response for a while without asking, a
+    /// token would promise more than they keep.
+    fn cache(self, service: &ProductService, token: Option<ConsistencyToken>) -> Cow<'_, Cache<Product>> {
+        let cache = &service.caches.products[self as usize];
+        match token {
+            Some(token) if self.caching() == Caching::Validated => Cow::Owned(cache.requiring(move |stamp| {
+                stamp.and_then(Snapshot::parse).is_some_and(|snapshot| snapshot.sees(token.transaction()))
+            })),
+            _ => Cow::Borrowed(cache),
+        }
+    }
+
     /// Returns the name in paths, keys and settings.
     pub fn name(self) -> &'static str {
         STRATEGY_NAMES[self as usize]
@@ -103,9 +119,9 @@ fn load(service: &ProductService, id: ProductId, tags: Tags) -> impl Loader<Prod
 async fn load_product(
     catalogue: &Catalogue, (id, tags): (ProductId, Tags),
 ) -> Result<NewEntry<Product>, CatalogueError> {
-    let product = catalogue.product(id).await?;
+    let LoadedProduct { product, snapshot } = catalogue.product_with_snapshot(id).await?;
     let tags = tags(product.as_ref());
-    Ok(product.map_or_else(NewEntry::absent, |product| entry(&product)).tags(tags))
+    Ok(product.map_or_else(NewEntry::absent, |product| entry(&product)).tags(tags).stamp(&snapshot))
 }
 
 /// Returns the entry of a product, without tags: the JSON of the response, so that a hit does not decode it.
@@ -138,8 +154,8 @@ pub(crate) async fn finish<'c>(
                 Outdated::EntryIn(cache) => cache.invalidate(updated.product.id).await.into(),
                 Outdated::Names(names) => service.cache.invalidate(names).await.into(),
             };
-            let (before, product) = (updated.previous, updated.product);
-            let after = product.list_membership();
+            let (before, after) = (updated.previous, updated.product.list_membership());
+            let product = Committed { value: updated.product, token: updated.token };
             if before == after {
                 return Ok((product, effect));
             }

@@ -3,7 +3,8 @@
 use super::*;
 
 /// The defaults of `LANES__PRODUCTION__…`.
-pub const POLICY: &str = r#"soft_ttl = "30s", hard_ttl = "10m", jitter = 0.1, near_strict = "100ms""#;
+pub const POLICY: &str =
+    r#"soft_ttl = "30s", hard_ttl = "10m", jitter = 0.1, near_strict = "100ms", stale_if_error = "1h""#;
 /// What other caches may do with a response.
 pub const CACHING: Caching = Caching::Validated;
 

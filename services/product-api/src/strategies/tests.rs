@@ -35,7 +35,7 @@ async fn service(stores: &Stores) -> ProductService {
 async fn create(service: &ProductService) -> ProductId {
     let (name, description) = ("New".to_owned(), String::new());
     let new = NewProduct { name, description, price_cents: 100, stock: 0, category_id: 1, featured: false };
-    service.create(&new).await.expect("a product").0.id.into()
+    service.create(&new).await.expect("a product").0.value.id.into()
 }
 
 #[tokio::test]
@@ -46,16 +46,16 @@ async fn each_strategy_fills_its_entry_and_keeps_its_promise_after_a_write() {
         let name = strategy.name();
         assert_eq!((info.name, name.parse(), info.number), (name, Ok(strategy), strategy as usize + 1));
         let id = create(&service).await;
-        let [miss, hit] = [(); 2].map(|()| strategy.read(&service, id));
+        let [miss, hit] = [(); 2].map(|()| strategy.read(&service, id, None));
         let (miss, hit) = (miss.await.expect("a read"), hit.await.expect("a read"));
         assert_eq!((miss.outcome(), hit.outcome()), (Outcome::Miss(Fill::Stored), Outcome::Hit), "{name}");
         assert_eq!((miss.body(), hit.version()), (hit.body(), Some(1)), "{name}");
 
         let change = ProductChange { stock: Some(7), ..ProductChange::default() };
         let write = ProductWrite { id, change, expect: Preconditions::default() };
-        let (product, effect) = strategy.write(&service, &write).await.expect("a write");
+        let (Committed { value: product, token }, effect) = strategy.write(&service, &write).await.expect("a write");
         assert_eq!((product.stock, product.version), (7, 2), "{name}");
-        let read = strategy.read(&service, id).await.expect("a read");
+        let read = strategy.read(&service, id, None).await.expect("a read");
         match info.own {
             Staleness::Never => {
                 assert!(matches!(effect, WriteEffect::Invalidated | WriteEffect::Stored), "{name}: {effect:?}");
@@ -63,6 +63,11 @@ async fn each_strategy_fills_its_entry_and_keeps_its_promise_after_a_write() {
             }
             Staleness::Delivery => assert_eq!(effect, WriteEffect::Announced, "{name}"),
             Staleness::Seconds(limit) => assert!(hit.hard_ttl_ms() <= limit * 1000, "{name}: {}", hit.hard_ttl_ms()),
+        }
+        let own = strategy.read(&service, id, Some(token)).await.expect("a read");
+        match strategy.caching() {
+            Caching::Validated => assert_eq!(own.version(), Some(2), "{name}: with the token of the write"),
+            _ => assert_eq!(own.version(), read.version(), "{name}: it does not honour tokens"),
         }
     }
 }
@@ -74,12 +79,17 @@ async fn absent_product_is_cached_by_each_strategy_until_its_creation() {
     let next = ProductId::from(create(&service).await.get() + 1);
     for outcome in [Outcome::Miss(Fill::Stored), Outcome::Hit] {
         for strategy in Strategy::ALL {
-            let read = strategy.read(&service, next).await.expect("a read");
+            let read = strategy.read(&service, next, None).await.expect("a read");
             assert_eq!((read.body(), read.outcome()), (None, outcome), "{}", strategy.name());
         }
     }
     assert_eq!(create(&service).await, next);
     for strategy in Strategy::ALL {
-        assert_eq!(strategy.read(&service, next).await.expect("a read").version(), Some(1), "{}", strategy.name());
+        assert_eq!(
+            strategy.read(&service, next, None).await.expect("a read").version(),
+            Some(1),
+            "{}",
+            strategy.name()
+        );
     }
 }

@@ -12,6 +12,7 @@
 //! | `stampede` · `redis_down` | many readers at once; Redis is down, hangs, and returns |
 //! | `redis_states` | a replica, full or loading Redis, a failed save, a new password: reported, not stale, recovers |
 //! | `bad_input` · `conditions` · `validators` · `catalogue` | HTTP: refusals, ETags, the routes without a cache |
+//! | `consistency` | a read with the token of a write sees it |
 //! | `lists` · `shared_caches` | the products on a list after any write; what other caches may do |
 //! | `suite` | what every service passes: standard routes, the API's description, hostile clients, access, settings |
 //! | `looking_in` · `feed` · `standard` | `/cache/…`; health without a store; metrics; the operations routes without a token |
@@ -22,6 +23,7 @@
 mod bad_input;
 mod catalogue;
 mod conditions;
+mod consistency;
 mod data;
 mod database;
 mod feed;
