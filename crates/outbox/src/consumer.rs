@@ -55,5 +55,5 @@ mod task;
 
 pub use handle::Consumer;
 pub use handler::{EventHandler, HandlerError, Position, Resync};
-pub use progress::{ConsumerStatus, EventProgress, ProgressError};
+pub use progress::{ConsumerStatus, EventProgress, Followed, ProgressError};
 pub use settings::{ChannelSubscription, ConsumerSettings, Delivery, Subscription, Transport};

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -34,6 +34,15 @@ pub struct EventPage {
     /// The epoch of the newest event; absent while no event has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Uuid>,
+}
+
+/// How far the log must be applied for a transaction to be included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TransactionPosition {
+    /// The number of its last event, 0 if it has none that is still kept; absent while one of them has no number yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
 }
 
 /// A position in the history of a log: the events up to `seq`, as they were when epoch `epoch` was the latest.
@@ -113,6 +122,27 @@ impl EventLog {
         timeout(limit, self.find_head(mark)).await.unwrap_or_else(late)
     }
 
+    /// Returns how far the log must be applied for a committed transaction to be included, within `limit`.
+    ///
+    /// # Errors
+    /// Returns [`LogError::Unavailable`] if the service does not respond in time.
+    pub async fn position_of(&self, transaction: u64, limit: Duration) -> Result<TransactionPosition, LogError> {
+        let unavailable = |error: reqwest::Error| LogError::Unavailable(error.without_url().to_string());
+        let request = self.client.get(format!("{}/position", self.url)).query(&[("transaction", transaction)]);
+        let answer = self.authorised(request.timeout(limit)).send().await.map_err(unavailable)?;
+        match answer.status() {
+            StatusCode::OK => answer.json().await.map_err(unavailable),
+            status => Err(LogError::Unavailable(format!("it answered {status}"))),
+        }
+    }
+
+    fn authorised(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.bearer {
+            Some(Bearer(token)) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
     async fn find_head(&self, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
         let page = match mark {
             Some(mark) => match self.page(mark, 1).await {
@@ -130,11 +160,7 @@ impl EventLog {
         let mut query = vec![("after", mark.seq.to_string()), ("limit", limit.to_string())];
         query.extend(mark.epoch.map(|epoch| ("epoch", epoch.to_string())));
         let request = self.client.get(&self.url).query(&query).timeout(Duration::from_secs(5));
-        let request = match &self.bearer {
-            Some(Bearer(token)) => request.bearer_auth(token),
-            None => request,
-        };
-        let answer = request.send().await.map_err(unavailable)?;
+        let answer = self.authorised(request).send().await.map_err(unavailable)?;
         match answer.status() {
             StatusCode::OK => {
                 let page: EventPage = answer.json().await.map_err(unavailable)?;

@@ -3,6 +3,7 @@
 mod cache_feed;
 pub mod cache_routes;
 pub mod caching;
+pub mod consistency;
 pub mod docs;
 pub mod events;
 pub mod health;

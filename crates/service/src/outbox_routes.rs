@@ -1,8 +1,8 @@
-//! `/events`: a service's log of changes, for consumers that have missed events.
+//! `/events`: a service's log of changes, for consumers that have missed events or must see a certain one.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig};
-use outbox::log::{EventPage, LogPosition, PAGE};
+use outbox::log::{EventPage, LogPosition, PAGE, TransactionPosition};
 use outbox::relay::{Outbox, OutboxError};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
@@ -14,12 +14,14 @@ use crate::problem::{Problem, Query, RETRY_AFTER};
 
 /// Mounts the route over `outbox`.
 pub fn configure(outbox: &Outbox, cfg: &mut ServiceConfig) {
-    cfg.service(resource("/events").app_data(Data::new(outbox.clone())).get(page));
+    let outbox = Data::new(outbox.clone());
+    cfg.service(resource("/events").app_data(outbox.clone()).get(page))
+        .service(resource("/events/position").app_data(outbox).get(position));
 }
 
 /// The route's part of the API's description; merge it into the service's own.
 #[derive(OpenApi, Debug)]
-#[openapi(paths(page), modifiers(&SecurityAddon))]
+#[openapi(paths(page, position), modifiers(&SecurityAddon))]
 pub struct ApiDoc;
 
 /// Returns the changes that this service has made in the last hour, in order and without gaps.
@@ -48,6 +50,36 @@ async fn page(_operator: OperatorToken, query: Query<LogQuery>, outbox: Data<Out
         Err(error @ OutboxError::Diverged(_)) => Err(Problem::conflict(error.to_string())),
         Err(error @ OutboxError::Unavailable(_)) => Err(Problem::unavailable(RETRY_AFTER, error)),
     }
+}
+
+/// Returns how far the log must be applied for a committed transaction to be included: for a consumer that was sent an
+/// `X-Consistency-Token`.
+#[utoipa::path(
+    get,
+    path = "/events/position",
+    tag = "events",
+    security(("operations_token" = [])),
+    params(PositionQuery),
+    responses(
+        (status = 200, body = TransactionPosition), (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 422, body = Problem), (status = 503, body = Problem),
+    )
+)]
+async fn position(
+    _operator: OperatorToken, query: Query<PositionQuery>, outbox: Data<Outbox>,
+) -> Result<HttpResponse, Problem> {
+    let seq = outbox.position_of(query.0.transaction).await;
+    let seq = seq.map_err(|error| Problem::unavailable(RETRY_AFTER, error))?;
+    Ok(HttpResponse::Ok().json(TransactionPosition { seq }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct PositionQuery {
+    /// The id of the transaction: the token that the response to its write has returned.
+    #[param(minimum = 0, maximum = 18_446_744_073_709_551_615u64)]
+    transaction: u64,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -9,6 +9,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use outbox::consumer::{Consumer, Delivery, EventProgress, Subscription};
 use outbox::log::EventLog;
 use outbox::relay::{Outbox, Relay};
+use service::consistency::AppliedWrites;
 use service::events::{CART_EVENTS, PRODUCT_EVENTS};
 use service::health::{Check, Readiness};
 use service::{Service, StartContext, outbox_routes, shut_down_cache};
@@ -69,7 +70,8 @@ impl Service for App {
         let (carts, outbox) = (Carts::new(pool.clone()), Outbox::new(pool));
         let progress = EventProgress::new(PRODUCT_EVENTS, &settings.events);
         let facts = ProductSource::new(caches.product.clone(), progress.clone(), upstream.clone(), snapshots.clone());
-        let views = Views::new(cache.clone(), caches.view.clone(), carts.clone(), facts.clone());
+        let applied = AppliedWrites::new(log.clone(), progress.clone());
+        let views = Views::new(cache.clone(), caches.view.clone(), carts.clone(), facts.clone(), applied);
 
         let on_relay = InvalidateOnRelay::new(cache.clone(), views.clone());
         let relay = Relay::start(&settings.relay, CART_EVENTS, &settings.postgres, &redis.url, on_relay)
@@ -82,7 +84,7 @@ impl Service for App {
         };
         let handler = CartEventHandler::new(cache.clone(), caches, snapshots);
         let consumer = Consumer::start(&settings.events, &redis.url, subscription, handler).context("REDIS__URL")?;
-        progress.follow(consumer.watch());
+        progress.follow(consumer.followed());
         // Before the first request, waits for the changes made while no process of this service ran. Without Redis there
         // is nothing to invalidate.
         if cache.health().is_in_use() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cache::error::LoadError;
 use cache::{CacheClient, Cached, Invalidated};
-use contract::{CartId, ProductId};
+use contract::{CartId, ConsistencyToken, ProductId};
 use database::WriteError;
 use outbox::relay::Outbox;
 use serde::Serialize;
@@ -75,12 +75,12 @@ impl CartService {
         self.carts.create().await
     }
 
-    /// Returns the cart with current prices.
+    /// Returns the cart with current prices; with `token`, after that write to a product.
     ///
     /// # Errors
     /// Returns an error if the database does not respond.
-    pub async fn view(&self, cart: CartId) -> Result<Cached<View>, LoadError> {
-        self.views.view(cart).await
+    pub async fn view(&self, cart: CartId, token: Option<ConsistencyToken>) -> Result<Cached<View>, LoadError> {
+        self.views.view(cart, token).await
     }
 
     /// Sets the number of pieces of a product in the cart. When it returns, the earlier view is removed.

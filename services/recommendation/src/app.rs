@@ -10,6 +10,7 @@ use contract::product_api::ProductApi;
 use database::Pool;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use outbox::log::EventLog;
+use service::consistency::AppliedWrites;
 use service::health::{Check, Readiness};
 use service::{Service, StartContext, shut_down_cache};
 use tokio::task::JoinHandle;
@@ -88,6 +89,7 @@ impl Service for App {
         let carts = CartEventHandler { cache: cache.clone(), baskets, positions: positions.clone(), log: cart_log };
         let progress = BothProgress::new(&settings.events);
         let follower = Follower { settings: settings.clone(), products, carts, progress: progress.clone() };
+        let applied = AppliedWrites::new(log.clone(), progress.products.clone());
         let maintaining = maintenance::run(log, positions, state.clone());
         let tasks = vec![
             tokio::spawn(until(shutdown.clone(), maintaining)),
@@ -95,7 +97,7 @@ impl Service for App {
             tokio::spawn(until(shutdown.clone(), async move { rebuild.keep().await })),
             tokio::spawn(follower.follow(shutdown)),
         ];
-        Ok(Self { recommendations: RecommendationService { lists, state, progress }, cache, pool, tasks })
+        Ok(Self { recommendations: RecommendationService { lists, state, progress, applied }, cache, pool, tasks })
     }
 
     /// Requires the database and a copy of the catalogue, and prefers the rest: without Redis, lists are slower; without

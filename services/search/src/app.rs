@@ -9,6 +9,7 @@ use cache::CacheClient;
 use contract::product_api::ProductApi;
 use outbox::consumer::EventProgress;
 use outbox::log::EventLog;
+use service::consistency::AppliedWrites;
 use service::events::PRODUCT_EVENTS;
 use service::health::{Check, Readiness};
 use service::{Service, StartContext, shut_down_cache};
@@ -90,6 +91,7 @@ impl Service for App {
             commit_every,
         );
         let progress = EventProgress::new(PRODUCT_EVENTS, &settings.events);
+        let applied = AppliedWrites::new(log.clone(), Arc::clone(&state));
         let follower = EventFollower {
             settings: settings.clone(),
             log,
@@ -106,7 +108,7 @@ impl Service for App {
             }
         });
         let following = tokio::spawn(follower.follow(indexer, commit, shutdown));
-        let search = SearchService { pages, state, progress };
+        let search = SearchService { pages, state, progress, applied };
         Ok(Self { search, cache, watermarks, tasks: vec![maintaining, following] })
     }
 

@@ -53,7 +53,7 @@ impl EventFollower {
         let reaction = Reaction { cache: self.cache, invalidator: self.invalidator, state: self.state, work };
         match Consumer::start(&self.settings.events, &self.settings.common.redis.url, subscription, reaction) {
             Ok(consumer) => {
-                self.progress.follow(consumer.watch());
+                self.progress.follow(consumer.followed());
                 indexer.run(queue, shutdown).await;
                 consumer.stop().await;
             }

@@ -2,12 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use contract::Freshness;
 use metrics::gauge;
 use serde::{Deserialize, Serialize};
+use service::consistency::AppliedEvents;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::index::Snapshot;
@@ -23,6 +25,13 @@ pub struct IndexStatus {
     freshness: Freshness,
     /// The id of the watermarks and the lineage of the index that are known to belong to one history.
     compared: Mutex<Option<(i64, u64)>>,
+}
+
+/// An event is applied when the index from which the service answers includes it; that is later than its consumer's part.
+impl AppliedEvents for IndexStatus {
+    async fn applied(&self, seq: u64, within: Duration) -> bool {
+        self.includes(seq, within).await
+    }
 }
 
 /// How current the index is from which a response was built.
@@ -72,6 +81,12 @@ impl IndexStatus {
     pub async fn usable(&self) {
         // `self` owns the sender, so the channel cannot be closed.
         let _ = self.snapshot.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Waits until the index includes event `seq`, for at most `within`. Returns whether it does.
+    pub async fn includes(&self, seq: u64, within: Duration) -> bool {
+        let includes = |snapshot: &Option<Arc<Snapshot>>| snapshot.as_ref().is_some_and(|index| index.position >= seq);
+        timeout(within, self.snapshot.subscribe().wait_for(includes)).await.is_ok_and(|found| found.is_ok())
     }
 
     /// Records that a reindex begins or ends.

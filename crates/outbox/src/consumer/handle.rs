@@ -1,5 +1,6 @@
 //! The consumer of one process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use super::group::Group;
 use super::handler::EventHandler;
 use super::meter::Meter;
 use super::monitor::ConsumerMonitor;
-use super::progress::ConsumerStatus;
+use super::progress::{ConsumerStatus, Followed};
 use super::pubsub::{Listener, OnLoss};
 use super::reader::Reader;
 use super::retry::{RecentEvents, Retry};
@@ -26,7 +27,7 @@ use crate::redis::{self, COMMAND_TIMEOUT, RedisUrlError};
 /// waiting for the task to end.
 #[derive(Debug)]
 pub struct Consumer {
-    status: watch::Receiver<ConsumerStatus>,
+    followed: Followed,
     stop: DropGuard,
     task: JoinHandle<()>,
 }
@@ -97,6 +98,7 @@ impl Consumer {
         redis::builder(redis_url, Duration::ZERO)?;
         let (status_sender, status) = watch::channel(ConsumerStatus::default());
         let (monitor, stop) = (ConsumerMonitor::new(meter, status_sender), CancellationToken::new());
+        let ask = Arc::clone(&monitor.ask);
         let session = Session {
             url: redis_url.to_owned(),
             stream: source.stream,
@@ -108,17 +110,22 @@ impl Consumer {
         };
         let task = task(session, stop.clone());
         let task = tokio::spawn(task.run(source.stream, monitor, stop.clone()));
-        Ok(Self { status, stop: stop.drop_guard(), task })
+        Ok(Self { followed: Followed { status, ask }, stop: stop.drop_guard(), task })
     }
 
     /// Returns the current status.
     pub fn status(&self) -> ConsumerStatus {
-        *self.status.borrow()
+        *self.followed.status.borrow()
     }
 
     /// Returns a receiver that observes changes of [`status`](Self::status).
     pub fn watch(&self) -> watch::Receiver<ConsumerStatus> {
-        self.status.clone()
+        self.followed.status.clone()
+    }
+
+    /// Returns what an [`EventProgress`](super::EventProgress) follows.
+    pub fn followed(&self) -> Followed {
+        self.followed.clone()
     }
 
     /// Lets the current call of the event handler finish, then ends the task.

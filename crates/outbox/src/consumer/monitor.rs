@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
@@ -27,6 +27,8 @@ const LOG_TIMEOUT: Duration = Duration::from_millis(700);
 pub(super) struct ConsumerMonitor {
     pub(super) meter: Meter,
     pub(super) status: watch::Sender<ConsumerStatus>,
+    /// Notified when a reader waits for the position of the group.
+    pub(super) ask: Arc<Notify>,
     /// A resync is running: until it ends, the applied events prove nothing.
     resyncing: Arc<AtomicBool>,
     /// It is unknown whether the applied events are part of the log's history.
@@ -35,7 +37,7 @@ pub(super) struct ConsumerMonitor {
 
 impl ConsumerMonitor {
     pub(super) fn new(meter: Meter, status: watch::Sender<ConsumerStatus>) -> Self {
-        Self { meter, status, resyncing: Arc::default(), unconfirmed: Arc::default() }
+        Self { meter, status, ask: Arc::default(), resyncing: Arc::default(), unconfirmed: Arc::default() }
     }
 
     /// Records that everything from before `at` is applied, unless that is in doubt.
@@ -45,6 +47,12 @@ impl ConsumerMonitor {
         }
         self.meter.verified(at.elapsed());
         self.status.send_modify(|status| status.verified = status.verified.max(Some(at)));
+    }
+
+    /// Records that everything up to `seq` is applied by the group, unless that is in doubt.
+    fn applied(&self, seq: u64) {
+        let seq = if self.resyncing.load(SeqCst) || self.unconfirmed.load(SeqCst) { 0 } else { seq };
+        self.status.send_if_modified(|status| std::mem::replace(&mut status.applied, seq) != seq);
     }
 
     pub(super) fn resyncing(&self, is_under_way: bool) {
@@ -96,7 +104,16 @@ pub(super) async fn watch(stream: &StreamReader, group: &str, log: EventLog, mon
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = monitor.ask.notified() => {
+                let position = monitor.status.borrow().position;
+                if let Ok(look) = stream.stream_state(group, position).await {
+                    monitor.applied(look.applied(group, made_good));
+                }
+                continue;
+            }
+        }
         let position = monitor.status.borrow().position;
         let asked = Instant::now();
         let (look, head) = tokio::join!(stream.stream_state(group, position), log.head(None, LOG_TIMEOUT));
@@ -111,6 +128,7 @@ pub(super) async fn watch(stream: &StreamReader, group: &str, log: EventLog, mon
                     made_good = if group.is_empty() { Some(0) } else { head };
                 }
                 ends.add(asked, look.newest(head, made_good.unwrap_or(0)));
+                monitor.applied(look.applied(group, made_good));
                 // Without its group, no event was delivered: the group is about to be created again.
                 let done = if look.group || group.is_empty() { ends.reached(look.done) } else { None };
                 if let Some(at) = done {

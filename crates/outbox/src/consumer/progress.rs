@@ -8,17 +8,29 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 use super::settings::ConsumerSettings;
 use crate::event::EventSource;
+
+/// How often a waiting reader asks how far the group is.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Whether the data that a service derives from events is current. It exists before its consumer does. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EventProgress {
     stream: &'static str,
     limit: Duration,
-    status: Arc<OnceLock<watch::Receiver<ConsumerStatus>>>,
+    consumer: Arc<OnceLock<Followed>>,
+}
+
+/// What a progress knows of its consumer.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    pub(super) status: watch::Receiver<ConsumerStatus>,
+    /// Makes the consumer ask now how far its group is.
+    pub(super) ask: Arc<Notify>,
 }
 
 /// Why the data that a service derives from events may be outdated. The messages are suitable for public responses.
@@ -42,14 +54,32 @@ impl EventProgress {
     /// Creates an unverified progress. It stays unverified until the consumer of `source` that it
     /// [follows](Self::follow) is verified.
     pub fn new(source: EventSource, settings: &ConsumerSettings) -> Self {
-        Self { stream: source.stream, limit: settings.stale_after, status: Arc::default() }
+        Self { stream: source.stream, limit: settings.stale_after, consumer: Arc::default() }
     }
 
-    /// Follows the status of a consumer ([`Consumer::watch`](super::Consumer::watch)) from now on. Only the first call
-    /// has an effect.
-    pub fn follow(&self, status: watch::Receiver<ConsumerStatus>) {
+    /// Follows a consumer ([`Consumer::followed`](super::Consumer::followed)) from now on. Only the first call has an
+    /// effect.
+    pub fn follow(&self, consumer: Followed) {
         // A second consumer of one stream is not started.
-        let _ = self.status.set(status);
+        let _ = self.consumer.set(consumer);
+    }
+
+    /// Waits until every event up to `seq` is known to be applied, by this process or by another one of its group, for at
+    /// most `within`. Returns whether it is.
+    pub async fn applied(&self, seq: u64, within: Duration) -> bool {
+        let Some(Followed { status, ask }) = self.consumer.get() else { return false };
+        let mut status = status.clone();
+        let is_applied = async {
+            loop {
+                if status.borrow_and_update().applied >= seq {
+                    return;
+                }
+                ask.notify_one();
+                // The events of a group may be applied by another process, which does not change this status.
+                let _ = timeout(ASK_AGAIN, status.changed()).await;
+            }
+        };
+        timeout(within, is_applied).await.is_ok()
     }
 
     /// Returns whether, as far as is known, every event that is older than [`ConsumerSettings::stale_after`] is
@@ -76,7 +106,7 @@ impl EventProgress {
     }
 
     fn now(&self) -> ConsumerStatus {
-        self.status.get().map(|status| *status.borrow()).unwrap_or_default()
+        self.consumer.get().map(|consumer| *consumer.status.borrow()).unwrap_or_default()
     }
 
     fn judge(&self, status: ConsumerStatus, now: Instant) -> Result<(), ProgressError> {
@@ -127,6 +157,8 @@ pub struct ConsumerStatus {
     pub connected: bool,
     /// The highest applied number (with `Log`: the number up to which every event is applied).
     pub position: u64,
+    /// The number up to which the group (with `Log`: this process) has applied every event, as last asked.
+    pub applied: u64,
     /// The number of events in the stream that no consumer of the group has applied yet.
     pub lag: u64,
     /// Every event from before this moment is applied. `None` until this is known for the first time.

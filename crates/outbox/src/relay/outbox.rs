@@ -20,6 +20,14 @@ struct LogHead {
     known: bool,
 }
 
+#[derive(QueryableByName)]
+struct LastEvent {
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+    #[diesel(sql_type = BigInt)]
+    unnumbered: i64,
+}
+
 /// The log of a service's events, for its `GET /events`.
 #[derive(Clone, Debug)]
 pub struct Outbox {
@@ -44,6 +52,23 @@ impl Outbox {
     /// Returns the outbox in the database of `pool`.
     pub fn new(pool: Pool) -> Self {
         Self { pool }
+    }
+
+    /// Returns the number of the last event of a committed transaction, or 0 if it has none that is still kept. `None`
+    /// means that some of its events have no number yet.
+    ///
+    /// # Errors
+    /// Returns [`OutboxError::Unavailable`] if the database does not respond.
+    pub async fn position_of(&self, transaction: u64) -> Result<Option<u64>, OutboxError> {
+        let transaction = i64::try_from(transaction).unwrap_or(i64::MAX);
+        let find = async |connection: &mut AsyncPgConnection| {
+            let found = sql("SELECT coalesce(max(seq), 0) AS seq, count(*) FILTER (WHERE seq IS NULL) AS unnumbered
+                 FROM outbox WHERE transaction_id = $1")
+            .bind::<BigInt, _>(transaction);
+            Ok::<LastEvent, database::Error>(found.get_result(connection).await?)
+        };
+        let found = self.pool.run(find).await.map_err(|error| OutboxError::Unavailable(error.to_string()))?;
+        Ok((found.unnumbered == 0).then_some(found.seq.unsigned_abs()))
     }
 
     /// Returns at most `limit` events after `mark`, without a gap.

@@ -16,7 +16,7 @@ fn limited() -> ConsumerSettings {
 fn start(world: &World, delivery: Delivery, recorder: &Recorder) -> (Consumer, EventProgress) {
     let consumer = world.start_with(&limited(), delivery, recorder);
     let progress = EventProgress::new(ORDER_EVENTS, &limited());
-    progress.follow(consumer.watch());
+    progress.follow(consumer.followed());
     (consumer, progress)
 }
 
@@ -58,7 +58,7 @@ async fn refused_group_is_unverified_long_before_the_limit() {
     let patient = ConsumerSettings { stale_after: Duration::from_secs(600), ..settings() };
     let consumer = world.start_with(&patient, Delivery::Group(GROUP), &recorder);
     let progress = EventProgress::new(ORDER_EVENTS, &patient);
-    progress.follow(consumer.watch());
+    progress.follow(consumer.followed());
     until_ready(&progress).await;
     world.cli("ACL SETUSER default -xreadgroup").await;
     until_refused(&progress).await;

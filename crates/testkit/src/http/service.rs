@@ -69,6 +69,12 @@ impl Service {
         Self::send(self.request(Method::GET, path)).await
     }
 
+    /// Sends GET with the consistency token of a write.
+    pub async fn get_after(&self, path: &str, written: &TestResponse) -> TestResponse {
+        let token = written.header("x-consistency-token");
+        Self::send(self.request(Method::GET, path).header("x-consistency-token", token)).await
+    }
+
     /// Sends a PUT with JSON and returns the response.
     pub async fn put(&self, path: &str, body: &Value) -> TestResponse {
         Self::send(self.request(Method::PUT, path).json(body)).await

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use contract::CartId;
 use service::caching::Caching;
 use service::problem::Problem;
-use service::response::{CacheResponse, WrittenValidator, spawn_detached};
+use service::response::{CacheResponse, WrittenValidator, consistency_token, spawn_detached};
 
 use super::problems;
 use crate::NAME;
@@ -33,10 +33,14 @@ pub(super) async fn create(service: Data<CartService>) -> Result<HttpResponse, P
     get,
     path = "/carts/{id}",
     tag = "carts",
-    params(("id" = uuid::Uuid, Path, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")),
+    params(
+        ("id" = uuid::Uuid, Path, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"),
+        ("x-consistency-token" = Option<String>, Header, nullable = false, pattern = r"^[0-9]{1,18}$",
+            description = "The token of a write to a product that the view must show"),
+    ),
     responses(
         (status = 200, body = View, description = "`Cache-Status` (RFC 9211) says where it came from, and \
-            `detail=product-api-away` where a cached view may have missed a change, `detail=events-unverified` where the \
+            `detail=product-api-away` where a cached view may have missed a change, `detail=events-unverified` or `consistency-token` where the \
             product API was asked because changes may not have been heard of; what is `stale` is never stored"),
         (status = 304, description = "It is the one that `If-None-Match` names"),
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem),
@@ -47,7 +51,7 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME).caching(Caching::Private);
     let id: CartId = path.parse()?;
-    let fetched = service.view(id).await.map_err(problems::fetch)?;
+    let fetched = service.view(id, consistency_token(&request)?).await.map_err(problems::fetch)?;
     // If the product API is unavailable, its relay may be too. Then no event reports a product change made in psql.
     let answer = if service.upstream.is_away() { answer.detail("product-api-away") } else { answer };
     Ok(answer.cached(&request, &fetched, "cart"))

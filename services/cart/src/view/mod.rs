@@ -29,13 +29,20 @@ use std::time::Duration;
 use cache::error::LoadError;
 use cache::outcome::Bypass;
 use cache::{Cache, CacheClient, Cached, Invalidated, Invalidation, NewEntry, with};
-use contract::CartId;
+use contract::{CartId, ConsistencyToken};
+use service::consistency::AppliedWrites;
 use uuid::Uuid;
 
 use crate::carts::Carts;
 use crate::error::CartError;
 use crate::facts::{ProductSource, UNVERIFIED};
 use crate::keys;
+
+/// The reason for the bypass of a read with a token, when the events of that write have not been applied yet.
+const NOT_INCLUDED: &str = "consistency-token";
+
+/// How long such a read waits for the events before it asks the product API.
+const APPLY_WAIT: Duration = Duration::from_millis(100);
 
 /// The reader of views. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -44,24 +51,33 @@ pub struct Views {
     cache: Cache<View>,
     carts: Carts,
     facts: ProductSource,
+    applied: AppliedWrites,
 }
 
 impl Views {
     /// Creates a reader through `cache`, one of `client`.
-    pub fn new(client: CacheClient, cache: Cache<View>, carts: Carts, facts: ProductSource) -> Self {
-        Self { client, cache, carts, facts }
+    pub fn new(
+        client: CacheClient, cache: Cache<View>, carts: Carts, facts: ProductSource, applied: AppliedWrites,
+    ) -> Self {
+        Self { client, cache, carts, facts, applied }
     }
 
-    /// Returns the cart with current prices. Without the product API it shows the last known data, marked as stale.
+    /// Returns the cart with current prices. Without the product API it shows the last known data, marked as stale. With
+    /// `token`, it shows that write to a product.
     ///
     /// # Errors
     /// Returns an error if the database does not respond.
-    pub async fn view(&self, id: CartId) -> Result<Cached<View>, LoadError> {
-        if self.facts.are_verified() {
+    pub async fn view(&self, id: CartId, token: Option<ConsistencyToken>) -> Result<Cached<View>, LoadError> {
+        let is_included = self.applied.include(token, APPLY_WAIT).await;
+        if is_included && self.facts.are_verified() {
             return self.cache.read(id.reference(), with(self, id, Self::load)).await;
         }
         // If Redis is unavailable, it is the reason: without Redis, the events cannot be verified either.
-        let why = if self.client.health().is_in_use() { UNVERIFIED } else { Bypass::RedisDown.as_str() };
+        let why = match (self.client.health().is_in_use(), is_included) {
+            (false, _) => Bypass::RedisDown.as_str(),
+            (true, true) => UNVERIFIED,
+            (true, false) => NOT_INCLUDED,
+        };
         self.cache.load_uncached(id.reference(), why, with(self, id, Self::load_past)).await
     }
 

@@ -38,3 +38,4 @@ mod standby;
 mod starting;
 mod suite;
 mod support;
+mod tokens;

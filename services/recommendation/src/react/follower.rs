@@ -88,7 +88,7 @@ fn start<R: EventHandler>(
     let delivery = Delivery::Group(keys::GROUP);
     let subscription = Subscription { source, delivery, dead_letters: keys::DEAD_LETTERS.to_owned(), log };
     Consumer::start(&settings.events, &settings.common.redis.url, subscription, handler)
-        .inspect(|consumer| progress.follow(consumer.watch()))
+        .inspect(|consumer| progress.follow(consumer.followed()))
         // Unreachable in practice: the cache has accepted this URL.
         .inspect_err(|error| error!(%error, "events cannot be read"))
         .ok()

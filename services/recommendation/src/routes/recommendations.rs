@@ -1,6 +1,6 @@
 //! The routes under `/recommendations`: for a product, and for a cart.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -9,8 +9,9 @@ use cache::error::LoadError;
 use contract::{CartId, ProductId};
 use serde::{Deserialize, Serialize};
 use service::caching::Caching;
+use service::consistency::AppliedWrites;
 use service::problem::{Problem, Query, RETRY_AFTER};
-use service::response::CacheResponse;
+use service::response::{CacheResponse, consistency_token};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::NAME;
@@ -26,7 +27,12 @@ pub(crate) struct RecommendationService {
     pub(crate) state: CatalogueStatus,
     /// Whether the consumers have applied the events.
     pub(crate) progress: BothProgress,
+    /// Whether the consumer has applied a certain write to a product.
+    pub(crate) applied: AppliedWrites,
 }
+
+/// How long a read with a token waits for the events of that write. Then the catalogue counts as stale.
+const APPLY_WAIT: Duration = Duration::from_secs(1);
 
 /// The recommendations, and how current their sources are: the copy of the catalogue and, for a cart, the baskets.
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,6 +51,15 @@ pub(super) struct ListQuery {
     /// The maximum number of items in each list: 1 to 12, by default 12.
     #[param(nullable = false, minimum = 1, maximum = 12)]
     limit: Option<i64>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+struct TokenHeader {
+    /// The token of a write that the lists must include; `catalogue.stale` says that they may not.
+    #[param(rename = "x-consistency-token", required = false, nullable = false, pattern = r"^[0-9]{1,18}$")]
+    token: Option<String>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -66,7 +81,7 @@ pub(super) struct ForCart {
     get,
     path = "/recommendations/{product_id}",
     tag = "recommendations",
-    params(("product_id" = i64, Path, minimum = 1, example = 1), ListQuery),
+    params(("product_id" = i64, Path, minimum = 1, example = 1), ListQuery, TokenHeader),
     responses(
         (status = 200, body = Answered, description = "Nothing known is an empty list"), (status = 304),
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem),
@@ -81,8 +96,9 @@ pub(super) async fn beside(
         path.parse().map_err(|error| Problem::malformed(format!("The path names no product: {error}.")))?;
     let limit = few(query.0.limit)?;
     service.state.readiness().map_err(not_yet)?;
+    let is_included = service.applied.include(consistency_token(&request)?, APPLY_WAIT).await;
     let fetched = service.lists.beside(product).await.map_err(fetch)?;
-    answered(answer, &request, &fetched, limit, Shown { catalogue: service.catalogue(), baskets: None })
+    answered(answer, &request, &fetched, limit, Shown { catalogue: service.catalogue(is_included), baskets: None })
 }
 
 /// Recommends products that go with the products in a cart.
@@ -92,7 +108,7 @@ pub(super) async fn beside(
     get,
     path = "/recommendations",
     tag = "recommendations",
-    params(ForCart),
+    params(ForCart, TokenHeader),
     responses(
         (status = 200, body = Answered), (status = 304), (status = 400, body = Problem), (status = 422, body = Problem),
         (status = 503, body = Problem, description = "The catalogue is being copied for the first time"),
@@ -107,15 +123,16 @@ pub(super) async fn for_cart(
         cart.parse().map_err(|error: contract::InvalidId| Problem::invalid_field("cart", error.to_string()))?;
     let limit = few(query.0.limit)?;
     service.state.readiness().map_err(not_yet)?;
+    let is_included = service.applied.include(consistency_token(&request)?, APPLY_WAIT).await;
     let fetched = service.lists.for_cart(cart).await.map_err(fetch)?;
-    let shown = Shown { catalogue: service.catalogue(), baskets: Some(service.baskets()) };
+    let shown = Shown { catalogue: service.catalogue(is_included), baskets: Some(service.baskets()) };
     answered(answer, &request, &fetched, limit, shown)
 }
 
 impl RecommendationService {
-    fn catalogue(&self) -> CatalogueState {
+    fn catalogue(&self, is_write_included: bool) -> CatalogueState {
         let mut catalogue = self.state.catalogue(Instant::now());
-        catalogue.stale |= self.progress.products.verified().is_err();
+        catalogue.stale |= !is_write_included || self.progress.products.verified().is_err();
         catalogue
     }
 

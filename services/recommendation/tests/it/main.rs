@@ -30,3 +30,4 @@ mod starting;
 mod suite;
 mod support;
 mod together;
+mod tokens;

@@ -1,14 +1,15 @@
 //! The route `/search`.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use cache::error::LoadError;
 use outbox::consumer::EventProgress;
+use service::consistency::AppliedWrites;
 use service::problem::{Problem, Query, RETRY_AFTER};
-use service::response::CacheResponse;
+use service::response::{CacheResponse, consistency_token};
 use utoipa::ToSchema;
 
 use super::input::SearchQuery;
@@ -24,7 +25,12 @@ pub(crate) struct SearchService {
     pub(crate) state: Arc<IndexStatus>,
     /// Whether the consumer has applied the events.
     pub(crate) progress: EventProgress,
+    /// Whether the index includes a certain write.
+    pub(crate) applied: AppliedWrites<Arc<IndexStatus>>,
 }
+
+/// How long a search with a token waits for the events of that write. Then the index counts as stale.
+const APPLY_WAIT: Duration = Duration::from_secs(1);
 
 /// A page of results, and how current the index is.
 #[derive(ToSchema)]
@@ -54,7 +60,11 @@ pub(crate) struct Results {
     get,
     path = "/search",
     tag = "search",
-    params(SearchQuery),
+    params(
+        SearchQuery,
+        ("x-consistency-token" = Option<String>, Header, nullable = false, pattern = r"^[0-9]{1,18}$",
+            description = "The token of a write that the index must include; `index.stale` says that it may not"),
+    ),
     responses(
         (status = 200, body = Results), (status = 304),
         (status = 400, body = Problem), (status = 422, body = Problem),
@@ -70,9 +80,10 @@ pub(super) async fn search(
     if let Err(building) = searching.state.readiness() {
         return Err(Problem::overloaded(RETRY_AFTER, building));
     }
+    let is_included = searching.applied.include(consistency_token(&request)?, APPLY_WAIT).await;
     let found = searching.pages.find(search).await.map_err(problem)?;
     let mut index = searching.state.index(Instant::now());
-    index.stale |= searching.progress.verified().is_err();
+    index.stale |= !is_included || searching.progress.verified().is_err();
     let shown = serde_json::to_vec(&index).map_err(Problem::internal)?;
     if index.stale {
         answer = answer.detail("index-stale");

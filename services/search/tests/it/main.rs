@@ -31,4 +31,5 @@ mod restarting;
 mod restored;
 mod suite;
 mod support;
+mod tokens;
 mod understanding;

@@ -47,6 +47,16 @@ impl StreamState {
         }
     }
 
+    /// Returns the number up to which `group` has applied every event; it is `done` for a reader without a group. An empty
+    /// stream has no events, and those up to `made_good` count as applied.
+    pub(crate) fn applied(&self, group: &str, made_good: Option<u64>) -> u64 {
+        match self.group || group.is_empty() {
+            true if self.last == 0 => self.done.max(made_good.unwrap_or(0)),
+            true => self.done,
+            false => 0,
+        }
+    }
+
     /// Returns the number with which the stream began.
     pub(crate) fn first_seq(&self) -> u64 {
         (self.last + 1).saturating_sub(self.added)

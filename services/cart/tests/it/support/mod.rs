@@ -6,7 +6,7 @@ mod stores;
 
 use std::time::Duration;
 
-pub(crate) use cart::{CartOf, view_key};
+pub(crate) use cart::{CartOf, line, view_key};
 pub(crate) use fake::Fake;
 pub(crate) use stores::{Stores, started};
 pub(crate) use testkit::http::{Service, TestResponse};

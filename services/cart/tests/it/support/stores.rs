@@ -11,7 +11,7 @@ use super::{CartOf, Fake, SOON, Service};
 /// The cart's stores, and the database of a real product API.
 pub(crate) struct Stores {
     own: testkit::Stores,
-    shop: Database,
+    pub(crate) shop: Database,
 }
 
 impl Deref for Stores {
