@@ -248,6 +248,11 @@ impl Region {
         Lookup::Stale(CachedEntry::from_stored(entry.clone(), now, Outcome::Stale), entry)
     }
 
+    /// Returns whether this reader accepts an entry with this stamp.
+    pub(crate) fn accepts(&self, stamp: Option<&str>) -> bool {
+        self.requirement.as_ref().is_none_or(|accepts| accepts(stamp))
+    }
+
     /// Returns the entry of a hit that is to be refreshed although it is fresh.
     fn due_early<'e>(&self, cached: &'e CachedEntry) -> Option<&'e StoredEntry> {
         let Definition { policy, load_time, .. } = &*self.definition;

@@ -12,6 +12,8 @@
 //! [`Digest`](crate::loader::Digest), or `-` for a negative entry; `stamp` is what the loader said about the state that it read. The
 //! header is text, so `redis-cli GET` shows it. The body follows as stored, and is served without decoding.
 
+mod header;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use self::header::Header;
 use crate::loader::Content;
 use crate::outcome::Outcome;
 
@@ -333,25 +336,6 @@ impl<T> Clone for Cached<T> {
 impl<T> fmt::Debug for Cached<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.entry, f)
-    }
-}
-
-/// The unparsed rest of a header.
-struct Header<'a>(&'a [u8]);
-
-impl Header<'_> {
-    fn strip(&mut self, name: &[u8]) -> Option<()> {
-        self.0 = self.0.strip_prefix(name)?;
-        Some(())
-    }
-
-    fn number(&mut self, name: &[u8]) -> Option<u64> {
-        self.strip(name)?;
-        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (number, rest) = self.0.split_at(digits);
-        self.0 = rest;
-        let append = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
-        number.iter().try_fold(0, append).filter(|_| digits > 0)
     }
 }
 

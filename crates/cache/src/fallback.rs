@@ -29,16 +29,6 @@ impl<T> Cache<T> {
 }
 
 impl Region {
-    /// Returns whether this reader accepts an entry with this stamp.
-    pub(crate) fn accepts(&self, stamp: Option<&str>) -> bool {
-        self.requirement.as_ref().is_none_or(|accepts| accepts(stamp))
-    }
-
-    /// Returns whether this reader accepts the result of a load that it shares and that may have begun before it did.
-    pub(crate) fn accepts_result(&self, result: &Result<CachedEntry, LoadError>) -> bool {
-        result.as_ref().map_or(true, |cached| self.accepts(cached.stamp()))
-    }
-
     /// Returns whether this reader may take an entry without a load before.
     pub(crate) fn may_serve(&self, entry: &StoredEntry) -> bool {
         let now = self.shared.store.connection.now_ms();
@@ -58,17 +48,13 @@ impl Region {
     }
 
     /// Waits for a load. If it fails, or takes longer than the soft load timeout, returns the entry that the cache still
-    /// has, if the policy keeps one.
+    /// has, if it has one.
     pub(crate) async fn or_fallback(
         &self, key: &Key, loading: impl Future<Output = Result<CachedEntry, LoadError>>,
     ) -> Result<CachedEntry, LoadError> {
-        let policy = &self.definition.policy;
-        if policy.stale_if_error.is_none() {
-            return loading.await;
-        }
         let mut loading = pin!(loading);
         let mut loaded = None;
-        if let Some(limit) = policy.soft_load_timeout {
+        if let Some(limit) = self.definition.policy.soft_load_timeout {
             loaded = timeout(limit, &mut loading).await.ok();
             if loaded.is_none()
                 && let Some(cached) = self.fallback(key).await

@@ -50,6 +50,8 @@ pub enum EntryState {
     Fresh,
     /// A value after its soft TTL, or after a soft invalidation.
     Stale,
+    /// A value after its hard TTL, which only replaces a load that fails.
+    Expired,
     /// A negative entry: the requested object does not exist.
     Absent,
     /// A lease: a client is loading or writing the entry.
@@ -174,10 +176,11 @@ impl CacheClient {
             StoredValue::Lease => info.state = EntryState::Leased,
             StoredValue::Value(entry) => {
                 let now = self.shared.store.connection.now_ms();
-                info.state = match (entry.absent, entry.is_fresh(now)) {
-                    (true, _) => EntryState::Absent,
-                    (false, true) => EntryState::Fresh,
-                    (false, false) => EntryState::Stale,
+                info.state = match entry.age(now) {
+                    age if age >= entry.hard => EntryState::Expired,
+                    _ if entry.absent => EntryState::Absent,
+                    _ if entry.is_fresh(now) => EntryState::Fresh,
+                    _ => EntryState::Stale,
                 };
                 info.age_ms = Some(entry.age(now));
                 info.ttl_ms = Some(entry.ttl(now));

@@ -29,6 +29,7 @@ use crate::keyspace::Key;
 use crate::loader::{Content, SharedLoader};
 use crate::outcome::{Bypass, Fill, Outcome};
 use crate::pending::PendingInvalidations;
+use crate::policy::EarlyRefresh;
 use crate::redis::{Grant, LeaseReply, RefreshReply};
 use crate::refresh::RefreshSet;
 use crate::single_flight::{Join, LoadIo, run_load};
@@ -54,7 +55,11 @@ impl Region {
     ) -> Result<CachedEntry, LoadError> {
         // A load that waits for another load must not hold the permit that the other one needs.
         let shared = bulkhead::without_permit(self.share_load(key, load, bypass));
-        self.or_fallback(key, async { shared.await.unwrap_or(Err(LoadError::Overloaded)) }).await
+        let loading = async { shared.await.unwrap_or(Err(LoadError::Overloaded)) };
+        match self.definition.policy.stale_if_error {
+            Some(_) => self.or_fallback(key, loading).await,
+            None => loading.await,
+        }
     }
 
     async fn share_load(
@@ -116,8 +121,8 @@ impl Region {
             }
         };
         let (result, joined_in) = ticket.result().await.ok_or(LoadError::Aborted)?;
-        let has_required_state = result.was_loaded_after(joined_in) || self.accepts_result(&result.result);
-        if !result.valid_for(joined_in) || !has_required_state {
+        let is_accepted = || result.result.as_ref().map_or(true, |cached| self.accepts(cached.stamp()));
+        if !result.valid_for(joined_in) || !(result.was_loaded_after(joined_in) || is_accepted()) {
             return Ok(None);
         }
         let result = result.result.map(|mut cached| {
@@ -190,7 +195,9 @@ impl Region {
         permit.release();
         let took = began.elapsed();
         self.definition.observer.loaded(took, loaded.is_ok());
-        self.definition.load_time.record(took);
+        if self.definition.policy.early_refresh != EarlyRefresh::Off {
+            self.definition.load_time.record(took);
+        }
         loaded
     }
 

@@ -48,6 +48,22 @@ fn negative_entry_is_a_value_with_tags() {
 }
 
 #[test]
+fn stamp_is_kept_apart_from_the_tags() {
+    for (tags, expected) in [(vec![Tag::new("product", 1)], vec!["product:1"]), (vec![], vec![])] {
+        let StoredValue::Value(entry) = stored(NewEntry::raw("x").tags(tags.clone()).stamp("742:745:743")) else {
+            panic!("not a value")
+        };
+        assert_eq!((entry.stamp(), entry.tags().collect::<Vec<_>>()), (Some("742:745:743"), expected.clone()));
+        assert_eq!(entry.body(), "x");
+        let StoredValue::Value(entry) = stored(NewEntry::raw("x").tags(tags)) else { panic!("not a value") };
+        assert_eq!((entry.stamp(), entry.tags().collect::<Vec<_>>()), (None, expected));
+    }
+    // The header is one line, and its parts are separated by spaces.
+    let StoredValue::Value(entry) = stored(NewEntry::raw("x").stamp("a b\nc")) else { panic!("not a value") };
+    assert_eq!((entry.stamp(), entry.body()), (Some("a_b_c"), "x".into()));
+}
+
+#[test]
 fn a_value_without_tags_has_none() {
     let StoredValue::Value(entry) = stored(NewEntry::raw("x")) else { panic!("not a value") };
     assert_eq!(entry.tags().count(), 0);

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use cache::error::LoadError;
+use cache::inspect::EntryState;
 use cache::outcome::Fill;
 use cache::{Outcome, Policy};
 use testkit::eventually;
@@ -96,6 +97,8 @@ async fn invalidated_entry_is_no_fallback() {
     let (redis, node, row) = one_node([]).await;
     let node = expired(&node, &row, lasting()).await;
     assert_eq!(existing(&redis, &["shop:item:1"]).await, 1, "it is kept");
+    let kept = node.client.inspect(&node.key(1)).await.unwrap().unwrap();
+    assert_eq!(kept.state, EntryState::Expired);
     row.commit();
     assert_eq!(node.remove(1).await, 1);
     let error = read_in_vain(&node, &row).await.unwrap_err();

@@ -89,6 +89,20 @@ fn glossary_names_items_that_the_linked_files_define() {
 }
 
 #[test]
+fn architecture_lists_every_decision_by_its_title() {
+    let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("the page");
+    let decisions = markdown_in(&root().join("docs/adr"));
+    assert!(decisions.len() > 20, "only {} decisions were found", decisions.len());
+    for decision in decisions {
+        let text = fs::read_to_string(&decision).expect("a decision");
+        let (number, title) = text.lines().next().and_then(|line| line.split_once(": ")).expect("a title");
+        let file = decision.file_name().expect("a name").to_string_lossy().into_owned();
+        let row = format!("| [{}](adr/{file}) | {title} |", number.trim_start_matches("# "));
+        assert!(page.contains(&row), "this row is missing: {row}");
+    }
+}
+
+#[test]
 fn paths_in_the_architecture_cross_few_files_which_exist() {
     let page = root().join("docs/ARCHITECTURE.md");
     let markdown = fs::read_to_string(&page).expect("the page");

@@ -23,11 +23,12 @@ impl Subject for CartSubject {
     const NAME: &'static str = "cart";
     const OPERATIONS: &'static [&'static str] = &[
         "delete /carts/{id}/items/{product_id}", "get /cache/entries", "get /cache/feed", "get /cache/stats/{key}",
-        "get /carts/{id}", "get /events", "get /events/snapshot", "head /cache/entries", "head /cache/feed",
-        "head /cache/stats/{key}", "head /carts/{id}", "head /events", "head /events/snapshot", "post /carts",
-        "put /carts/{id}/items/{product_id}",
+        "get /carts/{id}", "get /events", "get /events/position", "get /events/snapshot", "head /cache/entries",
+        "head /cache/feed", "head /cache/stats/{key}", "head /carts/{id}", "head /events", "head /events/position",
+        "head /events/snapshot", "post /carts", "put /carts/{id}/items/{product_id}",
     ];
-    const OWN_OPERATIONS_ROUTES: &'static [&'static str] = &["/events?after=0", "/events/snapshot"];
+    const OWN_OPERATIONS_ROUTES: &'static [&'static str] =
+        &["/events?after=0", "/events/position?transaction=1", "/events/snapshot"];
     const SHARED_SECTIONS: &'static [&'static str] = &["POSTGRES", "RELAY", "EVENTS", "PRODUCT_API"];
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] = &[
         ("LANES__VIEW__SOFT_TTL", "1s", "never served stale"),
@@ -49,7 +50,8 @@ impl Subject for CartSubject {
         let cart = CartOf::at(service).await;
         cart.put(1, 1).await.expect(201);
         cart.view().await.expect(200);
-        vec![("id", cart.id), ("product_id", "1".to_owned()), ("key", "cart:product:1".to_owned())]
+        let transaction = ("/events/position", "?transaction=1".to_owned());
+        vec![("id", cart.id), ("product_id", "1".to_owned()), ("key", "cart:product:1".to_owned()), transaction]
     }
 
     fn bodies(values: &[(&'static str, String)]) -> Vec<(Method, String, &'static str)> {

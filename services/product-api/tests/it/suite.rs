@@ -20,14 +20,15 @@ impl Subject for ProductSubject {
     const IS_READY_AT_ONCE: bool = true;
     const OPERATIONS: &'static [&'static str] = &[
         "delete /products/explicit/{id}", "delete /products/{id}", "get /cache/entries", "get /cache/feed",
-        "get /cache/stats/{key}", "get /categories", "get /events", "get /products", "get /products/by-category/{id}",
-        "get /products/explicit/{id}", "get /products/featured", "get /products/{id}", "get /products/{strategy}/{id}",
-        "head /cache/entries", "head /cache/feed", "head /cache/stats/{key}", "head /categories", "head /events",
-        "head /products", "head /products/by-category/{id}", "head /products/explicit/{id}", "head /products/featured",
+        "get /cache/stats/{key}", "get /categories", "get /events", "get /events/position", "get /products",
+        "get /products/by-category/{id}", "get /products/explicit/{id}", "get /products/featured",
+        "get /products/{id}", "get /products/{strategy}/{id}", "head /cache/entries", "head /cache/feed",
+        "head /cache/stats/{key}", "head /categories", "head /events", "head /events/position", "head /products",
+        "head /products/by-category/{id}", "head /products/explicit/{id}", "head /products/featured",
         "head /products/{id}", "head /products/{strategy}/{id}", "post /products", "put /categories/{id}",
         "put /products/explicit/{id}", "put /products/{id}", "put /products/{strategy}/{id}",
     ];
-    const OWN_OPERATIONS_ROUTES: &'static [&'static str] = &["/events?after=0"];
+    const OWN_OPERATIONS_ROUTES: &'static [&'static str] = &["/events?after=0", "/events/position?transaction=1"];
     const SHARED_SECTIONS: &'static [&'static str] = &["POSTGRES", "RELAY"];
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] = &[
         ("LANES__SWR__SOFT_TTL", "2m", "hard TTL"),
@@ -55,7 +56,7 @@ impl Subject for ProductSubject {
         for path in ["/products", "/products/explicit/1", "/products/ttl/1"] {
             service.get(path).await.expect(200);
         }
-        [("strategy", "ttl"), ("id", "1"), ("key", "product:ttl:1")]
+        [("strategy", "ttl"), ("id", "1"), ("key", "product:ttl:1"), ("/events/position", "?transaction=1")]
             .map(|(name, value)| (name, value.to_owned()))
             .to_vec()
     }
