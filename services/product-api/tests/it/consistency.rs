@@ -105,20 +105,24 @@ async fn long_transaction_of_another_client_does_not_turn_reads_with_a_token_int
     let (stores, api) = started_and_published().await;
     let held = stores.database.lock("UPDATE products SET stock = 1 WHERE id = 100").await;
     let written = token(&api.put("/products/production/1", &json!({ "stock": 5 })).await.expect(200));
-    api.get("/products/production/1").await.expect(200);
-    let hit = read_after(&api, "/products/production/1", &written).await.expect(200);
-    assert_eq!((hit.json()["stock"].clone(), hit.is_hit()), (json!(5), true), "{}", hit.source());
+    // The relay removes the entry once more.
+    eventually("a hit with the write", SOON, async || {
+        let read = read_after(&api, "/products/production/1", &written).await.expect(200);
+        assert_eq!(read.json()["stock"], 5, "{}", read.source());
+        read.is_hit()
+    })
+    .await;
     drop(held);
 }
 
 #[tokio::test]
 async fn text_that_is_no_token_is_refused() {
     let (_stores, api) = started().await;
-    for text in ["", "abc", "-1", "99999999999999999999"] {
+    for text in ["", "abc", "-1", "1000000000000000000"] {
         let refused = read_after(&api, "/products/production/1", text).await.expect(400);
         assert!(refused.json()["detail"].as_str().is_some_and(|detail| detail.contains("X-Consistency-Token")));
     }
     // A token of the future, which this database has not issued, costs a load and nothing else.
-    let future = read_after(&api, "/products/production/1", &i64::MAX.to_string()).await.expect(200);
+    let future = read_after(&api, "/products/production/1", &"9".repeat(18)).await.expect(200);
     assert_eq!(future.json()["id"], Value::from(1));
 }
