@@ -56,9 +56,11 @@ impl Region {
         // A load that waits for another load must not hold the permit that the other one needs.
         let shared = bulkhead::without_permit(self.share_load(key, load, bypass));
         let loading = async { shared.await.unwrap_or(Err(LoadError::Overloaded)) };
+        // A caller that requested the bypass does not trust the entries.
+        let may_fall_back = !matches!(bypass, Some(Bypass::Requested(_)));
         match self.definition.policy.stale_if_error {
-            Some(_) => self.or_fallback(key, loading).await,
-            None => loading.await,
+            Some(_) if may_fall_back => self.or_fallback(key, loading).await,
+            _ => loading.await,
         }
     }
 
@@ -78,7 +80,8 @@ impl Region {
             if let Some(result) = shared {
                 return self.or_cached_value(key, result).await;
             }
-            // The value was read before this reader joined, or from a state that it does not accept. Usually, the entry is in the cache by now.
+            // The value was read before this reader joined, or from a state that it does not accept. Usually, the entry is
+            // in the cache by now.
             match self.lookup(key).await {
                 Lookup::Fresh(cached) => return Ok(cached),
                 Lookup::Stale(cached, entry) => {

@@ -67,6 +67,26 @@ async fn reads_after_a_failed_load_take_the_fallback_at_once_in_every_process() 
 }
 
 #[tokio::test]
+async fn reads_after_a_failed_background_refresh_take_the_fallback_at_once() {
+    let (_redis, node, row) = one_node([]).await;
+    let (soft, hard) = (Duration::from_millis(50), Duration::from_secs(1));
+    node.under(Policy::ttl(hard).negative_ttl(hard).soft_ttl(soft).stale_if_error(LONG)).fill(1, &row).await;
+    let node = node.under(lasting());
+    eventually("the end of the soft TTL", SOON, async || {
+        node.cache.get(1).await.is_none_or(|cached| cached.outcome() == Outcome::Stale)
+    })
+    .await;
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    gate.began().await.fail();
+    reading.value().await;
+    eventually("the end of the hard TTL", SOON, async || node.cached(1).await.is_none()).await;
+    node.settle().await;
+    let old = node.start(1, &unused(&row)).value().await;
+    assert_eq!((old.outcome(), old.version()), (Outcome::StaleIfError, Some(1)));
+}
+
+#[tokio::test]
 async fn load_is_tried_again_a_lease_after_it_has_failed() {
     let (_redis, node, row) = one_node([]).await;
     let node = expired(&node, &row, lasting().lease(Duration::from_millis(300))).await;
@@ -131,6 +151,19 @@ async fn load_that_was_overtaken_by_an_invalidation_does_not_replace_the_expired
     assert!(matches!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(_))));
     assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
     assert_eq!(node.read(1, &row).await.version(), Some(2));
+}
+
+/// Its caller has a reason not to trust the entries, such as missed invalidations.
+#[tokio::test]
+async fn load_that_bypasses_the_cache_on_request_has_no_fallback() {
+    let (_redis, node, row) = one_node([]).await;
+    let node = expired(&node, &row, lasting()).await;
+    let (mut gate, load) = row.gated();
+    let cache = node.cache.clone();
+    let reading = tokio::spawn(async move { cache.load_uncached(1, "events-unverified", move || load()).await });
+    gate.began().await.fail();
+    let error = reading.await.unwrap().unwrap_err();
+    assert_eq!(error.loader_error::<DatabaseError>(), Some(&DatabaseError));
 }
 
 #[tokio::test]
