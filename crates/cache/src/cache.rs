@@ -19,7 +19,7 @@ use crate::error::{GetError, LoadError};
 use crate::invalidate::{Invalidated, Invalidation, Invalidator};
 use crate::keyspace::Key;
 use crate::loader::Loader;
-use crate::near_cache::NearCache;
+use crate::near_cache::{NearCache, TrackedRead};
 use crate::outcome::{Bypass, Observer, Outcome};
 use crate::policy::{EarlyRefresh, Policy};
 use crate::redis::Store;
@@ -216,16 +216,17 @@ impl Region {
         }
         let tracked = match near {
             Some(near) => near.read(key, epoch).await,
-            None => None,
+            None => TrackedRead::Unusable,
         };
         let (found, stamp) = match tracked {
-            Some((found, stamp)) => (Ok(found), Some(stamp)),
-            None => (store.reads.get(key).await, None),
+            TrackedRead::Found(found, stamp) => (Some(found), Some(stamp)),
+            TrackedRead::Unusable => (store.reads.get(key).await.ok(), None),
+            TrackedRead::Late => (None, None),
         };
         let entry = match found {
-            Ok(Some(StoredValue::Value(entry))) => entry,
-            Ok(Some(StoredValue::Lease | StoredValue::Unreadable) | None) => return Lookup::Miss,
-            Err(_) => return self.unverified(key, epoch).map_or(Lookup::Bypass(Bypass::RedisDown), Lookup::Fresh),
+            Some(Some(StoredValue::Value(entry))) => entry,
+            Some(Some(StoredValue::Lease | StoredValue::Unreadable) | None) => return Lookup::Miss,
+            None => return self.unverified(key, epoch).map_or(Lookup::Bypass(Bypass::RedisDown), Lookup::Fresh),
         };
         if pending.is_suspect(epoch, key, &entry) {
             return Lookup::Bypass(Bypass::InvalidationPending);

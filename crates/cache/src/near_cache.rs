@@ -23,17 +23,29 @@ pub(crate) struct NearCache {
     pub(crate) read_timeout: Duration,
 }
 
+/// The result of a read over the tracked connection.
+pub(crate) enum TrackedRead {
+    /// What Redis holds, and the stamp under which it may be kept.
+    Found(Option<StoredValue>, Stamp),
+    /// The connection cannot be used now.
+    Unusable,
+    /// Redis did not reply in time. Another read would cost its timeout again.
+    Late,
+}
+
 impl NearCache {
-    /// Reads an entry over the tracked connection, with the stamp under which it may be kept. `None` if that connection
-    /// cannot be used now.
-    pub(crate) async fn read(&self, key: &Key, suspicions: u64) -> Option<(Option<StoredValue>, Stamp)> {
+    /// Reads an entry over the tracked connection.
+    pub(crate) async fn read(&self, key: &Key, suspicions: u64) -> TrackedRead {
         // A connection that stalls loses its lease. Then reads go another way.
         if !self.memory.validity.has_lease() {
-            return None;
+            return TrackedRead::Unusable;
         }
         let stamp = self.memory.stamp(key, suspicions);
-        let reply = timeout(self.read_timeout, self.tracking.get(key.bytes())).await.ok()??;
-        Some((reply.map(StoredValue::parse), stamp))
+        match timeout(self.read_timeout, self.tracking.get(key.bytes())).await {
+            Ok(Some(reply)) => TrackedRead::Found(reply.map(StoredValue::parse), stamp),
+            Ok(None) => TrackedRead::Unusable,
+            Err(_) => TrackedRead::Late,
+        }
     }
 
     /// Ends the lease, so that no write waits for this process. Call it when the tracked connection is closed.

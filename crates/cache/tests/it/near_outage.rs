@@ -1,11 +1,31 @@
 //! While Redis is unavailable, a near cache serves its entries only if the policy says so, labelled as unverified.
 
+use std::time::{Duration, Instant};
+
 use cache::outcome::Bypass;
-use cache::{Invalidated, Near, Outcome};
+use cache::{CacheSettings, Invalidated, Near, Outcome};
+use futures_util::future::join_all;
 use testkit::eventually;
 
 use crate::near::{BOUND, near_settings, until_near};
 use crate::support::{Node, Row, SOON, patient, redis};
+
+/// The read begins while the process still has its lease, so it waits for the tracked connection, and then for no other one.
+#[tokio::test]
+async fn read_from_a_redis_that_has_just_frozen_costs_one_timeout() {
+    let redis = redis().await;
+    let timeout = Duration::from_secs(3);
+    let settings = CacheSettings { command_timeout: timeout, ..near_settings(redis.url()) };
+    let node = Node::with(&settings, patient().near(Near::Strict(BOUND))).await;
+    let row = Row::new([]);
+    until_near(&node, 1, &row).await;
+    redis.pause();
+    let began = Instant::now();
+    let reads = join_all((2..10).map(|id| node.read(id, &row))).await;
+    assert!(reads.iter().all(|read| read.outcome() == Outcome::Bypass(Bypass::RedisDown)), "{reads:?}");
+    assert!((timeout..2 * timeout).contains(&began.elapsed()), "{:?}", began.elapsed());
+    redis.resume();
+}
 
 #[tokio::test]
 async fn memory_is_served_in_an_outage_only_if_the_policy_says_so() {

@@ -209,7 +209,6 @@ async fn lists_of_the_old_copy_are_removed_by_the_next_process() {
     })
     .await;
     sleep(Duration::from_millis(200)).await;
-    println!("DBG {}", ours.process.output());
     ours.process.kill9().await.expect("it is killed");
     stores.redis(&["ACL", "SETUSER", "recommendation", "+unlink"]).await;
     let ours = stores.ours_with(api.url(), &[]).await;

@@ -10,7 +10,7 @@ use crate::support::{Service, ids, item, started, with_product_api};
 async fn similar_products_are_other_available_products_of_the_category() {
     let (stores, _api, ours) = started().await;
     let answer = ours.get("/recommendations/1").await.expect(200);
-    assert_eq!(answer.source(), "fwd=miss; stored");
+    assert!(answer.source().starts_with("fwd=miss; stored"), "{}", answer.source());
     let list = answer.json();
     let similar = ids(&list, "similar");
     // Of the ten products in the category of product 1, which were written by hand, 61 is sold out.
@@ -21,7 +21,7 @@ async fn similar_products_are_other_available_products_of_the_category() {
     let scores: Vec<f64> = similar.iter().map(|id| item(&list, *id).unwrap()["score"].as_f64().unwrap()).collect();
     assert!(scores.is_sorted_by(|a, b| a >= b) && scores.iter().all(|score| (0.0..=1.0).contains(score)), "{scores:?}");
     assert_eq!(list["similar"][0]["category"]["name"], "Outdoor & Camping");
-    assert_eq!(ours.get("/recommendations/1").await.expect(200).source(), "hit");
+    assert!(ours.get("/recommendations/1").await.expect(200).is_hit());
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ async fn lagging_replica_serves_its_index_and_stores_no_outdated_page() {
             answered.push(old.names());
         }
         let new = ahead.find(q).await;
-        assert_eq!(new.source(), "fwd=miss; stored", "{q}");
+        assert!(new.source().starts_with("fwd=miss; stored"), "{q}: {}", new.source());
         let expected: &[&str] = if q == "basalt" { &[] } else { &["Granite Bookend"] };
         assert_eq!(new.names(), expected, "{q}");
         // The page that the other replica has stored is newer than the lagging index.
