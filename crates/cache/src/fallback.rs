@@ -21,7 +21,7 @@ impl<T> Cache<T> {
     /// Returns this cache for reads that take an entry only if `accepts` is true for its stamp
     /// ([`NewEntry::stamp`](crate::NewEntry::stamp)). Otherwise they load, and replace the entry.
     ///
-    /// It holds whatever happens to Redis. So a reader that knows a committed write can require an entry that was loaded
+    /// It holds in every state of Redis. So a reader that knows a committed write can require an entry that was loaded
     /// from a state with this write, even if the write was not made through a cache, or its invalidation is deferred.
     pub fn requiring(&self, accepts: impl Fn(Option<&str>) -> bool + Send + Sync + 'static) -> Self {
         Self::of(Region { requirement: Some(Arc::new(accepts)), ..self.region.clone() })

@@ -1,4 +1,4 @@
-//! Read-your-writes: a write returns a token, and a read with that token sees the write, whatever happens to Redis.
+//! Read-your-writes: a write returns a token, and a read with that token sees the write, in every state of Redis.
 
 use std::fmt;
 use std::str::FromStr;

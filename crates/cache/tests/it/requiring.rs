@@ -1,4 +1,4 @@
-//! A reader that requires a state of the source takes no entry from an earlier state, whatever happens to Redis.
+//! A reader that requires a state of the source takes no entry from an earlier one, in every state of Redis.
 
 use std::future::ready;
 
