@@ -86,8 +86,11 @@ async fn deferred_invalidations_are_made_within_the_grace_time() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms"), ("HTTP__GRACE", "60s")]).await;
     stores.until_published().await;
-    api.get("/products/explicit/1").await.expect(200);
-    assert!(stores.has_entry("product:explicit:1").await);
+    eventually("the entry", SOON, async || {
+        api.get("/products/explicit/1").await.expect(200);
+        stores.has_entry("product:explicit:1").await
+    })
+    .await;
     stores.redis.pause();
     let written = api.put("/products/explicit/1", &json!({ "stock": 4_711 })).await.expect(200);
     assert_eq!(written.source(), "fwd=method; detail=deferred");

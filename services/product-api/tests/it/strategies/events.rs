@@ -119,7 +119,11 @@ async fn listener_purges_its_cache_and_resubscribes_after_a_lost_connection() {
     for round in 1..=3 {
         stores.until_published().await;
         api.get("/products/events/1").await.expect(200);
-        api.get("/products/tags/1").await.expect(200);
+        eventually("the entry of another lane", SOON, async || {
+            api.get("/products/tags/1").await.expect(200);
+            stores.has_entry("product:tags:1").await
+        })
+        .await;
         // The near cache subscribes, too.
         assert_ne!(stores.redis(&["CLIENT", "KILL", "TYPE", "pubsub"]).await, "0");
         eventually("the lane to be dropped", SOON, async || !stores.has_entry(KEY).await).await;
