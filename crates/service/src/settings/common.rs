@@ -22,7 +22,8 @@ pub struct CommonSettings {
     pub operations: OperationsSettings,
     /// Logging.
     pub log: LogSettings,
-    /// The connection and the limits of the cache.
+    /// The connection and the limits of the cache. A program without a cache has no such section.
+    #[serde(default)]
     pub redis: CacheSettings,
 }
 
