@@ -8,6 +8,7 @@ use actix_web::http::StatusCode;
 pub enum Kind {
     Malformed,
     Unauthorized,
+    Forbidden,
     NotFound,
     MethodNotAllowed,
     RequestTimeout,
@@ -27,11 +28,13 @@ struct Row(Kind, StatusCode, &'static str, &'static str, &'static str);
 
 /// kind, status, slug (stable: clients compare it), title, meaning and remedy.
 #[rustfmt::skip]
-static TABLE: [Row; 15] = [
+static TABLE: [Row; 16] = [
     Row(Kind::Malformed, StatusCode::BAD_REQUEST, "malformed", "Malformed request",
         "The path, the query or the body cannot be read. Nothing was changed. Correct the request; the same request will fail again."),
     Row(Kind::Unauthorized, StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized",
         "This address is for the operators of the service. Send their token: `Authorization: Bearer <token>`."),
+    Row(Kind::Forbidden, StatusCode::FORBIDDEN, "forbidden", "Forbidden",
+        "The address serves only pages and clients of this machine. The detail says what the request lacks."),
     Row(Kind::NotFound, StatusCode::NOT_FOUND, "not-found", "Not found",
         "Nothing exists at this address, or it no longer exists."),
     Row(Kind::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed",

@@ -1,0 +1,119 @@
+//! `/api/{service}/…`: the routes of the services, so that the page needs one origin.
+//!
+//! The gateway forwards only to configured services. It changes neither a request's path nor its body, and it adds one
+//! header: the operators' token on operations routes. So a service checks a forwarded request exactly as any other.
+//! `/cache/feed` is not forwarded: the console itself follows the feeds, and `/live` merges them.
+
+use actix_web::http::header::HeaderName;
+use actix_web::http::{Method, header};
+use actix_web::web::{Bytes, Data, Path, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::StreamExt as _;
+use service::http_metrics::resource_as;
+use service::problem::{BODY_LIMIT, Problem, RETRY_AFTER};
+use tokio::sync::Semaphore;
+
+use crate::upstream::Upstreams;
+
+/// Requests that are forwarded at the same time; further ones get 503.
+const CONCURRENT: usize = 64;
+
+/// The headers of a request that a service may need. Others, such as cookies and `Origin`, are the page's own matter.
+const FORWARDED: [HeaderName; 7] = [
+    header::ACCEPT,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    HeaderName::from_static("x-consistency-token"),
+    HeaderName::from_static("traceparent"),
+];
+
+/// The headers of a response that the page may read.
+const RETURNED: [HeaderName; 12] = [
+    header::CONTENT_TYPE,
+    header::CACHE_CONTROL,
+    header::ETAG,
+    header::AGE,
+    header::VARY,
+    header::LOCATION,
+    header::ALLOW,
+    header::RETRY_AFTER,
+    HeaderName::from_static("cache-status"),
+    HeaderName::from_static("server-timing"),
+    HeaderName::from_static("x-consistency-token"),
+    header::WWW_AUTHENTICATE,
+];
+
+/// Mounts the gateway.
+pub(crate) fn configure(upstreams: &Upstreams, cfg: &mut ServiceConfig) {
+    let permits = Data::new(Semaphore::new(CONCURRENT));
+    let resource = resource_as("/api/{service}/{path:.*}", "/api/{service}");
+    let resource = resource.app_data(Data::new(upstreams.clone())).app_data(permits);
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
+    cfg.service(methods.into_iter().fold(resource, |resource, method| resource.route(web::method(method).to(forward))));
+}
+
+async fn forward(
+    request: HttpRequest, path: Path<(String, String)>, body: Payload, upstreams: Data<Upstreams>,
+    permits: Data<Semaphore>,
+) -> Result<HttpResponse, Problem> {
+    let (service, _) = path.into_inner();
+    let upstream = upstreams.named(&service).ok_or_else(|| {
+        let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name).collect();
+        Problem::not_found(format!("The gateway knows the services {}.", names.join(", ")))
+    })?;
+    // As the client has sent it: decoding and encoding again could make it another path.
+    let sent = request.uri().path_and_query().map_or("", |whole| whole.as_str());
+    let rest =
+        sent.strip_prefix("/api/").and_then(|sent| sent.strip_prefix(&*service)).filter(|rest| rest.starts_with('/'));
+    let rest = rest.ok_or_else(|| Problem::malformed("The name of a service is written without escapes."))?;
+    if rest.split(['?', '#']).next().is_some_and(|path| path.starts_with("/cache/feed")) {
+        return Err(Problem::not_found("The console follows the feeds of the services itself: /live merges them."));
+    }
+    let _permit = permits.try_acquire().map_err(|_| {
+        Problem::overloaded(
+            RETRY_AFTER,
+            format!("The gateway forwards at most {CONCURRENT} requests at the same time."),
+        )
+    })?;
+    let body = read(body).await?;
+    let url = format!("{}{rest}", upstream.url);
+    let method = request.method().as_str().parse().map_err(|_| Problem::malformed("The method is not known."))?;
+    let mut forwarded = upstreams.client().request(method, url).headers(upstreams.operator(rest));
+    for name in &FORWARDED {
+        if let Some(value) = request.headers().get(name) {
+            forwarded = forwarded.header(name.as_str(), value.as_bytes());
+        }
+    }
+    let forwarded = if body.is_empty() { forwarded } else { forwarded.body(body) };
+    let unreachable = |error: reqwest::Error| {
+        let why = if error.is_timeout() { "did not answer in time" } else { "does not answer" };
+        Problem::overloaded(
+            RETRY_AFTER,
+            format!("{service} {why} at {}. Start the stack with `make up`.", upstream.url),
+        )
+    };
+    let answer = forwarded.send().await.map_err(unreachable)?;
+    let status = answer.status().as_u16().try_into().map_err(Problem::internal)?;
+    let mut response = HttpResponse::build(status);
+    for name in &RETURNED {
+        for value in answer.headers().get_all(name.as_str()) {
+            response.append_header((name.clone(), value.as_bytes()));
+        }
+    }
+    // In one piece: a body that breaks off must not look complete, and no route of a service has an endless one.
+    Ok(response.body(answer.bytes().await.map_err(unreachable)?))
+}
+
+async fn read(mut body: Payload) -> Result<Bytes, Problem> {
+    let mut whole = web::BytesMut::new();
+    while let Some(part) = body.next().await {
+        let part = part.map_err(|_| Problem::malformed("The body cannot be read."))?;
+        if whole.len() + part.len() > BODY_LIMIT {
+            return Err(Problem::body_too_large(BODY_LIMIT));
+        }
+        whole.extend_from_slice(&part);
+    }
+    Ok(whole.freeze())
+}
