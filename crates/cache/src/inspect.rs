@@ -71,6 +71,22 @@ pub struct EntryPage {
     pub next_cursor: Option<String>,
 }
 
+/// One entry in the memory of this process.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NearEntryInfo {
+    /// The full name of the key.
+    pub key: String,
+    /// Whether a read may be answered with it now. An entry that is not servable is read again from Redis.
+    pub is_servable: bool,
+    /// Milliseconds since the entry was stored, by Redis' clock.
+    pub age_ms: u64,
+    /// Remaining freshness in milliseconds; negative once the entry is stale.
+    pub ttl_ms: i64,
+    /// The version of the row, when the value is one row.
+    pub version: Option<u64>,
+}
+
 /// Redis was unavailable, or refused the command.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -89,6 +105,21 @@ impl CacheClient {
     pub async fn inspect(&self, key: &Key) -> Result<Option<EntryInfo>, InspectError> {
         let seen = self.shared.store.inspect(std::slice::from_ref(key)).await?.pop().flatten();
         Ok(seen.map(|seen| self.info(key, &seen)))
+    }
+
+    /// Returns what this process holds of an entry in its memory; `None` if it holds nothing. Sends no command.
+    pub fn inspect_memory(&self, key: &Key) -> Option<NearEntryInfo> {
+        let near = self.shared.invalidator.near.as_ref()?;
+        let epoch = self.shared.invalidator.pending.epoch();
+        let (entry, is_servable) = near.memory.peek(key, epoch)?;
+        let now = self.shared.store.connection.now_ms();
+        Some(NearEntryInfo {
+            key: key.to_string(),
+            is_servable: is_servable && entry.age(now) < entry.hard,
+            age_ms: entry.age(now),
+            ttl_ms: entry.ttl(now),
+            version: entry.version,
+        })
     }
 
     /// Parses a cursor that comes from outside: three numbers, see [`EntryCursor`].

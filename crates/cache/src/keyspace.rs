@@ -216,6 +216,12 @@ impl Tag {
         Self(text.into())
     }
 
+    /// Parses a tag as it is stored, and as entries show it; `None` when no entry can carry it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let breaks = |c: char| c.is_control() || c.is_whitespace() || c == ',';
+        (text.contains(':') && !text.contains(breaks)).then(|| Self(text.into()))
+    }
+
     /// Returns the tag as stored.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -121,6 +121,13 @@ impl NearMemory {
         Some(held.entry)
     }
 
+    /// Returns an entry of the memory, and whether it may be returned now. Does not count as a use of the entry.
+    pub(crate) fn peek(&self, key: &Key, suspicions: u64) -> Option<(StoredEntry, bool)> {
+        let held = self.entries.peek(key.name())?;
+        let is_servable = self.validity.is_valid(held.stamp, suspicions);
+        Some((held.entry, is_servable))
+    }
+
     /// Returns the entry unless it is known to have changed, although pushes may have been lost.
     pub(crate) fn get_unverified(&self, key: &Key) -> Option<StoredEntry> {
         self.entries.get(key.name()).filter(|held| self.validity.is_unchanged(held.stamp)).map(|held| held.entry)

@@ -1,29 +1,39 @@
-//! Inspects the service's own keyspace in Redis: `/cache/stats/{key}` and `/cache/entries`; and `/cache/feed`, which
-//! `cache_feed.rs` implements.
+//! Shows the service's own entries, and invalidates them on request.
+//!
+//! | route | is |
+//! |---|---|
+//! | `/cache/stats/{key}`, `/cache/entries` | one entry in Redis, and all of them |
+//! | `/cache/near/{key}` | one entry in the memory of this process |
+//! | `POST /cache/invalidations` | an invalidation by an operator |
+//! | `/cache/feed` | what happens to entries, live: `cache_feed.rs` |
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ServiceConfig};
-use cache::CacheClient;
-use cache::inspect::{EntryCursor, EntryInfo, EntryPage, InspectError};
-use serde::Deserialize;
+use cache::inspect::{EntryCursor, EntryInfo, EntryPage, InspectError, NearEntryInfo};
+use cache::{CacheClient, Invalidated, Invalidation, Key, Tag};
+use serde::{Deserialize, Serialize};
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{self, RefOr};
-use utoipa::{IntoParams, OpenApi};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use crate::cache_feed::feed;
 use crate::http_metrics::resource;
 use crate::operations::{OperatorToken, SecurityAddon};
-use crate::problem::{Problem, Query, RETRY_AFTER};
+use crate::problem::{Body, FieldError, Problem, Query, RETRY_AFTER};
 
 /// The maximum length of a key, in characters.
 const KEY: usize = 512;
+/// The maximum number of names in one invalidation.
+const NAMES: usize = 100;
 
 /// Mounts the routes over `cache`.
 pub fn configure(cache: &CacheClient, cfg: &mut ServiceConfig) {
     let cache = Data::new(cache.clone());
     cfg.service(resource("/cache/stats/{key:.*}").app_data(cache.clone()).get(stats))
+        .service(resource("/cache/near/{key:.*}").app_data(cache.clone()).get(near))
         .service(resource("/cache/entries").app_data(cache.clone()).get(entries))
+        .service(resource("/cache/invalidations").app_data(cache.clone()).post(invalidate))
         .service(resource("/cache/feed").app_data(cache).get(feed));
 }
 
@@ -31,18 +41,20 @@ pub fn configure(cache: &CacheClient, cfg: &mut ServiceConfig) {
 /// own.
 pub fn description(keyspace: &str) -> openapi::OpenApi {
     let mut described = ApiDoc::openapi();
-    let stats = described.paths.paths.get_mut("/cache/stats/{key}").and_then(|stats| stats.get.as_mut());
-    let parameters = stats.into_iter().flat_map(|stats| stats.parameters.iter_mut().flatten());
-    for parameter in parameters {
-        if let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(key))), .. }) = parameter {
-            key.pattern = Some(key_pattern(keyspace));
+    for path in ["/cache/stats/{key}", "/cache/near/{key}"] {
+        let shown = described.paths.paths.get_mut(path).and_then(|shown| shown.get.as_mut());
+        let parameters = shown.into_iter().flat_map(|shown| shown.parameters.iter_mut().flatten());
+        for parameter in parameters {
+            if let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(key))), .. }) = parameter {
+                key.pattern = Some(key_pattern(keyspace));
+            }
         }
     }
     described
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(stats, entries, crate::cache_feed::feed), modifiers(&SecurityAddon))]
+#[openapi(paths(stats, near, entries, invalidate, crate::cache_feed::feed), modifiers(&SecurityAddon))]
 struct ApiDoc;
 
 /// Returns a regular expression for the keys that [`Keyspace::parse`](cache::Keyspace::parse) accepts with one
@@ -66,19 +78,112 @@ fn key_pattern(keyspace: &str) -> String {
     )
 )]
 async fn stats(_operator: OperatorToken, key: Path<String>, cache: Data<CacheClient>) -> Result<HttpResponse, Problem> {
-    if key.chars().count() > KEY {
-        return Err(Problem::malformed(format!("A key has at most {KEY} characters.")));
-    }
-    let key = cache.keyspace().parse(&key).ok_or_else(|| {
-        Problem::malformed(format!(
-            "A key of this service begins with `{}:` and has no spaces or control characters.",
-            cache.keyspace().name()
-        ))
-    })?;
+    let key = parse_key(&cache, &key).map_err(Problem::malformed)?;
     match cache.inspect(&key).await.map_err(down)? {
         Some(info) => Ok(HttpResponse::Ok().json(info)),
         None => Err(Problem::not_found("There is no such entry.")),
     }
+}
+
+/// Returns one entry as this process holds it in its memory.
+#[utoipa::path(
+    get,
+    path = "/cache/near/{key}",
+    tag = "cache",
+    security(("operations_token" = [])),
+    params(("key" = String, Path, max_length = 512, description = "The whole name, such as `product:production:1`")),
+    responses(
+        (status = 200, body = NearEntryInfo, description = "Version, age and remaining freshness in ms, and whether a read may return it now"),
+        (status = 400, body = Problem, description = "Not a key of this service"),
+        (status = 401, body = Problem), (status = 404, body = Problem, description = "This process does not hold the entry"),
+    )
+)]
+async fn near(_operator: OperatorToken, key: Path<String>, cache: Data<CacheClient>) -> Result<HttpResponse, Problem> {
+    let key = parse_key(&cache, &key).map_err(Problem::malformed)?;
+    match cache.inspect_memory(&key) {
+        Some(info) => Ok(HttpResponse::Ok().json(info)),
+        None => Err(Problem::not_found("This process does not hold the entry in its memory.")),
+    }
+}
+
+/// Parses the name of a key of this service.
+fn parse_key(cache: &CacheClient, name: &str) -> Result<Key, String> {
+    if name.chars().count() > KEY {
+        return Err(format!("A key has at most {KEY} characters."));
+    }
+    let begin = || cache.keyspace().name();
+    cache.keyspace().parse(name).ok_or_else(|| {
+        format!("A key of this service begins with `{}:` and has no spaces or control characters.", begin())
+    })
+}
+
+/// The entries that an operator invalidates.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct InvalidationRequest {
+    /// The whole names of entries.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    keys: Vec<String>,
+    /// Tags: every entry that carries one of them is invalidated.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    tags: Vec<String>,
+    /// Marks the entries as stale instead of removing them: a read may still return them once, and then loads.
+    #[serde(default)]
+    soft: bool,
+}
+
+/// What an invalidation has done.
+#[derive(Debug, Serialize, ToSchema)]
+struct InvalidationResult {
+    /// Number of entries that existed; null when the invalidation is deferred until Redis accepts it.
+    #[schema(required = true)]
+    entries: Option<u64>,
+}
+
+/// Removes entries by key or by tag, or marks them as stale, as a write would.
+#[utoipa::path(
+    post,
+    path = "/cache/invalidations",
+    tag = "cache",
+    security(("operations_token" = [])),
+    request_body = InvalidationRequest,
+    responses(
+        (status = 200, body = InvalidationResult, description = "No read that begins now returns an older value"),
+        (status = 202, body = InvalidationResult, description = "Redis does not answer: this process repeats the invalidation until it succeeds"),
+        (status = 401, body = Problem), (status = 422, body = Problem),
+    )
+)]
+async fn invalidate(
+    _operator: OperatorToken, request: Body<InvalidationRequest>, cache: Data<CacheClient>,
+) -> Result<HttpResponse, Problem> {
+    let InvalidationRequest { keys, tags, soft } = request.0;
+    if !(1..=NAMES).contains(&(keys.len() + tags.len())) {
+        return Err(Problem::invalid_field("$", format!("must name between 1 and {NAMES} keys and tags")));
+    }
+    let mut errors = Vec::new();
+    let mut asked = if soft { Invalidation::soft() } else { Invalidation::hard() };
+    for (at, name) in keys.iter().enumerate() {
+        match parse_key(&cache, name) {
+            Ok(key) => asked = asked.key(key),
+            Err(wrong) => errors.push(FieldError::new(format!("keys[{at}]"), wrong)),
+        }
+    }
+    for (at, name) in tags.iter().enumerate() {
+        match Tag::parse(name).filter(|_| name.chars().count() <= KEY) {
+            Some(tag) => asked = asked.tag(tag),
+            None => errors
+                .push(FieldError::new(format!("tags[{at}]"), "must be a tag as entries show it, such as `product:1`")),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Problem::invalid_fields(errors));
+    }
+    Ok(match cache.invalidate(asked).await {
+        Invalidated::Done { entries } => HttpResponse::Ok().json(InvalidationResult { entries: Some(entries) }),
+        Invalidated::Deferred => HttpResponse::Accepted().json(InvalidationResult { entries: None }),
+    })
 }
 
 /// Returns the service's entries, page by page. It iterates with SCAN: an entry that is written in the meantime may

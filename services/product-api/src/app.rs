@@ -16,10 +16,11 @@ use utoipa::openapi::OpenApi;
 
 use crate::catalogue::Catalogue;
 use crate::events::{InvalidateOnRelay, listen};
+use crate::faults::CrashSwitch;
 use crate::keys::{self, Caches};
 use crate::products::ProductService;
 use crate::settings::Settings;
-use crate::{NAME, routes, seed};
+use crate::{NAME, faults, routes, seed};
 
 /// The tables of the catalogue, and the triggers that write its events.
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -36,6 +37,7 @@ pub struct App {
     products: ProductService,
     listener: Consumer,
     relay: Relay,
+    has_faults: bool,
 }
 
 impl Service for App {
@@ -72,7 +74,9 @@ impl Service for App {
             let _ = timeout(RELAY_WAIT, relay.caught_up()).await;
         }
         let (outbox, catalogue) = (Outbox::new(pool.clone()), Catalogue::new(pool));
-        Ok(Self { products: ProductService { catalogue, cache, caches, outbox, commit_bound }, listener, relay })
+        let crash = CrashSwitch::default();
+        let products = ProductService { catalogue, cache, caches, outbox, commit_bound, crash };
+        Ok(Self { products, listener, relay, has_faults: settings.faults.enabled })
     }
 
     /// The service requires its database. Without Redis it is slower, and without the relay the other services do not
@@ -90,11 +94,14 @@ impl Service for App {
     }
 
     fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
-        let products = Data::new(self.products.clone());
+        let (products, has_faults) = (Data::new(self.products.clone()), self.has_faults);
         move |cfg: &mut ServiceConfig| {
             cfg.app_data(products.clone());
             routes::configure(cfg);
             outbox_routes::configure(&products.outbox, cfg);
+            if has_faults {
+                faults::configure(&products.crash, cfg);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ pub mod app;
 pub mod catalogue;
 pub mod categories;
 pub mod events;
+pub mod faults;
 pub mod keys;
 pub mod lists;
 pub mod products;

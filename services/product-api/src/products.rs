@@ -9,6 +9,7 @@ use outbox::relay::Outbox;
 use service::caching::Preconditions;
 
 use crate::catalogue::{Catalogue, CatalogueError, Committed, NewProduct, Product};
+use crate::faults::CrashSwitch;
 use crate::keys::Caches;
 use crate::strategies::{Strategy, WriteEffect};
 
@@ -25,6 +26,8 @@ pub struct ProductService {
     pub outbox: Outbox,
     /// The longest time for which an unacknowledged COMMIT can still take effect.
     pub commit_bound: Duration,
+    /// Whether the next committed change kills the process: a fault of the console.
+    pub crash: CrashSwitch,
 }
 
 impl ProductService {

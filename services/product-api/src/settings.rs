@@ -25,8 +25,18 @@ pub struct Settings {
     pub relay: RelaySettings,
     /// The demo catalogue.
     pub seed: SeedSettings,
+    /// The faults that the console can cause.
+    pub faults: FaultSettings,
     /// The TTLs of the entries.
     pub lanes: PolicySettings,
+}
+
+/// The faults that the console can cause.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultSettings {
+    /// Whether an operator may freeze or crash this process. `FAULTS_ENABLED` sets it too.
+    pub enabled: bool,
 }
 
 /// The demo catalogue.
@@ -60,7 +70,8 @@ macro_rules! policies {
 contract::for_each_strategy!(policies);
 
 impl ServiceSettings for Settings {
-    const ALIASES: &'static [(&'static str, &'static str)] = &[("SEED_PRODUCTS", "SEED__PRODUCTS")];
+    const ALIASES: &'static [(&'static str, &'static str)] =
+        &[("SEED_PRODUCTS", "SEED__PRODUCTS"), ("FAULTS_ENABLED", "FAULTS__ENABLED")];
 
     fn defaults() -> Cow<'static, str> {
         let lanes = POLICIES.map(|(name, policy)| format!("{name} = {{ {policy} }}\n"));

@@ -185,7 +185,7 @@ mod tests {
         let [cell] = cells.committed(&row(2, 1_000)).try_into().unwrap();
         assert_eq!((cell.state, cell.stale_since_ms), (CellState::Stale, Some(1_000)));
         // A second write does not make it younger.
-        let [cell] = cells.committed(&row(3, 2_000)).try_into().unwrap_or_else(|_: Vec<Cell>| [cell]);
+        let [cell] = cells.committed(&row(3, 2_000)).try_into().unwrap_or([cell]);
         assert_eq!(cell.stale_since_ms, Some(1_000));
         let cell = cells.observe(&row(3, 2_000), Column::Redis, &Observation::Absent(None), 9_500).unwrap();
         assert_eq!((cell.state, cell.stale_for_ms), (CellState::Absent, Some(8_500)));

@@ -149,6 +149,7 @@ pub(crate) async fn finish<'c>(
 ) -> WriteResult {
     match updated {
         Ok(updated) => {
+            service.crash.after_commit();
             let effect = match outdated(&updated) {
                 Outdated::Nothing(effect) => effect,
                 Outdated::EntryIn(cache) => cache.invalidate(updated.product.id).await.into(),

@@ -11,6 +11,7 @@ use testkit::Stores;
 
 use super::*;
 use crate::catalogue::{NewProduct, ProductChange};
+use crate::faults::CrashSwitch;
 use crate::keys::{Caches, KEYSPACE};
 use crate::settings::Settings;
 use crate::{NAME, app, seed};
@@ -28,7 +29,15 @@ async fn service(stores: &Stores) -> ProductService {
     seed::seed(&pool, 1).await.expect("the categories");
     let commit_bound = settings.postgres.commit_bound();
     let caches = Caches::new(&cache, &settings.lanes, commit_bound).expect("valid policies");
-    ProductService { catalogue: Catalogue::new(pool.clone()), cache, caches, outbox: Outbox::new(pool), commit_bound }
+    let crash = CrashSwitch::default();
+    ProductService {
+        catalogue: Catalogue::new(pool.clone()),
+        cache,
+        caches,
+        outbox: Outbox::new(pool),
+        commit_bound,
+        crash,
+    }
 }
 
 /// Creates a product, and returns its id.
