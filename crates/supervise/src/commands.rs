@@ -38,8 +38,9 @@ impl Stack {
         if !self.is_doubled {
             self.stop_services(Replica::all().filter(|replica| replica.is_second));
         }
-        self.replicas().try_for_each(|replica| self.start_service(replica, &[]))?;
-        self.replicas().try_for_each(|replica| self.wait_for_service(replica))?;
+        let programs = || self.replicas().map(Part::Service).chain([Part::Console]);
+        programs().try_for_each(|part| self.start_program(part, &[]))?;
+        programs().try_for_each(|part| self.wait_for_program(part))?;
         say("ready");
         self.print_urls();
         phases.push(("", Instant::now()));
@@ -50,6 +51,8 @@ impl Stack {
 
     pub(crate) fn down(&self) -> Result<()> {
         if self.state.is_dir() {
+            // The console first: it undoes its faults.
+            self.stop_program(Part::Console);
             self.stop_services(Replica::all());
             self.stop_redis();
             self.stop_postgres()?;
@@ -126,10 +129,10 @@ impl Stack {
         match part {
             Part::Postgres => self.start_postgres(),
             Part::Redis => self.start_redis(),
-            Part::Service(replica) => {
-                self.check_settings(replica.service, settings)?;
-                self.start_service(replica, settings)?;
-                self.wait_for_service(replica)
+            Part::Service(_) | Part::Console => {
+                self.check_settings(part, settings)?;
+                self.start_program(part, settings)?;
+                self.wait_for_program(part)
             }
         }
     }
@@ -138,7 +141,7 @@ impl Stack {
         match Part::named(name)? {
             Part::Postgres => self.stop_postgres()?,
             Part::Redis => self.stop_redis(),
-            Part::Service(replica) => self.stop_service(replica),
+            part @ (Part::Service(_) | Part::Console) => self.stop_program(part),
         }
         Ok(())
     }
@@ -185,7 +188,7 @@ impl Stack {
 
     /// Suggests the next commands.
     fn print_urls(&self) {
-        print("");
+        print(format!("\n  {:<18}{}", Part::Console.name(), self.url(Part::Console)));
         for replica in self.replicas() {
             print(format!("  {:<18}{}/docs", replica.name(), self.url(replica)));
         }

@@ -1,4 +1,4 @@
-//! The parts of the system: two stores and the processes of four services, and the settings that a service has.
+//! The parts of the system: two stores, the processes of four services and the console, and the settings that each has.
 
 use std::fs;
 use std::path::Path;
@@ -24,13 +24,14 @@ pub struct Replica {
     pub is_second: bool,
 }
 
-/// A store, or a process of a service.
+/// A store, a process of a service, or the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Part {
     Postgres,
     Redis,
     Service(Replica),
+    Console,
 }
 
 /// The addresses that a service connects to.
@@ -96,19 +97,28 @@ impl Service {
         settings
     }
 
-    /// Returns whether the service reads `variable`: its `settings.toml` has the variable's section, or has a section around
-    /// it that no service divides further.
+    /// Returns whether the service reads `variable`.
     pub fn has_section(self, checkout: &Path, variable: &str) -> bool {
-        let Some((section, _)) = variable.rsplit_once("__") else { return false };
-        let section = section.replace("__", ".").to_ascii_lowercase();
-        let has = |service: Self, section: &str| {
-            let file = checkout.join("services").join(service.name()).join("src/settings.toml");
-            let text = fs::read_to_string(file).unwrap_or_default();
-            text.lines().any(|line| line.strip_prefix('[').and_then(|line| line.split(']').next()) == Some(section))
-        };
-        let around = section.split('.').next().unwrap_or_default();
-        has(self, &section) || !Self::ALL.into_iter().any(|service| has(service, &section)) && has(self, around)
+        has_section(self.name(), checkout, variable)
     }
+}
+
+/// The name of the console's program.
+const CONSOLE: &str = "console";
+
+/// Returns whether a program reads `variable`: its `settings.toml` has the variable's section, or has a section around it
+/// that no program divides further.
+fn has_section(program: &str, checkout: &Path, variable: &str) -> bool {
+    let Some((section, _)) = variable.rsplit_once("__") else { return false };
+    let section = section.replace("__", ".").to_ascii_lowercase();
+    let has = |program: &str, section: &str| {
+        let file = checkout.join("services").join(program).join("src/settings.toml");
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.lines().any(|line| line.strip_prefix('[').and_then(|line| line.split(']').next()) == Some(section))
+    };
+    let around = section.split('.').next().unwrap_or_default();
+    let mut all = Service::ALL.into_iter().map(Service::name).chain([CONSOLE]);
+    has(program, &section) || !all.any(|program| has(program, &section)) && has(program, around)
 }
 
 impl Replica {
@@ -134,6 +144,18 @@ impl Replica {
     }
 }
 
+impl From<Replica> for Part {
+    fn from(replica: Replica) -> Self {
+        Self::Service(replica)
+    }
+}
+
+impl From<Service> for Part {
+    fn from(service: Service) -> Self {
+        Self::Service(service.first())
+    }
+}
+
 impl From<Service> for Replica {
     fn from(service: Service) -> Self {
         service.first()
@@ -141,9 +163,24 @@ impl From<Service> for Replica {
 }
 
 impl Part {
-    /// Every part: the stores, then the processes of the services.
+    /// Every part: the stores, the processes of the services, and the console.
     pub fn all() -> impl Iterator<Item = Self> {
-        [Self::Postgres, Self::Redis].into_iter().chain(Replica::all().map(Self::Service))
+        let services = Replica::all().map(Self::Service);
+        [Self::Postgres, Self::Redis].into_iter().chain(services).chain([Self::Console])
+    }
+
+    /// Returns the name of the program that is built for it, if any.
+    pub fn program(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres | Self::Redis => None,
+            Self::Service(replica) => Some(replica.service.name()),
+            Self::Console => Some(CONSOLE),
+        }
+    }
+
+    /// Returns whether its program reads `variable`.
+    pub fn has_section(self, checkout: &Path, variable: &str) -> bool {
+        self.program().is_some_and(|program| has_section(program, checkout, variable))
     }
 
     /// Returns whether it runs only with `replicas=2`.
@@ -157,6 +194,7 @@ impl Part {
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Service(replica) => replica.name(),
+            Self::Console => CONSOLE,
         }
     }
 

@@ -7,10 +7,11 @@ use crate::{Failure, Part, Result};
 
 /// The ports of all parts: numbers in the range, and each different.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ports([u16; 10]);
+pub struct Ports([u16; 11]);
 
 /// The ports of a stack whose environment sets none, in the order of [`Part::all`].
-const DEFAULTS: [&str; 10] = ["5433", "6380", "8004", "8005", "8006", "8007", "8014", "8015", "8016", "8017"];
+const DEFAULTS: [&str; 11] =
+    ["5433", "6380", "8004", "8005", "8006", "8007", "8014", "8015", "8016", "8017", "8000"];
 
 impl Ports {
     /// Reads the ports from variables; an absent or empty one has its default. Kubernetes and Docker links set variables
@@ -19,7 +20,7 @@ impl Ports {
     /// # Errors
     /// Returns an error that names the variable if a port is no number from 1 to 65535, or belongs to two parts.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let mut ports = [0; 10];
+        let mut ports = [0; 11];
         let parts: Vec<Part> = Part::all().collect();
         for (at, (part, default)) in parts.iter().zip(DEFAULTS).enumerate() {
             let name = part.port_variable();

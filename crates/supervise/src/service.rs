@@ -1,4 +1,4 @@
-//! The services, built by cargo and run from the target folder.
+//! The services and the console, built by cargo and run from the target folder.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -23,12 +23,13 @@ impl Stack {
         succeed(build.arg("demo").env("PROFILE", profile), "the build failed; cargo's message is above.")
     }
 
-    /// Returns where cargo has put the program of a service.
-    fn program(&self, service: Service) -> Result<PathBuf> {
+    /// Returns where cargo has put the program of a part.
+    fn program(&self, part: Part) -> Result<PathBuf> {
+        let name = part.program().unwrap_or(part.name());
         let programs = fs::read_to_string(self.checkout.join(".stack-programs")).unwrap_or_default();
-        let found = programs.lines().map(Path::new).find(|program| program.ends_with(service.name()));
+        let found = programs.lines().map(Path::new).find(|program| program.ends_with(name));
         let absent = |what: String| Failure::new(what).hint("make up builds it.");
-        let program = found.ok_or_else(|| absent(format!("{} has not been built yet.", service.name())))?;
+        let program = found.ok_or_else(|| absent(format!("{name} has not been built yet.")))?;
         if program.is_file() {
             return Ok(program.to_owned());
         }
@@ -37,15 +38,46 @@ impl Stack {
 
     /// Returns the settings of a start as `NAME=value`; of two with one name the later counts, so that a start can
     /// override everything. The stack itself sets where a service listens and what it connects to.
-    fn settings_of(&self, replica: Replica, given: &[String]) -> Result<Vec<String>> {
-        let service = replica.service;
+    fn settings_of(&self, part: Part, given: &[String]) -> Result<Vec<String>> {
         let of_stack =
             |name: &str| name.ends_with("__URL") || ["HTTP__HOST", "HTTP__PORT", "INDEX__PATH"].contains(&name);
-        let has = |name: &str| is_setting(name) && !of_stack(name) && service.has_section(&self.checkout, name);
+        let has = |name: &str| is_setting(name) && !of_stack(name) && part.has_section(&self.checkout, name);
+        // Everything listens on loopback, so a visitor of the console may disturb it; the caller may forbid it.
+        let mut settings = vec!["FAULTS__ENABLED=true".to_owned()];
+        settings.retain(|setting| has(setting.split('=').next().unwrap_or_default()));
         let callers = self.variables.iter().filter(|(name, _)| has(name));
-        let mut settings: Vec<String> = callers.map(|(name, value)| format!("{name}={value}")).collect();
+        settings.extend(callers.map(|(name, value)| format!("{name}={value}")));
+        if let Some(faults) = self.variable("FAULTS_ENABLED").filter(|_| has("FAULTS__ENABLED")) {
+            settings.push(format!("FAULTS__ENABLED={faults}"));
+        }
         settings.push("HTTP__HOST=127.0.0.1".to_owned());
-        settings.push(format!("HTTP__PORT={}", self.ports.of(Part::Service(replica))));
+        settings.push(format!("HTTP__PORT={}", self.ports.of(part)));
+        match part {
+            Part::Service(replica) => settings.extend(self.connections_of(replica)?),
+            _ => settings.extend(self.console_connections()?),
+        }
+        settings.extend_from_slice(given);
+        Ok(settings)
+    }
+
+    /// Returns what the console connects to: every process, and the stores themselves, without a proxy in between.
+    fn console_connections(&self) -> Result<Vec<String>> {
+        let replicas = self.replicas().map(|replica| {
+            let variable = replica.name().replace('-', "_").to_ascii_uppercase();
+            format!("{variable}__URL={}", self.url(replica))
+        });
+        let mut settings: Vec<String> = replicas.collect();
+        let (postgres, redis) = (self.ports.of(Part::Postgres), self.ports.of(Part::Redis));
+        settings.push(format!(
+            "POSTGRES__URL=postgres://shop_user:{}@127.0.0.1:{postgres}/shop_db",
+            self.password("SHOP_DB")?
+        ));
+        settings.push(format!("REDIS_ADMIN__URL=redis://default:{}@127.0.0.1:{redis}", self.password("REDIS_ADMIN")?));
+        Ok(settings)
+    }
+
+    fn connections_of(&self, replica: Replica) -> Result<Vec<String>> {
+        let service = replica.service;
         // The addresses of proxies in front of the stores, if there are any.
         let at = |variable: &str, store| {
             let direct = || format!("127.0.0.1:{}", self.ports.of(store));
@@ -61,19 +93,19 @@ impl Stack {
             redis: &|user| format!("redis://{user}:{redis_password}@{redis}"),
             index: &self.folder(Part::Service(replica)).join("index"),
         });
-        settings.extend(connections.iter().map(|(name, value)| format!("{name}={value}")));
+        let mut settings: Vec<String> = connections.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if service == Service::ProductApi {
             settings.push(format!("SEED_PRODUCTS={}", self.variable("SEED_PRODUCTS").unwrap_or("2000")));
         }
-        settings.extend_from_slice(given);
         Ok(settings)
     }
 
     /// Does nothing if the process already runs this binary with these settings. Does not wait until it is ready.
-    pub(crate) fn start_service(&self, replica: Replica, given: &[String]) -> Result<()> {
-        let (part, name) = (Part::Service(replica), replica.name());
-        let (folder, program) = (self.folder(part), self.program(replica.service)?);
-        let settings = self.settings_of(replica, given)?;
+    pub(crate) fn start_program(&self, part: impl Into<Part>, given: &[String]) -> Result<()> {
+        let part = part.into();
+        let name = part.name();
+        let (folder, program) = (self.folder(part), self.program(part)?);
+        let settings = self.settings_of(part, given)?;
         let record = format!("{}\n{}\n", program.display(), settings.join("\n"));
         if self.pid(part).is_some() {
             let changed = |file: &Path| fs::metadata(file).and_then(|file| file.modified()).ok();
@@ -82,7 +114,7 @@ impl Stack {
                 return Ok(());
             }
             say(format!("{name} has changed since it was started"));
-            self.stop_service(replica);
+            self.stop_program(part);
         }
         self.ports.require_free(part)?;
         say(format!("starting {name} on 127.0.0.1:{}", self.ports.of(part)));
@@ -100,9 +132,10 @@ impl Stack {
         Ok(writeln!(write_private(&folder.join("pid"))?, "{}", child.id())?)
     }
 
-    pub(crate) fn stop_service(&self, replica: Replica) {
-        if let Some(pid) = self.pid(Part::Service(replica)) {
-            say(format!("stopping {}", replica.name()));
+    pub(crate) fn stop_program(&self, part: impl Into<Part>) {
+        let part = part.into();
+        if let Some(pid) = self.pid(part) {
+            say(format!("stopping {}", part.name()));
             self.end(pid);
         }
     }
@@ -111,21 +144,22 @@ impl Stack {
     pub(crate) fn stop_services(&self, replicas: impl Iterator<Item = Replica>) {
         thread::scope(|threads| {
             for replica in replicas {
-                threads.spawn(move || self.stop_service(replica));
+                threads.spawn(move || self.stop_program(replica));
             }
         });
     }
 
-    pub(crate) fn wait_for_service(&self, replica: Replica) -> Result<()> {
-        let (part, name, began) = (Part::Service(replica), replica.name(), Instant::now());
+    pub(crate) fn wait_for_program(&self, part: impl Into<Part>) -> Result<()> {
+        let part = part.into();
+        let (name, began) = (part.name(), Instant::now());
         let pid = fs::read_to_string(self.folder(part).join("pid"))?.trim().parse().unwrap_or(0);
         let (mut ready, mut said) = (false, 0);
         poll(Duration::from_secs(60), || {
-            ready = self.is_ready(replica);
+            ready = self.is_ready(part);
             let seconds = began.elapsed().as_secs();
             if seconds >= said + 2 {
                 said = seconds;
-                say(format!("waiting for {}/readyz ({seconds} s)", self.url(replica)));
+                say(format!("waiting for {}/readyz ({seconds} s)", self.url(part)));
             }
             ready || !is_running(pid)
         });
@@ -140,9 +174,9 @@ impl Stack {
         Err(self.failed_with_log(part, message).hint(format!("More: make logs s={name}")))
     }
 
-    fn is_ready(&self, replica: Replica) -> bool {
+    fn is_ready(&self, part: Part) -> bool {
         let status = || -> std::io::Result<[u8; 12]> {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.ports.of(Part::Service(replica))))?;
+            let mut stream = TcpStream::connect(("127.0.0.1", self.ports.of(part)))?;
             stream.set_read_timeout(Some(Duration::from_secs(5)))?;
             stream.write_all(b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
             let mut head = [0; 12]; // "HTTP/1.1 200"
@@ -152,13 +186,13 @@ impl Stack {
     }
 
     /// Refuses settings of a start that the service would not read.
-    pub(crate) fn check_settings(&self, service: Service, given: &[String]) -> Result<()> {
-        let name = service.name();
+    pub(crate) fn check_settings(&self, part: Part, given: &[String]) -> Result<()> {
+        let name = part.program().unwrap_or(part.name());
         for setting in given {
             let Some((variable, _)) = setting.split_once('=').filter(|(variable, _)| is_setting(variable)) else {
                 return Err(Failure::new(format!("'{setting}' is not a setting: SECTION__NAME=value")));
             };
-            if !service.has_section(&self.checkout, variable) {
+            if !part.has_section(&self.checkout, variable) {
                 return Err(Failure::new(format!("{name} has no section for {variable}."))
                     .hint(format!("services/{name}/src/settings.toml has them all.")));
             }
@@ -169,7 +203,7 @@ impl Stack {
     /// A variable that no service reads is most likely a typing error.
     pub(crate) fn warn_of_strays(&self) {
         for variable in self.variables.keys().filter(|variable| is_setting(variable)) {
-            if !Service::ALL.into_iter().any(|service| service.has_section(&self.checkout, variable)) {
+            if !Part::all().any(|part| part.has_section(&self.checkout, variable)) {
                 say(format!("{variable} is not used: no service has such a section"));
             }
         }

@@ -77,9 +77,9 @@ impl Stack {
         Replica::all().filter(|replica| self.is_doubled || !replica.is_second)
     }
 
-    /// Returns the base URL of a process of a service.
-    pub(crate) fn url(&self, replica: impl Into<Replica>) -> String {
-        format!("http://127.0.0.1:{}", self.ports.of(Part::Service(replica.into())))
+    /// Returns the base URL of a process.
+    pub(crate) fn url(&self, part: impl Into<Part>) -> String {
+        format!("http://127.0.0.1:{}", self.ports.of(part.into()))
     }
 
     /// Returns a variable that is set and not empty.
@@ -107,7 +107,8 @@ impl Stack {
             succeed(&mut command, &format!("the folders in {} cannot be created.", self.state.display()))
         };
         install("711", None, std::slice::from_ref(&self.state))?;
-        let services: Vec<_> = Replica::all().map(|replica| self.folder(Part::Service(replica))).collect();
+        let programs = Part::all().filter(|part| part.program().is_some());
+        let services: Vec<_> = programs.map(|part| self.folder(part)).collect();
         install("700", None, &services)?;
         let stores = [self.folder(Part::Postgres), self.folder(Part::Redis), self.socket_folder()?];
         install("700", self.owner.other(), &stores)
@@ -133,7 +134,10 @@ impl Stack {
         match part {
             Part::Postgres => pid_in(&data.join("postmaster.pid"), &data.display().to_string()),
             Part::Redis => pid_in(&self.folder(part).join("pid"), "127.0.0.1:"),
-            Part::Service(replica) => pid_in(&self.folder(part).join("pid"), &format!("/{}", replica.service.name())),
+            Part::Service(_) | Part::Console => {
+                let program = part.program().unwrap_or_default();
+                pid_in(&self.folder(part).join("pid"), &format!("/{program}"))
+            }
         }
     }
 

@@ -1,0 +1,6 @@
+// The shop.
+import { html } from "./vendor/htm-preact.js";
+
+export function Shop() {
+  return html`<p>To be written.</p>`;
+}

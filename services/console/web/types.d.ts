@@ -1,0 +1,2 @@
+// Globals of scripts that are no modules.
+declare const uPlot: any;
