@@ -15,7 +15,7 @@ help:
 		/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 
 ##@ Run
-.PHONY: up down reset ps logs psql redis-cli openapi
+.PHONY: up down reset ps logs psql redis-cli console openapi
 up: ## build and start the stack, seed it, and wait until it is healthy; replicas=2: two processes of each service
 	@deploy/stack up $(replicas)
 down: ## stop the stack, keep its data
@@ -30,6 +30,9 @@ psql: ## open psql in the product API's database; s=cart or s=recommendation: in
 	@deploy/stack psql $(s)
 redis-cli: ## open redis-cli as the admin of Redis
 	@deploy/stack redis-cli
+console: ## start the stack and print the address of its live page
+	@deploy/stack up $(replicas) >&2
+	@deploy/stack url console
 openapi: ## print the OpenAPI document of the running product API, or of s=cart
 	@deploy/native/tools curl >&2
 	@curl -q -fsS "$$(deploy/stack url $(or $(s),product-api))/openapi.json" || { echo 'the stack does not answer: make up' >&2; exit 1; }

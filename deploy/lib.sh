@@ -39,7 +39,7 @@ load_settings() { # FILE…, NAME=value lines; those that don't exist are skippe
 # as REDIS_PORT=tcp://10.0.0.1:6379.
 check_ports() {
   local name variable port taken=' '
-  for name in "${stores[@]}" "${services[@]}" "${second_processes[@]}"; do
+  for name in "${stores[@]}" "${services[@]}" "${second_processes[@]}" "$console"; do
     variable=$(port_variable "$name") port=$(port_of "$name")
     [[ $port =~ ^[1-9][0-9]{0,4}$ ]] && ((port <= 65535)) ||
       die "$variable must be a port from 1 to 65535, got '$port'." "Unset it, or set it to a number: $variable=… make up"

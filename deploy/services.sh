@@ -1,14 +1,15 @@
 # shellcheck shell=bash
-# The services: their names and ports, which of the caller's settings each is given, and when one is ready.
+# The services and the console: their names and ports, which of the caller's settings each is given, and when one is ready.
 # A new service needs a name and a port here, and its start settings in docker-compose.yml and crates/supervise/src/part.rs.
 # Sourced by lib.sh.
 
 services=(product-api cart search recommendation)
 second_processes=("${services[@]/%/-2}") # with replicas=2
+console=console # it watches the services, and is no service of the shop
 stores=(postgres redis)
 declare -A default_ports=(
   [postgres]=5433 [redis]=6380 [product-api]=8004 [cart]=8005 [search]=8006 [recommendation]=8007
-  [product-api-2]=8014 [cart-2]=8015 [search-2]=8016 [recommendation-2]=8017
+  [product-api-2]=8014 [cart-2]=8015 [search-2]=8016 [recommendation-2]=8017 [console]=8000
 )
 
 port_variable() { # NAME: PRODUCT_API_PORT for product-api
@@ -24,10 +25,10 @@ port_of() { # NAME
 
 url_of() { echo "http://127.0.0.1:$(port_of "$1")"; } # SERVICE
 
-is_service() { [[ " ${services[*]} ${second_processes[*]} " == *" $1 "* ]]; }
+is_service() { [[ " ${services[*]} ${second_processes[*]} $console " == *" $1 "* ]]; }
 is_store() { [[ " ${stores[*]} " == *" $1 "* ]]; }
 require_known() { # NAME, or nothing
-  is_service "${1:-}" || is_store "${1:-}" || die "which one? There are: ${stores[*]} ${services[*]} ${second_processes[*]}"
+  is_service "${1:-}" || is_store "${1:-}" || die "which one? There are: ${stores[*]} ${services[*]} ${second_processes[*]} $console"
 }
 
 # A variable goes to the services whose settings.toml has its section, or a section around it that no service divides
@@ -70,7 +71,7 @@ warn_of_strays() {
   local name service
   while read -r name; do
     is_setting "$name" || continue
-    for service in "${services[@]}"; do
+    for service in "${services[@]}" "$console"; do
       if has_section "$service" "$name"; then continue 2; fi
     done
     say "$name is not used: no service has such a section"
@@ -90,7 +91,7 @@ ready() { # SERVICE
 # Suggests the next commands, at the end of `up`.
 print_urls() { # SERVICE…
   local name
-  printf '\n'
+  printf '\n  %-18s%s\n' "$console" "$(url_of "$console")"
   for name; do printf '  %-18s%s/docs\n' "$name" "$(url_of "$name")"; done
   cat <<TEXT
   a product         $(url_of product-api)/products/ttl/1

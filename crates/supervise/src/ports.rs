@@ -10,8 +10,7 @@ use crate::{Failure, Part, Result};
 pub struct Ports([u16; 11]);
 
 /// The ports of a stack whose environment sets none, in the order of [`Part::all`].
-const DEFAULTS: [&str; 11] =
-    ["5433", "6380", "8004", "8005", "8006", "8007", "8014", "8015", "8016", "8017", "8000"];
+const DEFAULTS: [&str; 11] = ["5433", "6380", "8004", "8005", "8006", "8007", "8014", "8015", "8016", "8017", "8000"];
 
 impl Ports {
     /// Reads the ports from variables; an absent or empty one has its default. Kubernetes and Docker links set variables

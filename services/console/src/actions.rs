@@ -157,12 +157,16 @@ impl Actions {
     async fn put(&self, row: &TruthRow, price_cents: i64, cause: &'static str) -> WriteRecord {
         let url = format!("{}/products/{}/{}", self.upstreams.product_api().url, row.strategy, row.id);
         let sent_ms = now_ms();
-        let answered = async {
+        let answering = async {
             let answer = self.upstreams.client().put(url).json(&json!({ "price_cents": price_cents })).send().await?;
             let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
             Ok::<_, reqwest::Error>((status, headers, answer.json::<Value>().await.unwrap_or_default()))
         };
-        let (status, headers, body) = answered.await.unwrap_or_else(|_| (0, HeaderMap::new(), Value::Null));
+        let answered = answering.await;
+        if answered.is_err() {
+            self.faults.saw(Sign::Restart);
+        }
+        let (status, headers, body) = answered.unwrap_or_else(|_| (0, HeaderMap::new(), Value::Null));
         let acknowledged_ms = now_ms();
         if acknowledged_ms - sent_ms > SLOW_MS {
             self.faults.saw(Sign::SlowWrite);

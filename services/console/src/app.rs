@@ -77,8 +77,7 @@ impl Program for App {
         let database = Database::new(&settings.postgres.url);
         let redis = RedisAdmin::new(&settings.redis_admin.url);
         let is_enabled = settings.faults.enabled;
-        let faults =
-            Faults::new(is_enabled, hub.clone(), redis.clone(), database.clone(), upstreams.clone(), shutdown.clone());
+        let faults = Faults::new(is_enabled, &board, redis.clone(), database.clone(), shutdown.clone());
         faults.publish();
         let load = Load::new(hub.clone(), tally.clone(), &upstreams.product_api().url, shutdown.clone());
         let experiments = Experiments::new(hub.clone(), upstreams.clone(), redis.clone(), shutdown.clone());

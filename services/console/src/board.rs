@@ -82,6 +82,21 @@ impl Board {
         self.state().cells.replaced_at(id, version).map_or(0, |since| at_ms.saturating_sub(since).max(1))
     }
 
+    /// Returns whether another service has shown an outdated copy for at least `ms`.
+    pub(crate) fn has_old_copies(&self, ms: u64) -> bool {
+        let before = now_ms().saturating_sub(ms);
+        let of_services = [Column::Cart, Column::Search, Column::Recommendation];
+        self.state().cells.stale_since(&of_services).any(|since| since <= before)
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    pub(crate) fn upstreams(&self) -> &Upstreams {
+        &self.0.upstreams
+    }
+
     /// Looks at the database again, now.
     pub(crate) fn look(&self) {
         self.0.truth_due.notify_one();

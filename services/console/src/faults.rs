@@ -23,12 +23,20 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use utoipa::ToSchema;
 
+use crate::board::Board;
 use crate::hub::Hub;
 use crate::record::{Record, now_ms};
 use crate::stores::{Database, RedisAdmin};
 use crate::upstream::Upstreams;
 
 pub(crate) use kinds::{Fault, Sign};
+
+/// Some effects follow the end of their fault, such as the recovery. In ms.
+const AFTERWARDS: u64 = 15_000;
+/// An event usually arrives sooner than that, in ms.
+const OLD: u64 = 400;
+/// The interval between two looks at the copies.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The faults. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -41,14 +49,17 @@ struct Shared {
     redis: RedisAdmin,
     database: Database,
     upstreams: Upstreams,
+    board: Board,
     stop: CancellationToken,
     states: Mutex<HashMap<Fault, Running>>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Running {
-    /// Cancelling it ends the fault.
+    /// When it ends, and the token that ends it.
     ends: Option<(u64, CancellationToken)>,
+    /// Until when signs count as its effect. Some follow its end.
+    counts_until: u64,
     /// Whether what the visitor should see was seen; `None` before the first time.
     seen: Option<bool>,
     error: Option<String>,
@@ -93,10 +104,11 @@ pub(crate) struct Lasting {
 
 impl Faults {
     pub(crate) fn new(
-        is_enabled: bool, hub: Hub, redis: RedisAdmin, database: Database, upstreams: Upstreams,
-        stop: CancellationToken,
+        is_enabled: bool, board: &Board, redis: RedisAdmin, database: Database, stop: CancellationToken,
     ) -> Self {
-        Self(Arc::new(Shared { is_enabled, hub, redis, database, upstreams, stop, states: Mutex::default() }))
+        let (hub, upstreams) = (board.hub().clone(), board.upstreams().clone());
+        let states = Mutex::default();
+        Self(Arc::new(Shared { is_enabled, hub, redis, database, upstreams, board: board.clone(), stop, states }))
     }
 
     /// Returns whether the page offers faults.
@@ -107,8 +119,9 @@ impl Faults {
     /// Notes that something was seen that a fault should cause.
     pub(crate) fn saw(&self, sign: Sign) {
         let mut is_new = false;
+        let now = now_ms();
         for (fault, running) in self.states().iter_mut() {
-            if running.ends.is_some() && fault.sign() == sign && running.seen != Some(true) {
+            if running.counts_until > now && fault.sign() == sign && running.seen != Some(true) {
                 running.seen = Some(true);
                 is_new = true;
             }
@@ -143,13 +156,14 @@ impl Faults {
     fn begin(&self, fault: Fault, length: Duration) {
         let ends = self.0.stop.child_token();
         let ends_at = now_ms() + length.as_millis() as u64;
-        let before = self
-            .states()
-            .insert(fault, Running { ends: Some((ends_at, ends.clone())), seen: Some(false), error: None });
+        let counts_until = ends_at + AFTERWARDS;
+        let running = Running { ends: Some((ends_at, ends.clone())), counts_until, seen: Some(false), error: None };
+        let before = self.states().insert(fault, running);
         if let Some((_, before)) = before.and_then(|before| before.ends) {
             before.cancel();
         }
         self.publish();
+        tokio::spawn(self.clone().watch(counts_until));
         let faults = self.clone();
         tokio::spawn(async move {
             let outcome = faults.cause(fault, length, &ends).await;
@@ -166,6 +180,20 @@ impl Faults {
             faults.publish();
             faults.0.hub.note(format!("The fault “{}” is over.", fault.title()));
         });
+    }
+
+    /// Watches the copies of the other services, whose prices depend on events.
+    async fn watch(self, until: u64) {
+        let mut was_old = false;
+        while now_ms() < until {
+            if self.0.board.has_old_copies(OLD) {
+                was_old = true;
+                self.saw(Sign::OldPrice);
+            } else if was_old {
+                self.saw(Sign::Recovered);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Waits until no fault is in effect. Call it after the token of the shutdown is cancelled.

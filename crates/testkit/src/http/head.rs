@@ -42,7 +42,10 @@ async fn assert_alike(service: &Service, path: &str) {
     // The body is not read to its end, because the body of a stream has none.
     let get = service.request(Method::GET, path).send().await.expect("an answer");
     let header = |name: &str| get.headers().get(name).map_or("", |value| value.to_str().expect("visible ASCII"));
-    assert_eq!((head.status, get.status().as_u16()), (200, 200), "{path}");
+    assert_eq!(head.status, get.status().as_u16(), "{path}");
+    // Not every service keeps entries in its memory.
+    let may_be_absent = path.starts_with("/cache/near/");
+    assert!(head.status == 200 || may_be_absent && head.status == 404, "{path}: {}", head.status);
     for name in ["content-type", "cache-control", "etag", "content-encoding", "vary"] {
         assert_eq!(head.header(name), header(name), "{path}: {name}");
     }

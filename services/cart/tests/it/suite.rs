@@ -22,10 +22,11 @@ struct CartSubject {
 impl Subject for CartSubject {
     const NAME: &'static str = "cart";
     const OPERATIONS: &'static [&'static str] = &[
-        "delete /carts/{id}/items/{product_id}", "get /cache/entries", "get /cache/feed", "get /cache/stats/{key}",
-        "get /carts/{id}", "get /events", "get /events/position", "get /events/snapshot", "head /cache/entries",
-        "head /cache/feed", "head /cache/stats/{key}", "head /carts/{id}", "head /events", "head /events/position",
-        "head /events/snapshot", "post /carts", "put /carts/{id}/items/{product_id}",
+        "delete /carts/{id}/items/{product_id}", "get /cache/entries", "get /cache/feed", "get /cache/near/{key}",
+        "get /cache/stats/{key}", "get /carts/{id}", "get /events", "get /events/position", "get /events/snapshot",
+        "head /cache/entries", "head /cache/feed", "head /cache/near/{key}", "head /cache/stats/{key}",
+        "head /carts/{id}", "head /events", "head /events/position", "head /events/snapshot",
+        "post /cache/invalidations", "post /carts", "put /carts/{id}/items/{product_id}",
     ];
     const OWN_OPERATIONS_ROUTES: &'static [&'static str] =
         &["/events?after=0", "/events/position?transaction=1", "/events/snapshot"];

@@ -49,6 +49,12 @@ impl Cells {
         self.commits.get(&id)?.range(version + 1..).next().map(|(_, at)| *at)
     }
 
+    /// Returns since when the stale copies in these columns are stale.
+    pub(crate) fn stale_since(&self, columns: &[Column]) -> impl Iterator<Item = u64> {
+        let cells = self.cells.iter().filter(|((_, column), _)| columns.contains(column));
+        cells.filter_map(|(_, tracked)| tracked.cell.stale_since_ms)
+    }
+
     /// Takes the latest version of a row, and returns the cells that this changes.
     pub(crate) fn committed(&mut self, row: &TruthRow) -> Vec<Cell> {
         let commits = self.commits.entry(row.id).or_default();

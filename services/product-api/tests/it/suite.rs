@@ -20,13 +20,14 @@ impl Subject for ProductSubject {
     const IS_READY_AT_ONCE: bool = true;
     const OPERATIONS: &'static [&'static str] = &[
         "delete /products/explicit/{id}", "delete /products/{id}", "get /cache/entries", "get /cache/feed",
-        "get /cache/stats/{key}", "get /categories", "get /events", "get /events/position", "get /products",
-        "get /products/by-category/{id}", "get /products/explicit/{id}", "get /products/featured",
+        "get /cache/near/{key}", "get /cache/stats/{key}", "get /categories", "get /events", "get /events/position",
+        "get /products", "get /products/by-category/{id}", "get /products/explicit/{id}", "get /products/featured",
         "get /products/{id}", "get /products/{strategy}/{id}", "head /cache/entries", "head /cache/feed",
-        "head /cache/stats/{key}", "head /categories", "head /events", "head /events/position", "head /products",
-        "head /products/by-category/{id}", "head /products/explicit/{id}", "head /products/featured",
-        "head /products/{id}", "head /products/{strategy}/{id}", "post /products", "put /categories/{id}",
-        "put /products/explicit/{id}", "put /products/{id}", "put /products/{strategy}/{id}",
+        "head /cache/near/{key}", "head /cache/stats/{key}", "head /categories", "head /events",
+        "head /events/position", "head /products", "head /products/by-category/{id}", "head /products/explicit/{id}",
+        "head /products/featured", "head /products/{id}", "head /products/{strategy}/{id}",
+        "post /cache/invalidations", "post /products", "put /categories/{id}", "put /products/explicit/{id}",
+        "put /products/{id}", "put /products/{strategy}/{id}",
     ];
     const OWN_OPERATIONS_ROUTES: &'static [&'static str] = &["/events?after=0", "/events/position?transaction=1"];
     const SHARED_SECTIONS: &'static [&'static str] = &["POSTGRES", "RELAY"];

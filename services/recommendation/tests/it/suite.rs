@@ -20,9 +20,10 @@ struct RecommendationSubject {
 impl Subject for RecommendationSubject {
     const NAME: &'static str = "recommendation";
     const OPERATIONS: &'static [&'static str] = &[
-        "get /cache/entries", "get /cache/feed", "get /cache/stats/{key}", "get /recommendations",
-        "get /recommendations/{product_id}", "head /cache/entries", "head /cache/feed", "head /cache/stats/{key}",
-        "head /recommendations", "head /recommendations/{product_id}",
+        "get /cache/entries", "get /cache/feed", "get /cache/near/{key}", "get /cache/stats/{key}",
+        "get /recommendations", "get /recommendations/{product_id}", "head /cache/entries", "head /cache/feed",
+        "head /cache/near/{key}", "head /cache/stats/{key}", "head /recommendations",
+        "head /recommendations/{product_id}", "post /cache/invalidations",
     ];
     const SHARED_SECTIONS: &'static [&'static str] = &["POSTGRES", "EVENTS", "PRODUCT_API"];
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] = &[

@@ -20,8 +20,9 @@ struct SearchSubject {
 impl Subject for SearchSubject {
     const NAME: &'static str = "search";
     const OPERATIONS: &'static [&'static str] = &[
-        "get /cache/entries", "get /cache/feed", "get /cache/stats/{key}", "get /search", "head /cache/entries",
-        "head /cache/feed", "head /cache/stats/{key}", "head /search",
+        "get /cache/entries", "get /cache/feed", "get /cache/near/{key}", "get /cache/stats/{key}", "get /search",
+        "head /cache/entries", "head /cache/feed", "head /cache/near/{key}", "head /cache/stats/{key}", "head /search",
+        "post /cache/invalidations",
     ];
     const SHARED_SECTIONS: &'static [&'static str] = &["EVENTS", "PRODUCT_API"];
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] =
