@@ -6,7 +6,7 @@
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
 strategies := $(shell ls docs/strategies | sed -n 's/^[0-9]*-\(.*\)\.md$$/\1/p')
-shell_scripts := .ci/run deploy/schemathesis/install deploy/schemathesis/run crates/proofs/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/secrets deploy/shell deploy/stack deploy/tool \
+shell_scripts := .ci/run deploy/browser-tests deploy/schemathesis/install deploy/schemathesis/run crates/proofs/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/secrets deploy/shell deploy/stack deploy/tool \
 	deploy/docker/stack deploy/native/stack deploy/native/build deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/render-acl deploy/redis/start
 
 .PHONY: help
@@ -85,7 +85,7 @@ load: ## send requests to the running stack until Ctrl-C, and show the results l
 	@PROFILE=$(measured) deploy/tool demo load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
 
 ##@ Develop
-.PHONY: schemathesis strategies new-strategy test test-programs repeat-tests hostile-shells check fmt clippy docs alone deny audit machete typos shellcheck
+.PHONY: schemathesis strategies new-strategy test test-programs repeat-tests hostile-shells browser-tests check fmt clippy docs alone deny audit machete typos shellcheck page
 # Most tests wait for a server most of the time.
 test: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 test: ## run every test on private Postgres and Redis instances
@@ -106,7 +106,9 @@ schemathesis: ## test the four services against their OpenAPI documents, on priv
 	else echo 'schemathesis: skipped, it cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; fi
 hostile-shells: ## run make ps and a demo under environments that have broken scripts; needs the running stack
 	@deploy/hostile-shells
-check: fmt clippy docs alone deny machete typos shellcheck ## formatting, lints, documentation, dependencies, spelling, scripts
+browser-tests: ## press every button of the console in a real browser; needs the running stack, and Node
+	@deploy/browser-tests test
+check: fmt clippy docs alone deny machete typos shellcheck page ## formatting, lints, documentation, dependencies, spelling, scripts, types
 fmt:
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	cargo fmt --all --check
@@ -138,3 +140,5 @@ typos:
 shellcheck:
 	@if command -v shellcheck >/dev/null; then shellcheck -x -P SCRIPTDIR:. $(shell_scripts); \
 	else echo 'shellcheck: skipped, it is not installed (apt-get install shellcheck)'; fi
+page: # the types of the console's page
+	@deploy/browser-tests types
