@@ -79,7 +79,7 @@ impl Program for App {
         let is_enabled = settings.faults.enabled;
         let faults = Faults::new(is_enabled, &board, redis.clone(), database.clone(), shutdown.clone());
         faults.publish();
-        let load = Load::new(hub.clone(), tally.clone(), &upstreams.product_api().url, shutdown.clone());
+        let load = Load::new(hub.clone(), tally.clone(), &upstreams, shutdown.clone());
         let experiments = Experiments::new(hub.clone(), upstreams.clone(), redis.clone(), shutdown.clone());
         let actions = Data::new(Actions {
             hub: hub.clone(),

@@ -9,6 +9,7 @@ use actix_web::http::{Method, header};
 use actix_web::web::{Bytes, Data, Path, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt as _;
+use reqwest::Url;
 use service::http_metrics::resource_as;
 use service::problem::{BODY_LIMIT, Problem, RETRY_AFTER};
 use tokio::sync::Semaphore;
@@ -17,6 +18,8 @@ use crate::upstream::Upstreams;
 
 /// Requests that are forwarded at the same time; further ones get 503.
 const CONCURRENT: usize = 64;
+/// The largest body of a response.
+const LARGEST: usize = 8 * 1024 * 1024;
 
 /// The headers of a request that a service may need. Others, such as cookies and `Origin`, are the page's own matter.
 const FORWARDED: [HeaderName; 7] = [
@@ -65,10 +68,12 @@ async fn forward(
     })?;
     // As the client has sent it: decoding and encoding again could make it another path.
     let sent = request.uri().path_and_query().map_or("", |whole| whole.as_str());
-    let rest =
-        sent.strip_prefix("/api/").and_then(|sent| sent.strip_prefix(&*service)).filter(|rest| rest.starts_with('/'));
-    let rest = rest.ok_or_else(|| Problem::malformed("The name of a service is written without escapes."))?;
-    if rest.split(['?', '#']).next().is_some_and(|path| path.starts_with("/cache/feed")) {
+    let rest = sent.strip_prefix("/api/").and_then(|sent| sent.strip_prefix(&*service));
+    let rest = rest.filter(|rest| rest.starts_with('/'));
+    let url = rest.and_then(|rest| Url::parse(&format!("{}{rest}", upstream.url)).ok());
+    let url = url.ok_or_else(|| Problem::malformed("The name of a service is written without escapes."))?;
+    // The path that the service will see: `Url` has resolved `..`.
+    if url.path().starts_with("/cache/feed") {
         return Err(Problem::not_found("The console follows the feeds of the services itself: /live merges them."));
     }
     let _permit = permits.try_acquire().map_err(|_| {
@@ -78,9 +83,8 @@ async fn forward(
         )
     })?;
     let body = read(body).await?;
-    let url = format!("{}{rest}", upstream.url);
     let method = request.method().as_str().parse().map_err(|_| Problem::malformed("The method is not known."))?;
-    let mut forwarded = upstreams.client().request(method, url).headers(upstreams.operator(rest));
+    let mut forwarded = upstreams.client().request(method, url.clone()).headers(upstreams.operator(url.path()));
     for name in &FORWARDED {
         if let Some(value) = request.headers().get(name) {
             forwarded = forwarded.header(name.as_str(), value.as_bytes());
@@ -94,7 +98,7 @@ async fn forward(
             format!("{service} {why} at {}. Start the stack with `make up`.", upstream.url),
         )
     };
-    let answer = forwarded.send().await.map_err(unreachable)?;
+    let mut answer = forwarded.send().await.map_err(unreachable)?;
     let status = answer.status().as_u16().try_into().map_err(Problem::internal)?;
     let mut response = HttpResponse::build(status);
     for name in &RETURNED {
@@ -103,7 +107,14 @@ async fn forward(
         }
     }
     // In one piece: a body that breaks off must not look complete, and no route of a service has an endless one.
-    Ok(response.body(answer.bytes().await.map_err(unreachable)?))
+    let mut whole = web::BytesMut::new();
+    while let Some(part) = answer.chunk().await.map_err(unreachable)? {
+        if whole.len() + part.len() > LARGEST {
+            return Err(Problem::internal(format!("{service} answers {} with a body that is too large", url.path())));
+        }
+        whole.extend_from_slice(&part);
+    }
+    Ok(response.body(whole))
 }
 
 async fn read(mut body: Payload) -> Result<Bytes, Problem> {

@@ -9,9 +9,10 @@ use actix_web::web::{Data, ServiceConfig};
 use client::traffic::{Order, Plan, ProductRange, Stream};
 use contract::STRATEGY_NAMES;
 use futures_util::future::join_all;
+use reqwest::Client;
 use serde::Deserialize;
 use service::http_metrics::resource;
-use service::problem::{Body, FieldError, Problem};
+use service::problem::{Body, FieldError, Problem, RETRY_AFTER};
 use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
@@ -20,6 +21,7 @@ use utoipa::ToSchema;
 use crate::hub::Hub;
 use crate::reader::Tally;
 use crate::record::{LoadRecord, Record};
+use crate::upstream::Upstreams;
 
 /// A load ends after this time.
 const LENGTH: Duration = Duration::from_secs(300);
@@ -35,6 +37,7 @@ pub(crate) struct Load {
     hub: Hub,
     tally: Tally,
     base: String,
+    client: Client,
     stop: CancellationToken,
     /// Dropping it ends the load.
     running: Mutex<Option<DropGuard>>,
@@ -56,9 +59,24 @@ pub(crate) struct LoadRequest {
 }
 
 impl Load {
-    pub(crate) fn new(hub: Hub, tally: Tally, base: &str, stop: CancellationToken) -> Data<Self> {
+    pub(crate) fn new(hub: Hub, tally: Tally, upstreams: &Upstreams, stop: CancellationToken) -> Data<Self> {
         hub.emit(&Record::Load(LoadRecord::default()));
-        Data::new(Self { hub, tally, base: base.to_owned(), stop, running: Mutex::default() })
+        let (base, client) = (upstreams.product_api().url.clone(), upstreams.client().clone());
+        Data::new(Self { hub, tally, base, client, stop, running: Mutex::default() })
+    }
+
+    /// Checks that the catalogue has the products that the load uses.
+    async fn check_products(&self) -> Result<(), Problem> {
+        let last = FIRST + PRODUCTS * STRATEGY_NAMES.len() as u64 - 1;
+        let answer = self.client.get(format!("{}/products/{last}", self.base)).send().await;
+        match answer.map(|answer| answer.status().as_u16()) {
+            Ok(200) => Ok(()),
+            Ok(404) => Err(Problem::conflict(format!("The load needs {last} products: SEED_PRODUCTS={last} make up."))),
+            _ => Err(Problem::overloaded(
+                RETRY_AFTER,
+                "The product API does not answer. Start the stack with `make up`.",
+            )),
+        }
     }
 
     /// Replaces the load that runs.
@@ -146,6 +164,9 @@ pub(crate) async fn set(asked: Body<LoadRequest>, load: Data<Load>) -> Result<Ht
         wrong.map(|(name, _, most)| FieldError::new(name, format!("must be between 0 and {most}"))).collect();
     if !wrong.is_empty() {
         return Err(Problem::invalid_fields(wrong));
+    }
+    if asked.rate > 0.0 {
+        load.check_products().await?;
     }
     load.set(asked);
     Ok(HttpResponse::NoContent().finish())

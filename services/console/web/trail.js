@@ -88,7 +88,8 @@ export function committedAt(state, write) {
 
 /** The tags of an entry, as its latest fill named them; undefined if the page has seen no fill. @param {string} key */
 export function tagsOf(key) {
-  return reports.findLast((it) => it.record.kind === "fill" && it.record.key === key)?.record.tags ?? undefined;
+  const fill = reports.findLast((it) => it.record.kind === "fill" && it.record.key === key);
+  return fill && /** @type {string[]} */ (fill.record.tags ?? []);
 }
 
 /**

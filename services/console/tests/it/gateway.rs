@@ -4,10 +4,18 @@ use reqwest::Method;
 use serde_json::json;
 use testkit::http::Service;
 use testkit::private_system::Service as ShopService;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::System;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+async fn exchange(mut stream: tokio::net::TcpStream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).await.expect("it is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer in UTF-8");
+    answer
+}
 
 #[tokio::test]
 async fn forwarded_requests_are_answered_as_the_service_answers_them() {
@@ -55,7 +63,13 @@ async fn forwarded_requests_are_answered_as_the_service_answers_them() {
     console.get("/api/nothing/products/1").await.problem(404, "not-found");
     console.get("/api/product-api/cache/feed").await.problem(404, "not-found");
     console.get("/api/product-api/nothing").await.problem(404, "not-found");
-    console.get("/api/product-api/products/1/../../cache/entries").await;
+    for detour in ["/products/../cache/feed", "/products/%2e%2e/cache/feed"] {
+        // A client library would resolve the dots itself.
+        let stream = tokio::net::TcpStream::connect(console.address()).await.expect("a connection");
+        let request = format!("GET /api/product-api{detour} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let answer = exchange(stream, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 404") || answer.starts_with("HTTP/1.1 400"), "{detour}: {answer}");
+    }
     let created = console.post("/api/cart/carts", &json!({})).await.expect(201);
     assert!(created.header("location").starts_with("/carts/"));
 }

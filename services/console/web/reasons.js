@@ -1,0 +1,135 @@
+// Why a copy was stale, or was not: the reasons follow from what the write and the services have reported.
+import { seconds } from "./format.js";
+import { now, state } from "./live.js";
+import { committedAt, firstOf, keyOf, publicationOf, removalOf, staleReadsAfter, tagsOf } from "./trail.js";
+
+/**
+ * @typedef {import("./store.js").Write} Write
+ * @typedef {import("./store.js").Cell} Cell
+ * @typedef {import("./trail.js").Report} Report
+ * @typedef {{outcome: "stale"|"was"|"never"|"unknown", figure: string, why: string}} Finding
+ */
+
+const OWN = /** @type {[string, string][]} */ ([["redis", "Redis"], ["near-1", "the near cache"], ["near-2", "the near cache"]]);
+/** The times of two processes may differ by a rounding of each. */
+const ROUNDING_MS = 2;
+
+/** @param {number} value in ms */
+const whole = (value) => `${Math.max(0, Math.round(value)).toLocaleString("en-US")} ms`;
+
+/** The longest staleness that the cells of a strategy show. @param {string} strategy */
+function staleness(strategy) {
+  const seen = OWN.flatMap(([column, place]) => {
+    const cell = state.cells.get(`${strategy}/${column}`);
+    if (!cell) return [];
+    const isStale = cell.stale_since_ms !== null;
+    const length = isStale ? now() - /** @type {number} */ (cell.stale_since_ms) : cell.stale_for_ms;
+    return length === null ? [] : [{ place, length, isStale }];
+  });
+  const stale = seen.filter((it) => it.isStale);
+  return (stale.length > 0 ? stale : seen).sort((a, b) => b.length - a.length)[0];
+}
+
+/** When the entry in Redis ends. @param {string} strategy */
+function ending(strategy) {
+  const expires = state.cells.get(`${strategy}/redis`)?.expires_at_ms;
+  return expires ? `; its TTL ends in ${seconds(Math.max(0, expires - now()))}` : "";
+}
+
+/** How an entry that no process removed was replaced. @param {Write} write @param {number} commit */
+function replacement(write, commit) {
+  const [soft, miss] = [firstOf("stale", keyOf(write), commit), firstOf("miss", keyOf(write), commit)];
+  if (soft) return "its soft TTL ended, and the next read started a refresh";
+  return miss ? "its TTL ended, and the next read loaded the new version" : "a read has replaced it";
+}
+
+/** @param {Report} removal @param {Write} write */
+function means(removal, write) {
+  if (removal.record.keys.includes(keyOf(write))) return "";
+  const tags = tagsOf(keyOf(write)) ?? [];
+  const tag = removal.record.tags.find((/** @type {string} */ it) => tags.includes(it)) ?? `product:${write.product_id}`;
+  return ` by the tag ${tag}`;
+}
+
+/** @param {Write} write @param {number} commit @param {boolean} isStale */
+function removalByAnyProcess(write, commit, isStale) {
+  // The tags are unknown until the page has seen the entry being stored. An entry that is still stale has not been removed.
+  const tags = tagsOf(keyOf(write)) ?? (isStale ? [] : [`product:${write.product_id}`]);
+  return isStale ? undefined : removalOf(keyOf(write), tags, commit);
+}
+
+/** @param {Write} write @param {number} commit @param {Report|undefined} removal */
+function whyRemovedByWriter(write, commit, removal) {
+  const answered = whole(write.acknowledged_ms - commit);
+  if (write.detail === "stored") return `the writer stored version ${write.version} before it answered, ${answered} after COMMIT`;
+  if (!removal) return `the writer removed the entry before it answered, ${answered} after COMMIT`;
+  const at = whole(removal.record.at_ms - commit);
+  return `the writer removed the entry${means(removal, write)} ${at} after COMMIT, before it answered`;
+}
+
+/** @param {Write} write @param {number} commit @param {boolean} isStale */
+function whyLeft(write, commit, isStale) {
+  if (isStale) return `no process removes the entry${ending(write.strategy ?? "")}`;
+  return `no process removed the entry; ${replacement(write, commit)}`;
+}
+
+/** @param {Write} write @param {number} commit @param {boolean} isStale @param {Report|undefined} removal */
+function whyByEvent(write, commit, isStale, removal) {
+  const published = publicationOf(state, write);
+  const event = published ? `event ${published.event.seq}` : "the event";
+  if (isStale && published && write.cause === "sql") return `no strategy was told, and ${event} does not remove this entry${ending(write.strategy ?? "")}`;
+  if (isStale) return `the entry stays until ${event} removes it${ending(write.strategy ?? "")}`;
+  const told = write.cause === "sql" ? "no strategy was told; " : "";
+  if (!removal) return `${told}${replacement(write, commit)}`;
+  const at = whole(removal.record.at_ms - commit);
+  // The relay invalidates by tag before it publishes; the listener invalidates by key after it has received the event.
+  if (means(removal, write)) return `${told}the relay removed the entry${means(removal, write)} ${at} after COMMIT, before it published ${event}`;
+  return `${told}the listener received ${event} and removed the entry ${at} after COMMIT`;
+}
+
+/** @param {Write} write @param {number} commit @param {Report|undefined} removal */
+function whyDeferred(write, commit, removal) {
+  const done = removal ? `; the entry was removed ${whole(removal.record.at_ms - commit)} after COMMIT` : "";
+  return `Redis did not acknowledge the invalidation, so the process repeats it${done}`;
+}
+
+/** What became of the copies of one product. @param {Write} write @returns {Finding} */
+export function findingOf(write) {
+  if (write.status !== 200) {
+    const why = write.status === 0 ? "the product API did not answer" : `the product API answered with status ${write.status}`;
+    return { outcome: "unknown", figure: "write failed", why };
+  }
+  const strategy = /** @type {string} */ (write.strategy);
+  const [commit, seen] = [committedAt(state, write), staleness(strategy)];
+  const isStale = seen?.isStale ?? false;
+  const removal = removalByAnyProcess(write, commit, isStale);
+  const reads = staleReadsAfter(write);
+  const returned = reads > 0 ? `; ${reads} ${reads === 1 ? "read" : "reads"} returned the old version` : "";
+  const isDone = write.detail === "invalidated" || write.detail === "stored";
+  if (isDone && reads === 0) return { outcome: "never", figure: "never stale after the response", why: whyRemovedByWriter(write, commit, removal) };
+  const why = write.detail === "left" ? whyLeft(write, commit, isStale)
+    : write.detail === "deferred" ? whyDeferred(write, commit, removal)
+    : write.detail === "announced" || write.cause === "sql" ? whyByEvent(write, commit, isStale, removal)
+    : `the product API reported “${write.detail ?? "nothing"}”`;
+  if (!seen) return { outcome: "never", figure: "no copy was stale", why: `no cache held the old version${returned}` };
+  const figure = `${isStale ? "" : "was "}stale for ${whole(seen.length)} in ${seen.place}`;
+  return { outcome: isStale ? "stale" : "was", figure, why: why + returned };
+}
+
+/** What became of the old name of the category in the entry of a strategy. @param {Write} rename @param {import("./store.js").Row} row @returns {Finding} */
+export function renameFindingOf(rename, row) {
+  const write = { ...rename, strategy: row.strategy, product_id: row.id };
+  const [commit, key, tag] = [committedAt(state, rename), keyOf(write), `category:${row.category.id}`];
+  const tags = tagsOf(key);
+  if (!tags) return { outcome: "unknown", figure: "not observed", why: "the page has not seen the entry being stored, so it does not know its tags" };
+  const removal = tags.includes(tag) ? removalOf(key, [tag], commit) : undefined;
+  if (removal) {
+    const at = whole(removal.record.at_ms - commit);
+    const isInTime = removal.record.at_ms <= rename.acknowledged_ms + ROUNDING_MS;
+    const figure = isInTime ? "old name never served after the response" : `old name kept for ${at}`;
+    return { outcome: isInTime ? "never" : "was", figure, why: `the tag ${tag} led to the entry, which was removed ${at} after COMMIT` };
+  }
+  const fill = firstOf("fill", key, commit);
+  if (fill) return { outcome: "was", figure: `old name kept for ${whole(fill.record.at_ms - commit)}`, why: `the entry has no tag of the category; ${replacement(write, commit)}` };
+  return { outcome: "stale", figure: `old name kept for ${whole(now() - commit)}`, why: `the entry has no tag of the category, so no process removes it${ending(row.strategy)}` };
+}
