@@ -33,7 +33,9 @@ function staleness(strategy) {
 /** When the entry in Redis ends. @param {string} strategy */
 function ending(strategy) {
   const expires = state.cells.get(`${strategy}/redis`)?.expires_at_ms;
-  return expires ? `; its TTL ends in ${seconds(Math.max(0, expires - now()))}` : "";
+  if (!expires) return "";
+  const left = expires - now();
+  return left > 0 ? `; its TTL ends in ${seconds(left)}` : "; its TTL is over, so the next read replaces it";
 }
 
 /** How an entry that no process removed was replaced. @param {Write} write @param {number} commit */

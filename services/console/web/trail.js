@@ -64,6 +64,9 @@ export function reportsOf(kind, sinceMs, service) {
     && (!service || serviceOf(it.service) === service));
 }
 
+/** Whether the page still has every report since `sinceMs`. @param {number} sinceMs */
+export const isKept = (sinceMs) => reports.length < REPORTS || reports[0].record.at_ms <= sinceMs;
+
 /** The key of a strategy's entry of a product. @param {Write} write */
 export const keyOf = (write) => `product:${write.strategy}:${write.product_id}`;
 
