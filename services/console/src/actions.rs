@@ -162,11 +162,7 @@ impl Actions {
             let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
             Ok::<_, reqwest::Error>((status, headers, answer.json::<Value>().await.unwrap_or_default()))
         };
-        let answered = answering.await;
-        if answered.is_err() {
-            self.faults.saw(Sign::Restart);
-        }
-        let (status, headers, body) = answered.unwrap_or_else(|_| (0, HeaderMap::new(), Value::Null));
+        let (status, headers, body) = answering.await.unwrap_or_else(|_| (0, HeaderMap::new(), Value::Null));
         let acknowledged_ms = now_ms();
         if acknowledged_ms - sent_ms > SLOW_MS {
             self.faults.saw(Sign::SlowWrite);

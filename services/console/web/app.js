@@ -34,6 +34,16 @@ function address() {
   return { view, value: fields.get(view) ?? "", fields };
 }
 
+/** The failing checks, each with the processes that report it: one line instead of one for each process. @param {import("./store.js").Service[]} services @returns {[string, string[]][]} */
+function byCheck(services) {
+  /** @type {Map<string, string[]>} */
+  const checks = new Map();
+  for (const { name, failing } of services) {
+    for (const check of failing) checks.set(check, [...(checks.get(check) ?? []), name]);
+  }
+  return [...checks];
+}
+
 function Banner() {
   useLive();
   if (playback) return html`<p class="banner" role="status">This is a recording of ${new Date(playback.recordedAt).toUTCString()}. Nothing in it is live.</p>`;
@@ -45,7 +55,7 @@ function Banner() {
   if (away.length === 0 && failing.length === 0) return null;
   return html`<div class="banner" role="status">
     ${away.map((it) => html`<p key=${it.name}><strong>${it.name}</strong> does not answer: ${it.detail}. <code>make up</code> starts it, <code>make logs s=${it.name.replace(/-2$/, "")}</code> shows why it stopped.</p>`)}
-    ${failing.map((it) => html`<p key=${it.name}><strong>${it.name}</strong> is ${it.readiness}: ${it.failing.join("; ")}.</p>`)}
+    ${byCheck(failing).map(([check, names]) => html`<p key=${check}><strong>Degraded: ${check}</strong> (${names.join(", ")})</p>`)}
   </div>`;
 }
 

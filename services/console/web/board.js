@@ -1,28 +1,28 @@
 // The first view: what the database has, what each cache holds of it, and what became of the latest change.
 import { html } from "./vendor/htm-preact.js";
-import { ms, price, seconds } from "./format.js";
+import { price, seconds } from "./format.js";
 import { now, state } from "./live.js";
 import { StateMark, useFrames, useLive } from "./parts.js";
 import { columns } from "./store.js";
 import { LastWrite } from "./last_write.js";
+import { lasted } from "./reasons.js";
 import { TruthBar } from "./truth_bar.js";
 
 /** @typedef {import("./store.js").Cell} Cell */
 
 const PLACES = /** @type {Record<string, string>} */ ({
-  "near-1": "memory of one process",
-  "near-2": "memory of the other process",
-  redis: "shared by all processes",
-  cart: "the view of a cart",
-  search: "a result page",
-  recommendation: "a list of products",
+  "near-1": "memory of the process",
+  redis: "shared by processes",
+  cart: "cart view",
+  search: "result page",
+  recommendation: "product list",
 });
 const OWN = ["near-1", "near-2", "redis"];
 
 /** How long the copy has been stale, or was. @param {{cell: Cell}} props */
 function Staleness({ cell }) {
-  if (cell.stale_since_ms !== null) return html`<strong class="cell-stale">stale for ${ms(Math.max(0, now() - cell.stale_since_ms))}</strong>`;
-  if (cell.stale_for_ms !== null) return html`<span class="cell-was">was stale for ${ms(cell.stale_for_ms)}</span>`;
+  if (cell.stale_since_ms !== null) return html`<strong class="cell-stale">stale for ${lasted(now() - cell.stale_since_ms)}</strong>`;
+  if (cell.stale_for_ms !== null) return html`<span class="cell-was">was stale for ${lasted(cell.stale_for_ms)}</span>`;
   return cell.detail && html`<span class="cell-detail">${cell.detail}</span>`;
 }
 
@@ -68,6 +68,12 @@ function Row({ strategy, all }) {
   </tr>`;
 }
 
+/** @param {{column: {id: string, title: string}}} props */
+function Head({ column }) {
+  const [title, process] = column.title.split(", ");
+  return html`<th role="columnheader" scope="col">${title}<small>${process ?? PLACES[column.id]}</small></th>`;
+}
+
 /** @param {{all: {id: string, title: string}[]}} props */
 function Heads({ all }) {
   const own = all.filter((it) => OWN.includes(it.id)).length;
@@ -78,7 +84,7 @@ function Heads({ all }) {
       <th role="columnheader" colspan=${own} scope="colgroup">Product API: each row has its own strategy</th>
       <th role="columnheader" colspan=${all.length - own} scope="colgroup">Other services: they follow events</th>
     </tr>
-    <tr role="row">${all.map(({ id, title }) => html`<th key=${id} role="columnheader" scope="col">${title}<small>${PLACES[id]}</small></th>`)}</tr>
+    <tr role="row">${all.map((column) => html`<${Head} key=${column.id} column=${column} />`)}</tr>
   </thead>`;
 }
 
@@ -95,6 +101,7 @@ function Legend() {
     <span><${StateMark} state="fresh" /> has the latest version</span>
     <span><${StateMark} state="stale" /> lacks a committed version</span>
     <span><${StateMark} state="absent" /> has no copy; the next read loads one</span>
+    <span><${StateMark} state="loading" /> a process loads it now</span>
     <span><${StateMark} state="refreshing" /> is replaced in the background</span>
     <span><strong>v12</strong> version of the row</span>
     <span><strong>TTL</strong> time to live</span>
@@ -107,7 +114,7 @@ export function Board() {
   useFrames(isCounting && state.connected);
   const all = columns(state);
   return html`<div class="board">
-    <h1 class="board-lead" id="board-title">Press <strong>Change price</strong>, and see which caches still hold the old price, and for how long.</h1>
+    <h1 class="board-lead" id="board-title">Press <strong>Change price</strong>. Seven products, one for each strategy, get a new price. See which caches still hold the old one, and for how long.</h1>
     <${TruthBar} />
     <${Announcement} />
     <div class="panel board-panel scroll" tabindex="0" role="region" aria-labelledby="board-title">

@@ -1,9 +1,9 @@
 // The latest change, strategy by strategy: how long copies were stale, and why.
 import { html } from "./vendor/htm-preact.js";
-import { clock, ms } from "./format.js";
+import { clock } from "./format.js";
 import { now, state } from "./live.js";
 import { Section, useFrames, useLive } from "./parts.js";
-import { findingOf, renameFindingOf } from "./reasons.js";
+import { findingOf, lasted, renameFindingOf } from "./reasons.js";
 import { committedAt, publicationOf, reportsOf } from "./trail.js";
 
 /**
@@ -36,11 +36,11 @@ function serviceFinding(service, change) {
   const distinct = new Set(received.map((it) => it.record.seq)).size;
   const last = Math.max(...received.map((it) => it.record.at_ms)) - commit;
   const why = expected.size === 0 ? "the relay has not published the event yet"
-    : distinct === 0 ? `has received none of ${expected.size} published ${expected.size === 1 ? "event" : "events"}`
-    : `received ${distinct} of ${expected.size} published ${expected.size === 1 ? "event" : "events"}, the last ${ms(Math.max(0, last))} after COMMIT, and removed its entries`;
+    : distinct === 0 ? `has received none of ${expected.size} published ${expected.size === 1 ? "event" : "events"} so far`
+    : `received ${distinct} of ${expected.size} published ${expected.size === 1 ? "event" : "events"}, the last ${lasted(last)} after COMMIT, and removed its entries`;
   // A copy without a name that differs has no version that differs: only the event tells.
   if (change.writes.every((write) => write.strategy === null)) {
-    return { outcome: distinct > 0 ? "was" : "unknown", figure: distinct > 0 ? `told after ${ms(Math.max(0, last))}` : "not told yet", why };
+    return { outcome: distinct > 0 ? "was" : "unknown", figure: distinct > 0 ? `told after ${lasted(last)}` : "not told yet", why };
   }
   return { ...servicesCells(service), why };
 }
@@ -50,8 +50,8 @@ function servicesCells(service) {
   const cells = [...state.cells.values()].filter((cell) => cell.column === service);
   const since = cells.flatMap((cell) => cell.stale_since_ms ?? []);
   const lengths = cells.flatMap((cell) => cell.stale_for_ms ?? []);
-  if (since.length > 0) return { outcome: "stale", figure: `stale for ${ms(now() - Math.min(...since))}` };
-  if (lengths.length > 0) return { outcome: "was", figure: `was stale for at most ${ms(Math.max(...lengths))}` };
+  if (since.length > 0) return { outcome: "stale", figure: `stale for ${lasted(now() - Math.min(...since))}` };
+  if (lengths.length > 0) return { outcome: "was", figure: `was stale for at most ${lasted(Math.max(...lengths))}` };
   return { outcome: "never", figure: "no copy was stale" };
 }
 

@@ -34,14 +34,22 @@ export function onRecords(listener) {
   return () => listeners.delete(listener);
 }
 
+/** The browser's clock, in ms since 1970; a recording has a clock of its own. */
+let clock = () => Date.now();
+
+/** Replaces the clock. @param {() => number} other */
+export function setClock(other) {
+  clock = other;
+}
+
 /** The console's clock, in ms since 1970. */
 export function now() {
-  return Date.now() + state.offset;
+  return clock() + state.offset;
 }
 
 /** Applies records, as if they had just arrived. @param {any[]} records */
 export function receive(records) {
-  for (const record of records) apply(state, record, Date.now());
+  for (const record of records) apply(state, record, clock());
   for (const listener of listeners) listener(records);
   redraw();
 }

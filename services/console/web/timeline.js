@@ -138,7 +138,7 @@ export function Timeline() {
   const [strategy, prefer] = useState("");
   const changes = [...state.changes].reverse();
   const change = changes.find((it) => it.writes[0].id === chosen) ?? changes[0];
-  const lead = "Every step of one write, on one clock. A step opens its raw record. A missing event is shown as a gap.";
+  const lead = "Every step of one write, on one clock. Press a step to read its raw record.";
   if (!change) return html`<${Section} id="timeline" title="Timeline" lead=${html`No change yet. <a href="#board">Change a price on the board</a>, and come back.`} />`;
   const fallback = change.writes.find((it) => it.strategy === state.config.strategies[0].name) ?? change.writes[0];
   const write = change.writes.find((it) => it.strategy === strategy) ?? fallback;

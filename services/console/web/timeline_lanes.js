@@ -33,9 +33,13 @@ export function seqOf(write) {
 /** @param {Write} write @param {number} commit @returns {Lane} */
 function writerLane(write, commit) {
   const change = write.cause === "sql" ? "SQL statement" : "product API";
-  const steps = [{ id: "commit", at: 0, kind: "commit", text: `COMMIT${write.version === null ? "" : ` of version ${write.version}`} (${change})`, raw: write }];
+  // Without a response and without an event, nothing shows that the change is committed.
+  const isCommitted = write.commit_ms !== null || publicationOf(state, write) !== undefined;
+  const text = isCommitted ? `COMMIT${write.version === null ? "" : ` of version ${write.version}`} (${change})` : "request sent";
+  const steps = [{ id: "commit", at: 0, kind: "commit", text, raw: write }];
   if (write.cause !== "sql") {
-    steps.push({ id: "response", at: write.acknowledged_ms - commit, kind: "response", text: `response ${write.status}, detail=${write.detail ?? "none"}`, raw: write });
+    const answer = write.status === 0 ? "no response" : `response ${write.status}, detail=${write.detail ?? "none"}`;
+    steps.push({ id: "response", at: write.acknowledged_ms - commit, kind: "response", text: answer, raw: write });
   }
   return { id: "writer", title: "Writer", steps, gaps: [] };
 }
@@ -71,9 +75,10 @@ function namesOf(record, write) {
 
 /** @param {any} record @param {string[]} names */
 function removalText(record, names) {
-  if (record.soft) return `marked as stale: ${listed(names)}`;
-  if (record.entries === null) return `removal deferred: ${listed(names)}`;
-  if (record.entries === 0) return `no entry to remove for ${listed(names)}`;
+  if (record.soft) return `marked as stale what has ${listed(names)}`;
+  if (record.entries === null) return `deferred the removal by ${listed(names)}`;
+  if (record.everything) return "purged its keyspace";
+  if (record.entries === 0) return `found no entry for ${listed(names)}`;
   return `removed ${count(record.entries)} ${record.entries === 1 ? "entry" : "entries"}, by ${listed(names)}`;
 }
 
@@ -115,21 +120,34 @@ function missed(service, steps, write, commit, seq) {
   return absent.map((/** @type {string} */ name) => ({ from, text: `${name} has not received event ${seq}` }));
 }
 
+/** Names late and repeated deliveries. @param {Step[]} received @param {any} publication @param {number} commit */
+function markDeliveries(received, publication, commit) {
+  const [first] = received;
+  const late = first && publication ? first.at - (publication.at_ms - commit) : 0;
+  if (late > DELIVERY_MS) first.note = `${ms(Math.round(late))} after the relay published it`;
+  const seen = new Set();
+  for (const step of received) {
+    if (seen.has(step.text)) step.text += " again";
+    else seen.add(step.text);
+  }
+}
+
 /** @param {string} service @param {string} title @param {Write} write @param {number} commit @param {number} until @returns {Lane} */
 function serviceLane(service, title, write, commit, until) {
   const seq = seqOf(write);
   const reports = ["event", "invalidate", "fill", "refused"].flatMap((kind) => reportsOf(kind, commit, service)).filter((it) => it.record.at_ms < until);
   const all = reports.flatMap((it) => stepsOf(it, write, commit, seq)).sort((a, b) => a.at - b.at);
-  // Only the first fills belong to this write: later ones replace entries whose TTL has ended.
-  let fills = 0;
-  const steps = all.filter((it) => it.kind !== "filled" || ++fills <= FILLS);
+  // Only the first fills belong to this write: later ones replace entries whose TTL has ended. Refusals repeat with each read.
+  const counts = { filled: 0, refused: 0 };
+  const steps = all.filter(({ kind }) => (kind !== "filled" && kind !== "refused") || ++counts[kind] <= FILLS);
+  markDeliveries(steps.filter((it) => it.kind === "received"), publicationOf(state, write), commit);
   return { id: service, title, steps, gaps: missed(service, steps, write, commit, seq) };
 }
 
 /** @param {Write} write @param {number} commit @returns {Lane[]} */
 function readLane(write, commit) {
   const read = write.strategy ? firstReadOf(write) : undefined;
-  if (!write.strategy) return [];
+  if (!write.strategy || write.version === null) return [];
   const steps = read ? [{ id: "read", at: read.at_ms - commit, kind: "read", text: `first read of version ${write.version}, from ${read.source}, in ${ms(read.ms)}`, raw: read }] : [];
   const gaps = !read && isKept(commit) ? [{ from: 0, text: `no read has returned version ${write.version} yet` }] : [];
   return [{ id: "reader", title: "The console's reads", steps, gaps }];

@@ -26,7 +26,12 @@ onRecords((records) => records.forEach(take));
 
 /** @param {any} record */
 function take(record) {
-  if (record.kind === "feed" && record.record.kind !== "hit") {
+  if (record.kind === "hello" && !record.resumed) {
+    // The state begins anew too, and a recording may begin again.
+    reports.length = 0;
+    firstReads.clear();
+    staleReads.clear();
+  } else if (record.kind === "feed" && record.record.kind !== "hit") {
     push(reports, { service: record.service, record: record.record }, REPORTS);
   } else if (record.kind === "write" && record.strategy) {
     staleReads.set(record.strategy, { write: record, count: 0 });
@@ -38,7 +43,9 @@ function take(record) {
 /** @param {Read} read */
 function takeRead(read) {
   const last = staleReads.get(read.strategy);
-  if (last && read.stale_ms > 0 && read.at_ms > last.write.acknowledged_ms) last.count += 1;
+  // A read that lacks only a later version is no fault of this write.
+  const lacksWrite = last && read.version !== null && read.version < (last.write.version ?? 0);
+  if (lacksWrite && read.at_ms > last.write.acknowledged_ms) last.count += 1;
   const name = `${read.strategy}/${read.version}`;
   if (read.version === null || firstReads.has(name)) return;
   firstReads.set(name, read);
@@ -72,9 +79,12 @@ export const keyOf = (write) => `product:${write.strategy}:${write.product_id}`;
 
 /** The event of `write`, if the relay has published it. @param {State} state @param {Write} write */
 export function publicationOf(state, write) {
-  const isOf = (/** @type {any} */ event) => (write.product_id === null
-    ? event.type === "category.updated" && Date.parse(event.occurred_at) >= write.at_ms - ROUNDING_MS
-    : event.product_id === write.product_id && event.version === write.version);
+  const isSince = (/** @type {any} */ event) => Date.parse(event.occurred_at) >= write.at_ms - ROUNDING_MS;
+  // Neither a rename nor a write without a response has a version.
+  const isOf = (/** @type {any} */ event) => {
+    if (write.product_id === null) return event.type === "category.updated" && isSince(event);
+    return event.product_id === write.product_id && (write.version === null ? isSince(event) : event.version === write.version);
+  };
   return state.published.find((it) => isOf(it.event));
 }
 
@@ -86,7 +96,8 @@ export function publicationOf(state, write) {
 export function committedAt(state, write) {
   const noted = write.commit_ms ?? write.at_ms;
   const event = publicationOf(state, write)?.event;
-  return event ? Math.min(noted, Date.parse(event.occurred_at)) : noted;
+  if (!event) return noted;
+  return write.commit_ms === null ? Date.parse(event.occurred_at) : Math.min(noted, Date.parse(event.occurred_at));
 }
 
 /** The tags of an entry, as its latest fill named them; undefined if the page has seen no fill. @param {string} key */

@@ -39,11 +39,12 @@ impl CrashSwitch {
 /// connections are closed; but no supervisor is needed to start it again.
 fn restart() {
     warn!("the process crashes after COMMIT, as asked for");
-    let failed = match std::env::current_exe() {
-        Ok(program) => Command::new(program).args(std::env::args_os().skip(1)).exec(),
-        Err(failed) => failed,
-    };
-    error!(error = %failed, "the process cannot start again");
+    let mut arguments = std::env::args_os();
+    // The path by which it was started: the program itself may have been replaced since.
+    if let Some(program) = arguments.next() {
+        let failed = Command::new(program).args(arguments).exec();
+        error!(error = %failed, "the process cannot start again");
+    }
     std::process::abort();
 }
 

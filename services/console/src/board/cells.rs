@@ -126,7 +126,11 @@ impl Cells {
             detail: None,
         };
         match seen {
-            Observation::Unknown(why) => cell.detail = Some(why),
+            // The copy may be stale still. When it is seen again, it counts from the same commit.
+            Observation::Unknown(why) => {
+                cell.stale_since_ms = before.and_then(|before| before.stale_since_ms);
+                cell.detail = Some(why);
+            }
             Observation::Loading => cell.state = CellState::Loading,
             Observation::Absent(why) => (cell.state, cell.detail) = (CellState::Absent, *why),
             Observation::Held { version, price_cents, ttl_ms, expires_at_ms, refreshing } => {
@@ -220,6 +224,18 @@ mod tests {
         cells.committed(&row(2, 1_000));
         let cell = cells.observe(&row(2, 1_000), Column::Redis, &held(2), 1_100).unwrap();
         assert_eq!((cell.state, cell.stale_for_ms), (CellState::Fresh, None));
+    }
+
+    #[test]
+    fn staleness_counts_on_while_a_copy_cannot_be_seen() {
+        let mut cells = Cells::default();
+        cells.committed(&row(1, 100));
+        cells.observe(&row(1, 100), Column::Redis, &held(1), 150);
+        cells.committed(&row(2, 1_000));
+        let cell = cells.observe(&row(2, 1_000), Column::Redis, &Observation::Unknown("away"), 1_500).unwrap();
+        assert_eq!((cell.state, cell.stale_for_ms), (CellState::Unknown, None));
+        let cell = cells.observe(&row(2, 1_000), Column::Redis, &held(2), 2_000).unwrap();
+        assert_eq!((cell.state, cell.stale_for_ms), (CellState::Fresh, Some(1_000)));
     }
 
     #[test]

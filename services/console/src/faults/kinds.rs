@@ -28,7 +28,7 @@ pub(crate) enum Sign {
     OldPrice,
     /// Missed events were fetched from the log.
     Recovered,
-    /// A process was away, and returned.
+    /// A write got no answer, because its process died.
     Restart,
 }
 
@@ -59,7 +59,7 @@ static TABLE: [Row; 8] = [
         "A transaction locks the table of products for 300 ms, again and again.",
         "Misses and writes take up to 300 ms. Hits do not notice. swr never waits: it serves the stale entry while it loads."),
     Row("crash-after-commit", "Crash after COMMIT", 6, Sign::Restart,
-        "The next write through explicit kills the product API between COMMIT and the invalidation. The process starts again.",
+        "The console changes the price through explicit, and the product API dies between COMMIT and the invalidation. Then it starts again.",
         "The write gets no answer, but it is committed. The entry of explicit stays old until the relay of the new process repeats the invalidation."),
 ];
 

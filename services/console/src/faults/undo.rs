@@ -8,7 +8,8 @@ use serde_json::json;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Fault, Faults};
+use super::{Fault, Faults, Sign};
+use crate::record::{Record, WriteRecord, now_ms};
 
 /// The services' users in Redis.
 const USERS: [&str; 4] = ["product-api", "cart", "search", "recommendation"];
@@ -52,6 +53,7 @@ impl Faults {
             Fault::ReplicaFrozen => self.ask("product-api-2", "/faults/freeze", &millis).await,
             Fault::CrashAfterCommit => {
                 self.ask("product-api", "/faults/crash-after-commit", &millis).await?;
+                self.write_through_explicit().await;
                 over().await;
                 Ok(())
             }
@@ -127,6 +129,31 @@ impl Faults {
             }
         }
         Ok(())
+    }
+
+    /// Makes the write that the process does not survive.
+    async fn write_through_explicit(&self) {
+        let Some(row) = self.0.board.row("explicit") else { return };
+        let url = format!("{}/products/explicit/{}", self.0.upstreams.product_api().url, row.id);
+        let sent = now_ms();
+        let request = self.0.upstreams.client().put(url).json(&json!({ "price_cents": row.price_cents + 100 }));
+        let status = request.send().await.map_or(0, |answer| answer.status().as_u16());
+        if status == 0 {
+            self.saw(Sign::Restart);
+        }
+        self.0.hub.emit(&Record::Write(WriteRecord {
+            at_ms: sent,
+            id: format!("w{}", self.0.hub.number()),
+            cause: "crash-after-commit",
+            strategy: Some(row.strategy),
+            product_id: Some(row.id),
+            version: None,
+            commit_ms: None,
+            acknowledged_ms: now_ms(),
+            status,
+            detail: None,
+            token: None,
+        }));
     }
 
     async fn ask(&self, service: &str, path: &str, millis: &str) -> Result<()> {

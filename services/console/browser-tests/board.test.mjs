@@ -1,0 +1,122 @@
+// The board, the timeline and the plots, after real writes.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { after, test } from "node:test";
+import { promisify } from "node:util";
+import { NEVER_STALE, STRATEGIES, api, atRest, open, press, products, quit, stateOf, until, untilCell } from "./page.mjs";
+
+after(quit);
+
+test("the page is live within a second of loading", async () => {
+  const { page, close } = await open();
+  // From the navigation on: the browser's own clock.
+  await page.waitForSelector("td[data-column=redis]");
+  const shown = await page.evaluate(() => performance.now());
+  console.log(`# the first cells were shown ${Math.round(shown)} ms after the navigation began`);
+  await atRest(page);
+  await close();
+});
+
+test("a change of the price makes copies stale by strategy, and the board agrees with the services", async () => {
+  const { page, close } = await open();
+  await atRest(page);
+  const ids = await products();
+  await press(page, "change-price");
+  await untilCell(page, "ttl", "redis", "stale");
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/board-light.png` });
+  // Never stale: what Redis holds now was loaded after the write, or is gone.
+  for (const strategy of NEVER_STALE) {
+    const truth = (await api(`product-api/products/${ids[strategy]}`)).json;
+    const entry = await api(`product-api/cache/stats/product:${strategy}:${ids[strategy]}`);
+    assert.ok(entry.status === 404 || entry.json.state === "leased" || entry.json.version === truth.version, strategy);
+    await untilCell(page, strategy, "redis", "fresh");
+  }
+  await untilCell(page, "ttl", "redis", "fresh");
+  const cell = page.locator('td[data-strategy=ttl][data-column=redis]').first();
+  assert.match(await cell.innerText(), /stale for [\d,.]+ (ms|s)/);
+  // The versions on the board are those of the database.
+  for (const strategy of STRATEGIES) {
+    const truth = (await api(`product-api/products/${ids[strategy]}`)).json;
+    const row = page.locator("tr", { has: page.locator(`td[data-strategy="${strategy}"]`) }).first();
+    assert.ok((await row.innerText()).includes(`v${truth.version}`), `${strategy} shows version ${truth.version}`);
+  }
+  const summary = await page.locator("main").innerText();
+  assert.match(summary, /stale/i, "the latest change is explained");
+  await close();
+});
+
+test("an SQL write reaches the strategies that follow events, and reset restores the prices", async () => {
+  const { page, close } = await open();
+  await atRest(page);
+  const ids = await products();
+  const price = async () => (await api(`product-api/products/${ids.explicit}`)).json.price_cents;
+  const before = await price();
+  await press(page, "sql-write");
+  assert.equal(await price(), before + 100);
+  await untilCell(page, "explicit", "redis", "stale");
+  await untilCell(page, "tags", "redis", "fresh");
+  await press(page, "change-price");
+  await untilCell(page, "explicit", "redis", "fresh");
+  await press(page, "reset");
+  await atRest(page);
+  await close();
+});
+
+test("a renamed category is shown, and its second change gives the name back", async () => {
+  const { page, close } = await open();
+  await atRest(page);
+  const ids = await products();
+  const name = async () => (await api(`product-api/products/${ids.tags}`)).json.category.name;
+  const before = await name();
+  await press(page, "rename-category");
+  await until("the new name in the database", async () => (await name()) !== before);
+  await until("the new name on the page", async () => (await page.locator("main").innerText()).includes(await name()));
+  await press(page, "rename-category");
+  await until("the old name", async () => (await name()) === before);
+  await close();
+});
+
+test("ten changes are made, and the timeline shows the way of each to its readers", async () => {
+  const { page, close } = await open();
+  await atRest(page);
+  const ids = await products();
+  const version = async () => (await api(`product-api/products/${ids.production}`)).json.version;
+  const before = await version();
+  await press(page, "change-ten");
+  assert.equal(await version(), before + 10);
+  await page.goto(`${page.url().split("#")[0]}#timeline`);
+  await until("the steps of a write", async () => {
+    const text = await page.locator("main").innerText();
+    return ["COMMIT", "cart", "search", "recommendation"].every((word) => text.includes(word));
+  });
+  await close();
+});
+
+test("plots show figures, and copy them as CSV", async () => {
+  const { page, close } = await open("plots", { permissions: ["clipboard-read", "clipboard-write"] });
+  await until("four plots", async () => (await page.locator(".u-wrap").count()) >= 4);
+  const copy = page.getByRole("button", { name: /copy as csv/i }).first();
+  await until("a row of figures", async () => {
+    await copy.click();
+    const text = await page.evaluate(() => navigator.clipboard.readText());
+    return text.includes(",") && text.trim().split("\n").length > 1;
+  });
+  await close();
+});
+
+test("banners say what is missing while a service or the console is away, and the stream resumes", { skip: !process.env.STACK_SCRIPT }, async () => {
+  const stack = (...words) => promisify(execFile)(process.env.STACK_SCRIPT, words);
+  const { page, close } = await open();
+  await atRest(page);
+  const banner = page.locator(".banner");
+  for (const [name, text] of [["cart", "cart does not answer"], ["console", "The console does not answer"]]) {
+    await stack("stop", name);
+    await banner.filter({ hasText: text }).waitFor();
+    assert.match(await banner.innerText(), /make up/);
+    await stack("start", name);
+    await banner.filter({ hasText: text }).waitFor({ state: "detached" });
+  }
+  await press(page, "change-price");
+  await untilCell(page, "explicit", "redis", "fresh");
+  await close();
+});
