@@ -17,6 +17,8 @@ mod inspect;
 mod others;
 mod truth;
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use contract::STRATEGY_NAMES;
@@ -42,6 +44,8 @@ struct Shared {
     hub: Hub,
     upstreams: Upstreams,
     state: Mutex<State>,
+    /// How long the latest look at the database took, in ms.
+    look_ms: AtomicU64,
     /// Something has changed: look at the database, or at the entries.
     truth_due: Notify,
     entries_due: Notify,
@@ -59,7 +63,8 @@ impl Board {
     /// Creates a board without products.
     pub(crate) fn new(hub: Hub, upstreams: Upstreams) -> Self {
         let (truth_due, entries_due) = (Notify::new(), Notify::new());
-        Self(Arc::new(Shared { hub, upstreams, state: Mutex::default(), truth_due, entries_due }))
+        let look_ms = AtomicU64::new(0);
+        Self(Arc::new(Shared { hub, upstreams, state: Mutex::default(), look_ms, truth_due, entries_due }))
     }
 
     /// Returns the rows of the seven products, in the order of the strategies; none before the product API has answered.
@@ -80,6 +85,11 @@ impl Board {
     /// Returns for how long `version` of a row had been replaced at `at_ms`; 0 if it is the latest.
     pub(crate) fn stale_for(&self, id: i64, version: i64, at_ms: u64) -> u64 {
         self.state().cells.replaced_at(id, version).map_or(0, |since| at_ms.saturating_sub(since).max(1))
+    }
+
+    /// Returns how long the latest look at the database took, in ms.
+    pub(crate) fn look_ms(&self) -> u64 {
+        self.0.look_ms.load(Relaxed)
     }
 
     /// Returns whether another service has shown an outdated copy for at least `ms`.

@@ -35,6 +35,8 @@ pub(crate) use kinds::{Fault, Sign};
 const AFTERWARDS: u64 = 15_000;
 /// An event usually arrives sooner than that, in ms.
 const OLD: u64 = 400;
+/// A look at the database that takes longer has waited for it, in ms.
+const SLOW: u64 = 150;
 /// The interval between two looks at the copies.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -182,10 +184,13 @@ impl Faults {
         });
     }
 
-    /// Watches the copies of the other services, whose prices depend on events.
+    /// Watches what no request of the page shows: the database, and the copies of the other services.
     async fn watch(self, until: u64) {
         let mut was_old = false;
         while now_ms() < until {
+            if self.0.board.look_ms() > SLOW {
+                self.saw(Sign::SlowRead);
+            }
             if self.0.board.has_old_copies(OLD) {
                 was_old = true;
                 self.saw(Sign::OldPrice);

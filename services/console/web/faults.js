@@ -2,7 +2,7 @@
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import { del, get, post } from "./api.js";
 import { now, state } from "./live.js";
-import { seconds } from "./format.js";
+import { ms, seconds } from "./format.js";
 import { Action, Section, useFrames, useLive } from "./parts.js";
 import { columns } from "./store.js";
 
@@ -11,17 +11,27 @@ import { columns } from "./store.js";
  *   unavailable_because: string|null}} Described
  */
 
+/** The stale copies of one column now, and for how long its copies were stale after the last change. @param {string} column */
+function staleIn(column) {
+  const cells = [...state.cells.values()].filter((cell) => cell.column === column);
+  return {
+    of: cells.length,
+    stale: cells.filter((cell) => cell.state === "stale").length,
+    longest: Math.max(0, ...cells.map((cell) => cell.stale_for_ms ?? 0)),
+  };
+}
+
 /** How many copies are stale now, in each column. */
 function StaleNow() {
-  const counted = columns(state).map(({ id, title }) => {
-    const cells = [...state.cells.values()].filter((cell) => cell.column === id);
-    return { id, title, stale: cells.filter((cell) => cell.state === "stale").length, of: cells.length };
-  });
   return html`<dl class="stale-now" aria-label="Stale copies now">
-    ${counted.map(({ id, title, stale, of }) => html`<div key=${id} class=${stale ? "has-stale" : ""}>
-      <dt>${title}</dt>
-      <dd data-column=${id} data-stale=${stale}>${stale ? html`<span aria-hidden="true">▲</span> ${stale} of ${of} stale` : "none stale"}</dd>
-    </div>`)}
+    ${columns(state).map(({ id, title }) => {
+      const { stale, of, longest } = staleIn(id);
+      return html`<div key=${id} class=${stale ? "has-stale" : ""}>
+        <dt>${title}</dt>
+        <dd data-column=${id} data-stale=${stale}>${stale ? html`<span aria-hidden="true">▲</span> ${stale} of ${of} stale` : "none stale"}
+          <span class="longest">${!stale && longest > 0 ? `was stale for ${ms(longest)}` : ""}</span></dd>
+      </div>`;
+    })}
   </dl>`;
 }
 
@@ -41,15 +51,15 @@ function Card({ fault }) {
     <p>${fault.explanation}</p>
     <p class="expect"><strong>What you should see:</strong> ${fault.expect}</p>
     <p class="seen" data-seen=${String(seen ?? "")}>
-      ${seen === true ? html`<span class="tick" aria-hidden="true">✓</span> Seen on this stack.` : seen === false ? "Not seen yet." : "Not caused yet."}
+      ${seen === true ? html`<span aria-hidden="true">✓</span> Seen on this stack.` : seen === false ? "Not seen yet." : "Not caused yet."}
     </p>
     ${live?.error && html`<p class="error" role="alert">It could not be caused or undone: ${live.error}</p>`}
+    ${!fault.available && html`<p class="unavailable"><strong>Not available:</strong> ${fault.unavailable_because}</p>`}
     <div class="row">
       <${Action} kind="danger" id="cause-${fault.name}" disabled=${!fault.available || isActive}
         act=${() => post(`/faults/${fault.name}`, { seconds: fault.seconds })}>Cause it for ${fault.seconds} s<//>
       ${isActive && html`<${Action} id="end-${fault.name}" act=${() => del(`/faults/${fault.name}`)}>End it now<//>`}
     </div>
-    ${!fault.available && html`<p class="lead">${fault.unavailable_because}</p>`}
   </article>`;
 }
 

@@ -1,6 +1,7 @@
 //! The seven products as the database has them, read past every cache.
 
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use contract::STRATEGY_NAMES;
 use contract::product_api::{Product, ProductApi, ProductPage};
@@ -23,7 +24,10 @@ pub(crate) async fn follow_truth(board: Board) {
 
 async fn follow(board: &Board) {
     loop {
-        let wait = match look(board).await {
+        let began = Instant::now();
+        let looked = look(board).await;
+        board.0.look_ms.store(began.elapsed().as_millis() as u64, Relaxed);
+        let wait = match looked {
             Ok(()) => EVERY,
             Err(error) => {
                 // The page shows which service does not answer.
