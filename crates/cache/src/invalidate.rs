@@ -133,7 +133,7 @@ impl Invalidation {
     }
 
     /// Returns the names without the versions: an unconditional removal promises more.
-    fn into_names(self) -> (impl Iterator<Item = Key>, Vec<Tag>) {
+    pub(crate) fn into_names(self) -> (impl Iterator<Item = Key>, Vec<Tag>) {
         let older = self.keys_before.into_iter().map(|(key, _)| key);
         (self.keys.into_iter().chain(older), self.tags)
     }

@@ -125,6 +125,11 @@ impl Keyspace {
         format!("{}~registered", self.prefix(partition))
     }
 
+    /// Returns the name of the sorted set of the write guards of a partition, ordered by their ends.
+    pub(crate) fn guards(&self, partition: u16) -> String {
+        format!("{}~guards", self.prefix(partition))
+    }
+
     /// Returns the name of the set of local names in a partition that carry `tag`.
     pub(crate) fn tag_set(&self, partition: u16, tag: impl Display) -> String {
         format!("{}~tag:{tag}", self.prefix(partition))

@@ -28,6 +28,7 @@ mod settings;
 mod single_flight;
 mod sweep;
 mod sync;
+pub mod write_guard;
 pub mod write_through;
 
 pub use cache::Cache;

@@ -62,6 +62,8 @@ pub enum FillRefusal {
     /// A later version of the row is known to be committed
     /// ([`Invalidation::key_older_than`](crate::Invalidation::key_older_than)).
     VersionOutdated,
+    /// A write that outdates the entry, or has outdated it, has a [guard](crate::write_guard) on it.
+    Guarded,
 }
 
 /// The reason why a read bypassed the cache.
@@ -162,6 +164,7 @@ impl Fill {
             Self::Refused(FillRefusal::BelowFloor) => "floor",
             Self::Refused(FillRefusal::Fenced) => "fenced",
             Self::Refused(FillRefusal::VersionOutdated) => "outdated",
+            Self::Refused(FillRefusal::Guarded) => "guarded",
             Self::Declined => "not-stored",
             Self::Failed => "redis-down",
         })
@@ -187,6 +190,7 @@ impl FillRefusal {
             "floor" => Self::BelowFloor,
             "fenced" => Self::Fenced,
             "outdated" => Self::VersionOutdated,
+            "guarded" => Self::Guarded,
             _ => return None,
         })
     }

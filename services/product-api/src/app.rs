@@ -28,6 +28,9 @@ pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations"
 /// The longest time that a start waits for its relay to catch up. The relay then continues during the first requests.
 const RELAY_WAIT: Duration = Duration::from_secs(2);
 
+/// By how much a write guard outlasts the transaction that it belongs to. Redis and Postgres measure with two clocks.
+const GUARD_MARGIN: Duration = Duration::from_secs(1);
+
 /// Why the readiness check `listener` fails.
 const NOT_SUBSCRIBED: &str = "product:updates is not subscribed to: entries of the events strategy may be outdated";
 
@@ -75,7 +78,8 @@ impl Service for App {
         }
         let (outbox, catalogue) = (Outbox::new(pool.clone()), Catalogue::new(pool));
         let crash = CrashSwitch::default();
-        let products = ProductService { catalogue, cache, caches, outbox, commit_bound, crash };
+        let guard_lease = settings.production.write_guard.then_some(commit_bound + GUARD_MARGIN);
+        let products = ProductService { catalogue, cache, caches, outbox, commit_bound, guard_lease, crash };
         Ok(Self { products, listener, relay, has_faults: settings.faults.enabled })
     }
 

@@ -26,6 +26,8 @@ pub struct ProductService {
     pub outbox: Outbox,
     /// The longest time for which an unacknowledged COMMIT can still take effect.
     pub commit_bound: Duration,
+    /// How long a write guard of strategy 7 lasts if its writer dies; `None` without guards.
+    pub guard_lease: Option<Duration>,
     /// Whether the next committed change kills the process: a fault of the console.
     pub crash: CrashSwitch,
 }

@@ -25,10 +25,20 @@ pub struct Settings {
     pub relay: RelaySettings,
     /// The demo catalogue.
     pub seed: SeedSettings,
+    /// The writes of strategy 7.
+    pub production: ProductionSettings,
     /// The faults that the console can cause.
     pub faults: FaultSettings,
     /// The TTLs of the entries.
     pub lanes: PolicySettings,
+}
+
+/// The writes of strategy 7.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProductionSettings {
+    /// Whether a write guards what it outdates from before COMMIT on.
+    pub write_guard: bool,
 }
 
 /// The faults that the console can cause.

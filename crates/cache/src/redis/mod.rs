@@ -3,6 +3,7 @@
 mod connect;
 mod connection;
 mod error;
+mod guards;
 mod holders;
 mod login;
 mod probe;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use connect::ConnectError;
 pub(crate) use error::StoreError;
+pub(crate) use guards::GuardMembers;
 pub(crate) use holders::Holders;
 pub(crate) use removals::Step;
 pub(crate) use scans::InspectedEntry;

@@ -15,6 +15,7 @@ pub(crate) struct Scripts {
     pub(crate) remove_older: Script,
     pub(crate) soften: Script,
     pub(crate) sweep: Script,
+    pub(crate) guard: Script,
     pub(crate) register_holder: Script,
     pub(crate) list_holders: Script,
     pub(crate) inspect: Script,
@@ -30,8 +31,8 @@ macro_rules! script {
     ($file:literal) => {
         Script::from_lua(text!($file))
     };
-    ($file:literal, including $shared:literal) => {
-        Script::from_lua(including(&text!($file), &text!($shared)))
+    ($file:literal, including $($shared:literal),+) => {
+        Script::from_lua(including(&text!($file), &[$(text!($shared)),+].concat()))
     };
 }
 
@@ -41,7 +42,7 @@ impl Scripts {
             acquire: script!("acquire.lua"),
             steal: script!("steal.lua"),
             refresh: script!("refresh.lua"),
-            commit: script!("commit.lua", including "examine.lua"),
+            commit: script!("commit.lua", including "guarded.lua", "examine.lua"),
             release: script!("release.lua"),
             invalidate_tag: script!("invalidate_tag.lua"),
             fence_tag: script!("fence_tag.lua"),
@@ -49,13 +50,14 @@ impl Scripts {
             soften: script!("soften.lua"),
             sweep: script!("sweep.lua", including "examine.lua"),
             inspect: script!("inspect.lua"),
+            guard: script!("guard.lua"),
             register_holder: script!("register_holder.lua"),
             list_holders: script!("list_holders.lua"),
         }
     }
 }
 
-/// Returns a script with the shared part inserted after its first line, which names the flags and must stay the first.
+/// Returns a script with the shared parts inserted after its first line, which names the flags and must stay the first.
 fn including(script: &str, shared: &str) -> String {
     let (flags, rest) = script.split_once('\n').unwrap_or((script, ""));
     format!("{flags}\n{shared}{rest}")

@@ -1,5 +1,5 @@
 //! The operations of the cache on Redis, each one command or one script: leases and commits here, reads (`reads.rs`),
-//! invalidations (`removals.rs`), scans (`scans.rs`).
+//! invalidations (`removals.rs`), write guards (`guards.rs`), scans (`scans.rs`).
 //!
 //! A lease is the right to load an entry, and to store the loaded value if nothing has outdated it in the meantime.
 
@@ -189,6 +189,7 @@ impl Store {
         let mut keys = self.entry_keys(key);
         keys.push(self.keyspace.refresh_lock(key));
         keys.push(self.keyspace.registry(key.partition()));
+        keys.push(self.keyspace.guards(key.partition()));
         keys.extend(loaded.tags.iter().map(|tag| self.keyspace.tag_set(key.partition(), tag)));
         let mut args = args![
             grant.token,

@@ -41,4 +41,5 @@ mod tag_sets;
 mod time_limits;
 mod ttl;
 mod whole_keyspace;
+mod write_guard;
 mod write_through;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use cache::outcome::{Fill, FillRefusal};
 use cache::{CacheSettings, Invalidated, Invalidation, Near, Outcome};
 use testkit::{Redis, eventually};
 use tokio::time::sleep;
 
-use crate::support::{Node, Proxy, PushFilter, Row, SOON, patient, redis, settings, shelf, through};
+use crate::support::{LONG, Node, Proxy, PushFilter, Row, SOON, patient, redis, settings, shelf, through};
 
 pub(crate) const BOUND: Duration = Duration::from_millis(100);
 /// Rounds of a race: enough that a build without one of the defences loses some of them.
@@ -93,6 +94,28 @@ async fn process_without_a_near_cache_waits_for_those_that_have_one() {
         let version = row.commit();
         writer.remove(1).await;
         assert_eq!(peer.read(1, &row).await.version(), Some(version), "round {round}");
+    }
+}
+
+/// No value is stored under the guard, so none comes into the memory of a process.
+#[tokio::test]
+async fn guarded_entry_is_in_no_memory_before_commit() {
+    let redis = redis().await;
+    let (writer, peer, row) = (strict(&redis).await, strict(&redis).await, Row::new([shelf(1)]));
+    for round in 0..ROUNDS / 4 {
+        until_near(&peer, 1, &row).await;
+        until_near(&writer, 1, &row).await;
+        let names = Invalidation::hard();
+        let names = if round % 2 == 0 { names.key(writer.key(1)) } else { names.tag(shelf(1)) };
+        let guard = writer.client.guard(names, LONG).await;
+        for node in [&peer, &writer] {
+            assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::Guarded)));
+        }
+        let version = row.commit();
+        for node in [&peer, &writer] {
+            assert_eq!(node.read(1, &row).await.version(), Some(version), "round {round}");
+        }
+        assert!(guard.release().await.guarded);
     }
 }
 

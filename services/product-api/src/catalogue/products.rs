@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use cache::Invalidation;
 use contract::{ConsistencyToken, ProductId};
 use database::snapshot::{Snapshot, pg_current_snapshot, pg_current_xact_id, snapshot_text, transaction_text};
 use database::{WriteError, cached};
@@ -147,22 +148,50 @@ impl Catalogue {
         T: Send,
         Locked: Future<Output = T> + Send,
     {
-        let ProductWrite { id, change, expect } = write;
         self.pool
             .write(async |connection| {
-                let previous = lock(connection, *id, self.writer).await?;
-                if !expect.is_empty() {
-                    check(expect, &row_as_written(connection, *id).await?.value)?;
-                }
-                if !change.fields().is_empty() {
-                    cached(diesel::update(products::table.find(id.get())).set(change)).execute(connection).await?;
-                }
+                let previous = self.change(connection, write).await?;
                 // After everything that may be refused, and before the product is read.
                 let held = locked().await;
-                let Committed { value: product, token } = row_as_written(connection, *id).await?;
+                let Committed { value: product, token } = row_as_written(connection, write.id).await?;
                 Ok((UpdatedProduct { product, token, previous }, held))
             })
             .await
+    }
+
+    /// Changes a product and commits. Calls `guard` as the last step of the transaction, with the names of what the
+    /// change outdates. When the transaction is retried, `guard` is called again.
+    pub async fn update_guarded<T, Guarding>(
+        &self, write: &ProductWrite, outdated: impl Fn(&UpdatedProduct) -> Invalidation + Send + Sync,
+        guard: impl Fn(Invalidation) -> Guarding + Send + Sync,
+    ) -> Result<(UpdatedProduct, T), WriteError<(UpdatedProduct, T), CatalogueError>>
+    where
+        T: Send,
+        Guarding: Future<Output = T> + Send,
+    {
+        self.pool
+            .write(async |connection| {
+                let previous = self.change(connection, write).await?;
+                let Committed { value: product, token } = row_as_written(connection, write.id).await?;
+                let updated = UpdatedProduct { product, token, previous };
+                let held = guard(outdated(&updated)).await;
+                Ok((updated, held))
+            })
+            .await
+    }
+
+    /// Locks the row, checks the preconditions and changes the row. Returns the lists that it was on.
+    async fn change(
+        &self, connection: &mut AsyncPgConnection, ProductWrite { id, change, expect }: &ProductWrite,
+    ) -> Result<ListMembership, CatalogueError> {
+        let previous = lock(connection, *id, self.writer).await?;
+        if !expect.is_empty() {
+            check(expect, &row_as_written(connection, *id).await?.value)?;
+        }
+        if !change.fields().is_empty() {
+            cached(diesel::update(products::table.find(id.get())).set(change)).execute(connection).await?;
+        }
+        Ok(previous)
     }
 
     /// Deletes a product and commits. Returns the deleted product.

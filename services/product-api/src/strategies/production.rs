@@ -15,8 +15,24 @@ pub async fn read(service: &ProductService, cache: &Cache<Product>, id: ProductI
 }
 
 /// Writes to the database, then removes the entry and every other entry that shows the product, in Redis and in the memory
-/// of every process. The other services learn of the change through the outbox.
+/// of every process. With a guard, it removes them before COMMIT as well, and nothing can be stored in between. The other
+/// services learn of the change through the outbox.
 pub async fn write(service: &ProductService, cache: &Cache<Product>, write: &ProductWrite) -> WriteResult {
-    let updated = service.catalogue.update(write).await;
-    finish(service, updated, |updated| Outdated::Names(service.caches.touched(updated).key(cache.key(write.id)))).await
+    let outdated = |updated: &UpdatedProduct| service.caches.touched(updated).key(cache.key(write.id));
+    let Some(lease) = service.guard_lease else {
+        let updated = service.catalogue.update(write).await;
+        return finish(service, updated, |updated| Outdated::Names(outdated(updated))).await;
+    };
+    match service.catalogue.update_guarded(write, outdated, |names| service.cache.guard(names, lease)).await {
+        Ok((updated, guard)) => {
+            service.crash.after_commit();
+            let effect = guard.release().await.invalidated.into();
+            finish(service, Ok(updated), |_| Outdated::Nothing(effect)).await
+        }
+        // A guard on a COMMIT that was not answered stays until its lease is over.
+        Err(error) => {
+            let error = error.map(|(updated, _)| updated);
+            finish(service, Err(error), |updated| Outdated::Names(outdated(updated))).await
+        }
+    }
 }

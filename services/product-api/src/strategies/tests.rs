@@ -36,6 +36,7 @@ async fn service(stores: &Stores) -> ProductService {
         caches,
         outbox: Outbox::new(pool),
         commit_bound,
+        guard_lease: None,
         crash,
     }
 }

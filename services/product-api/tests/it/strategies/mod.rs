@@ -6,6 +6,7 @@ mod production;
 mod swr;
 mod tags;
 mod ttl;
+mod write_guard;
 mod writethrough;
 
 use serde_json::json;
