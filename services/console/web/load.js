@@ -9,7 +9,7 @@ import { Action, Section, useLive } from "./parts.js";
 const NAIVE = "naive cache-aside";
 
 const SOURCES = /** @type {const} */ ([
-  ["near_hits", "memory", "near"], ["redis_hits", "Redis", "redis"], ["stale_hits", "stale", "stale"],
+  ["near_hits", "near cache", "near"], ["redis_hits", "Redis", "redis"], ["stale_hits", "stale", "stale"],
   ["misses", "database", "database"], ["bypasses", "bypass", "bypass"], ["errors", "failed", "error"],
 ]);
 

@@ -29,8 +29,8 @@ function useCart() {
 /** @param {{ownWrites: boolean}} props */
 function TokenNote({ ownWrites }) {
   return ownWrites
-    ? html`<p class="lead" id="token-note">Each read carries the consistency token of your last write. The product page and the cart then show that write; search and recommendations
-      say that they may be stale until they do. The strategies <code>ttl</code> and <code>swr</code> do not honour the token.</p>`
+    ? html`<p class="lead" id="token-note">Each read carries the consistency token of your last write, and the service waits until it has applied that write. If that takes too long, the cart
+      bypasses its cache, and search and recommendations mark the answer as stale. The strategies <code>ttl</code> and <code>swr</code> do not honour the token.</p>`
     : html`<p class="lead" id="token-note">Reads carry no token: a block shows the new price once its cached copy was invalidated.</p>`;
 }
 
@@ -69,7 +69,7 @@ export function Shop() {
   const places = {
     "product page": { again: page.again, priceIn: (/** @type {any} */ json) => (json.id === product ? json.price_cents : undefined) },
     search: { again: found.again, priceIn: (/** @type {any} */ json) => json.hits.find((/** @type {any} */ hit) => hit.id === product)?.price_cents },
-    cart: { again: basket.again, priceIn: (/** @type {any} */ json) => json.lines.find((/** @type {any} */ line) => line.product_id === product)?.price_cents },
+    cart: { again: basket.again, priceIn: (/** @type {any} */ json) => json.lines.find((/** @type {any} */ line) => line.product_id === product)?.price_cents ?? undefined },
   };
   const { watch, begin, end } = useWatch(places);
   const isOld = (/** @type {keyof typeof places} */ name, /** @type {any} */ json) => {

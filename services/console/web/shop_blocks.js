@@ -5,13 +5,16 @@ import { WATCH } from "./shop_reads.js";
 
 /** @typedef {import("./shop_reads.js").Block} Block */
 
+/** Whether the answer says that it may lack a change. Each service says it in its own place. @param {any} json */
+const saysStale = (json) => Boolean(json?.stale || json?.index?.stale || json?.catalogue?.stale);
+
 /** @param {{block: Block|null, isOld?: boolean}} props */
 export function Badge({ block, isOld = false }) {
   if (!block) return null;
   return html`<span class="served">
     <span class="badge ${block.served.kind}" data-served=${block.served.kind}>${block.served.word}${block.error ? "" : ` · ${ms(block.ms)}`}</span>
     ${isOld && html`<span class="badge stale"><span aria-hidden="true">▲</span> old price</span>`}
-    ${block.json?.stale && html`<span class="badge stale"><span aria-hidden="true">▲</span> marked as stale</span>`}
+    ${saysStale(block.json) && html`<span class="badge stale"><span aria-hidden="true">▲</span> marked as stale</span>`}
   </span>`;
 }
 
