@@ -34,6 +34,8 @@ pub(super) struct Configuration {
     pub(super) writes: Writes,
     pub(super) readers: usize,
     pub(super) writers: usize,
+    /// Whether writers guard what they outdate. Then no read that begins after COMMIT may be stale.
+    pub(super) guards: bool,
     /// Whether Redis has a value of version 1 at the start.
     pub(super) filled: bool,
     /// Whether the readers belong to one process and share loads in flight.
@@ -73,6 +75,7 @@ pub(super) const PLAIN: Configuration = Configuration {
     writes: Writes::Key,
     readers: 3,
     writers: 2,
+    guards: false,
     filled: false,
     joins: false,
     crashes: false,
@@ -100,7 +103,7 @@ impl Configuration {
     /// Returns the same race with as few readers as suffice.
     pub(super) fn quick(self) -> Self {
         match self {
-            Self { joins: true, .. } => self,
+            Self { joins: true, .. } | Self { guards: true, .. } => self,
             Self { old_data: true, .. } | Self { crashes: true, .. } => Self { readers: 1, filled: true, ..self },
             _ => Self { readers: self.readers.min(2), ..self },
         }
@@ -119,6 +122,7 @@ pub(super) enum Goal {
     Generation,
     Floor,
     Fenced,
+    Guarded,
     /// A value was stored after a loader had crashed with its lease.
     StoredAfterDeath,
     JoinedBefore,

@@ -83,6 +83,20 @@ pub enum Defence {
     Margin,
     /// A writer drops its own copy.
     OwnCopy,
+    /// A fill is refused while a write guard is in place.
+    GuardCheck,
+    /// A guard is placed before the entries are removed.
+    GuardFirst,
+    /// … which happens before COMMIT.
+    RemovalBeforeCommit,
+    /// … and once more after COMMIT, before the guard is released.
+    RemovalAfterCommit,
+    /// A release removes only the writer's own guard.
+    OwnGuard,
+    /// A guard ends only when its transaction cannot be committed any more.
+    GuardOutlasts,
+    /// A guard that has ended refuses the loads that began before its end.
+    GuardFloor,
 }
 
 /// The defences that are removed; none in the whole protocol.

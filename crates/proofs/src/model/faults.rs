@@ -9,8 +9,14 @@ impl Protocol {
     pub(super) fn possible_faults(&self, state: &State, steps: &mut Vec<Step>) {
         let scenario = &self.scenario;
         for (at, writer) in state.writers.iter().enumerate() {
-            if scenario.crashes && matches!(writer, Writer::Committed { .. } | Writer::Draining { .. }) {
+            let is_committed =
+                matches!(writer, Writer::Committed { .. } | Writer::Draining { .. } | Writer::Releasing { .. });
+            if scenario.crashes && is_committed {
                 steps.push(Step::WriterDies(at));
+            }
+            let may_end = is_committed || *writer == Writer::Dead || self.without.lacks(Defence::GuardOutlasts);
+            if scenario.crashes && may_end && state.redis.guards & (1 << at) != 0 {
+                steps.push(Step::GuardEnds(at));
             }
         }
         for (at, reader) in state.readers.iter().enumerate() {
@@ -44,6 +50,10 @@ impl Protocol {
     pub(super) fn apply_fault(&self, state: &mut State, fault: Step) -> Option<()> {
         match fault {
             Step::WriterDies(at) => state.writers[at] = Writer::Dead,
+            Step::GuardEnds(at) => {
+                state.redis.guards &= !(1 << at);
+                state.redis.ended |= 1 << at;
+            }
             Step::LoaderDies(at) => state.readers[at] = Reader::Dead,
             Step::RelayDies => {
                 state.relay = None;

@@ -13,7 +13,7 @@ impl Protocol {
             // Redis is unavailable: the reader loads from the database and does not use the cache.
             Reader::Ready | Reader::Asked { .. } | Reader::Missed { .. } if away => self.lands_alone(state, at),
             Reader::Ready => {
-                let floor = state.acknowledged;
+                let floor = if self.scenario.guards { state.committed } else { state.acknowledged };
                 // The GET and its reply are separate steps only if Redis may be replaced in between.
                 if self.scenario.old_data { Reader::Asked { floor } } else { self.look(state, at, floor) }
             }
@@ -136,6 +136,7 @@ impl Protocol {
             Err(Refused::Generation) => self.see(state, Goal::Generation),
             Err(Refused::Floor) => self.see(state, Goal::Floor),
             Err(Refused::Fenced) => self.see(state, Goal::Fenced),
+            Err(Refused::Guarded) => self.see(state, Goal::Guarded),
         }
         let quiet = matches!(state.belief[self.process(at)], Trust::Full | Trust::Unaware)
             || self.without.lacks(Defence::QuietCommit);

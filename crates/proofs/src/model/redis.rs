@@ -17,6 +17,9 @@ pub(super) struct Redis {
     pub(super) clock: u8,
     pub(super) fence: u8,
     pub(super) floor: u8,
+    /// The write guards that are in place, and those that have ended and were not removed; one bit for each writer.
+    pub(super) guards: u8,
+    pub(super) ended: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -46,6 +49,7 @@ pub(super) enum Refused {
     Generation,
     Floor,
     Fenced,
+    Guarded,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +78,8 @@ impl Redis {
             tagged: self.tagged,
             draining: self.draining,
             score: self.score,
+            guards: self.guards,
+            ended: self.ended,
             ..Self::default()
         };
     }
@@ -111,6 +117,10 @@ impl Redis {
         if !held && !without.lacks(Defence::LeaseId) {
             return Err(Refused::Lost);
         }
+        if std::mem::take(&mut self.ended) != 0 && !without.lacks(Defence::GuardFloor) {
+            self.clock += 1;
+            self.floor = self.clock;
+        }
         let has_tags = version > 1 || !without.lacks(Defence::CollectionTags);
         let refused = if self.generation != grant.generation && !without.lacks(Defence::Generation) {
             Some(Refused::Generation)
@@ -118,6 +128,8 @@ impl Redis {
             Some(Refused::Floor)
         } else if has_tags && self.fence > grant.clock && !without.lacks(Defence::Fence) {
             Some(Refused::Fenced)
+        } else if self.guards != 0 && !without.lacks(Defence::GuardCheck) {
+            Some(Refused::Guarded)
         } else {
             None
         };

@@ -4,10 +4,11 @@ use super::configuration::Promise::{Reads, Rest};
 use super::configuration::{Configuration, Goal, PLAIN, Writes};
 use super::defence::Defence::{
     AfterCommit, CheckedConnection, ClosedBeforeCommit, CollectionTags, Continuity, Counter, Distrust, DoneAfterwards,
-    EmptiedFirst, Epoch, Fence, Floor, FreshMark, FreshReport, Generation, JoinRule, KillsLeases, Lease,
-    LeaseFromBegin, LeaseId, Leftovers, Margin, NoEviction, NoRenewal, NoScores, NoVersionCompare, OneQueue, OneStep,
-    Outbox, OwnCopy, QuietCommit, Register, RegisterAge, Registration, SentOnce, SoftFence, SoftKillsLeases,
-    StampBefore, StolenLease, VerifiedByPush,
+    EmptiedFirst, Epoch, Fence, Floor, FreshMark, FreshReport, Generation, GuardCheck, GuardFirst, GuardFloor,
+    GuardOutlasts, JoinRule, KillsLeases, Lease, LeaseFromBegin, LeaseId, Leftovers, Margin, NoEviction, NoRenewal,
+    NoScores, NoVersionCompare, OneQueue, OneStep, Outbox, OwnCopy, OwnGuard, QuietCommit, Register, RegisterAge,
+    Registration, RemovalAfterCommit, RemovalBeforeCommit, SentOnce, SoftFence, SoftKillsLeases, StampBefore,
+    StolenLease, VerifiedByPush,
 };
 use super::near::{Fault, Goal as NearGoal, NearScenario};
 
@@ -66,6 +67,7 @@ pub(super) fn all() -> Vec<Configuration> {
     all.extend(of_tags());
     all.extend(of_processes());
     all.extend(of_stale_entries());
+    all.extend(of_guards());
     all
 }
 
@@ -189,6 +191,41 @@ fn of_processes() -> Vec<Configuration> {
             goals: &[Goal::Unchecked, Goal::JoinedDuring],
             needs: &[(&[CheckedConnection], Reads), (&[QuietCommit], Reads), (&[JoinRule], Reads)],
             ..PLAIN
+        },
+    ]
+}
+
+fn of_guards() -> Vec<Configuration> {
+    let guarded = Configuration { guards: true, filled: true, readers: 2, ..PLAIN };
+    vec![
+        Configuration {
+            name: "a key is guarded from before COMMIT",
+            goals: &[Goal::Guarded, Goal::Lost],
+            needs: &[
+                (&[GuardCheck], Reads),
+                (&[GuardFirst], Reads),
+                (&[RemovalBeforeCommit], Reads),
+                (&[RemovalAfterCommit], Reads),
+                (&[OwnGuard], Reads),
+            ],
+            ..guarded.clone()
+        },
+        Configuration {
+            name: "a tag is guarded from before COMMIT",
+            writes: Writes::Tag,
+            goals: &[Goal::Guarded, Goal::Fenced],
+            needs: &[(&[GuardCheck], Reads), (&[RemovalBeforeCommit], Reads), (&[RemovalAfterCommit], Reads)],
+            ..guarded.clone()
+        },
+        Configuration {
+            name: "a guarded writer dies after COMMIT",
+            // One of them ends the guard, one stores the old value, and one reads it.
+            readers: 3,
+            writers: 1,
+            crashes: true,
+            goals: &[Goal::Guarded, Goal::Floor],
+            needs: &[(&[GuardFloor], Reads), (&[GuardOutlasts], Reads)],
+            ..guarded
         },
     ]
 }

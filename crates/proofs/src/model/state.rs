@@ -106,9 +106,17 @@ pub(super) enum Writer {
     Locked {
         grant: Option<Grant>,
     },
+    /// The writer holds the row lock, and places its guard and removes the entries: in which step it is.
+    Guarding(Option<TagStep>),
+    /// The guard is in place, and the writer is about to commit.
+    Guarded,
     Committed {
         version: Version,
         grant: Option<Grant>,
+    },
+    /// The writer has invalidated, and is about to release its guard.
+    Releasing {
+        version: Version,
     },
     /// The writer invalidates the tag.
     Draining {

@@ -21,6 +21,7 @@ pub(super) enum Step {
     Write(usize),
     Relay,
     WriterDies(usize),
+    GuardEnds(usize),
     LoaderDies(usize),
     RelayDies,
     /// A copy of the reader's request for the lease, sent by the client library, arrives late.
@@ -129,6 +130,7 @@ goals! {
     Generation: "a fill is refused by the generation",
     Floor: "a fill is refused by the floor",
     Fenced: "a fill is refused by a fence",
+    Guarded: "a fill is refused by a guard",
     StoredAfterDeath: "a value is stored after a loader died with its lease",
     JoinedBefore: "a reader takes the value of a load that began after it came",
     JoinedDuring: "a reader takes a value because the commit vouches for it",

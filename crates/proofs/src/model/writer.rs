@@ -2,7 +2,7 @@
 
 use super::configuration::{Goal, Writes};
 use super::defence::Defence;
-use super::redis::{Entry, TagStep, Version};
+use super::redis::{Entry, Grant, TagStep, Version};
 use super::state::{Relay, State, Trust, Writer};
 use super::system::Protocol;
 
@@ -23,11 +23,21 @@ impl Protocol {
                 let id = state.fresh_id();
                 Writer::Locked { grant: steals.then(|| state.redis.acquire(id, true)).flatten() }
             }
-            Writer::Locked { grant } => {
-                state.row_lock = None;
-                state.committed += 1;
-                state.outbox += u8::from(self.scenario.crashes && !without.lacks(Defence::Outbox));
-                Writer::Committed { version: state.committed, grant }
+            Writer::Locked { .. } if self.scenario.guards => {
+                if !without.lacks(Defence::GuardFirst) {
+                    state.redis.guards |= 1 << at;
+                }
+                Writer::Guarding(None)
+            }
+            Writer::Guarding(step) => self.guard(state, at, step),
+            Writer::Locked { grant: None } | Writer::Guarded => self.commit_row(state, None),
+            Writer::Locked { grant } => self.commit_row(state, grant),
+            Writer::Releasing { version } => {
+                let own = if without.lacks(Defence::OwnGuard) { u8::MAX } else { 1 << at };
+                state.redis.guards &= !own;
+                state.redis.ended &= !own;
+                state.acknowledged = state.acknowledged.max(version);
+                Writer::Done
             }
             // The write is not acknowledged. Its invalidation is made up for when the process empties Redis.
             Writer::Committed { .. } if state.belief[process] == Trust::Away => Writer::Done,
@@ -48,9 +58,42 @@ impl Protocol {
         };
     }
 
+    fn commit_row(&self, state: &mut State, grant: Option<Grant>) -> Writer {
+        state.row_lock = None;
+        state.committed += 1;
+        state.outbox += u8::from(self.scenario.crashes && !self.without.lacks(Defence::Outbox));
+        Writer::Committed { version: state.committed, grant }
+    }
+
+    /// One step of the removal before COMMIT.
+    fn guard(&self, state: &mut State, at: usize, step: Option<TagStep>) -> Writer {
+        let next = match self.scenario.writes {
+            _ if self.without.lacks(Defence::RemovalBeforeCommit) || step == Some(TagStep::Done) => TagStep::Done,
+            Writes::Tag => self.next_step(state, step.unwrap_or(TagStep::Begin)),
+            _ => {
+                state.redis.remove(self.without);
+                TagStep::Done
+            }
+        };
+        match next {
+            // Without this defence, the guard is placed in a later step than the removal.
+            TagStep::Done if self.without.lacks(Defence::GuardFirst) && step != Some(TagStep::Done) => {
+                Writer::Guarding(Some(TagStep::Done))
+            }
+            TagStep::Done => {
+                state.redis.guards |= 1 << at;
+                Writer::Guarded
+            }
+            next => Writer::Guarding(Some(next)),
+        }
+    }
+
     /// The first step of an invalidation after COMMIT.
     fn invalidate(&self, state: &mut State, at: usize, version: Version) -> Writer {
         let done = Writer::Draining { version, step: TagStep::Done };
+        if self.without.lacks(Defence::RemovalAfterCommit) {
+            return done;
+        }
         match self.scenario.writes {
             Writes::Key => {
                 if !self.without.lacks(Defence::AfterCommit) {
@@ -107,6 +150,7 @@ impl Protocol {
 
     fn settled(&self, state: &mut State, next: Writer) -> Writer {
         match next {
+            Writer::Draining { version, step: TagStep::Done } if self.scenario.guards => Writer::Releasing { version },
             Writer::Draining { version, step: TagStep::Done } => {
                 state.acknowledged = state.acknowledged.max(version);
                 Writer::Done
