@@ -13,7 +13,7 @@ use cache::inspect::{EntryCursor, EntryInfo, EntryPage, InspectError, NearEntryI
 use cache::{CacheClient, Invalidated, Invalidation, Key, Tag};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::path::Parameter;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::openapi::{self, RefOr};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
@@ -24,8 +24,10 @@ use crate::problem::{Body, FieldError, Problem, Query, RETRY_AFTER};
 
 /// The maximum length of a key, in characters.
 const KEY: usize = 512;
-/// The maximum number of names in one invalidation.
+/// The maximum number of keys, and of tags, in one invalidation.
 const NAMES: usize = 100;
+/// A regular expression for the tags that [`Tag::parse`] accepts.
+const TAG_PATTERN: &str = r"^[^,\s\x00-\x1f\x7f-\x9f]*:[^,\s\x00-\x1f\x7f-\x9f]*$";
 
 /// Mounts the routes over `cache`.
 pub fn configure(cache: &CacheClient, cfg: &mut ServiceConfig) {
@@ -47,6 +49,17 @@ pub fn description(keyspace: &str) -> openapi::OpenApi {
         for parameter in parameters {
             if let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(key))), .. }) = parameter {
                 key.pattern = Some(key_pattern(keyspace));
+            }
+        }
+    }
+    let request = described.components.as_mut().and_then(|all| all.schemas.get_mut("InvalidationRequest"));
+    if let Some(RefOr::T(Schema::Object(request))) = request {
+        for (list, pattern) in [("keys", key_pattern(keyspace)), ("tags", TAG_PATTERN.to_owned())] {
+            if let Some(RefOr::T(Schema::Array(array))) = request.properties.get_mut(list)
+                && let ArrayItems::RefOrSchema(item) = &mut array.items
+                && let RefOr::T(Schema::Object(item)) = &mut **item
+            {
+                (item.pattern, item.max_length) = (Some(pattern), Some(KEY));
             }
         }
     }
@@ -159,10 +172,9 @@ async fn invalidate(
     _operator: OperatorToken, request: Body<InvalidationRequest>, cache: Data<CacheClient>,
 ) -> Result<HttpResponse, Problem> {
     let InvalidationRequest { keys, tags, soft } = request.0;
-    if !(1..=NAMES).contains(&(keys.len() + tags.len())) {
-        return Err(Problem::invalid_field("$", format!("must name between 1 and {NAMES} keys and tags")));
-    }
-    let mut errors = Vec::new();
+    let too_many = [("keys", keys.len()), ("tags", tags.len())].into_iter().filter(|(_, count)| *count > NAMES);
+    let mut errors: Vec<_> =
+        too_many.map(|(list, _)| FieldError::new(list, format!("must have at most {NAMES} items"))).collect();
     let mut asked = if soft { Invalidation::soft() } else { Invalidation::hard() };
     for (at, name) in keys.iter().enumerate() {
         match parse_key(&cache, name) {
