@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
-import { NEVER_STALE, STRATEGIES, api, atRest, open, press, products, quit, stateOf, until, untilCell } from "./page.mjs";
+import { NEVER_STALE, STRATEGIES, api, atRest, makeStale, open, press, products, quit, stateOf, until, untilCell } from "./page.mjs";
 
 after(quit);
 
@@ -21,8 +21,7 @@ test("a change of the price makes copies stale by strategy, and the board agrees
   const { page, close } = await open();
   await atRest(page);
   const ids = await products();
-  await press(page, "change-price");
-  await untilCell(page, "ttl", "redis", "stale");
+  await makeStale(page);
   if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/board-light.png` });
   // Never stale: what Redis holds now was loaded after the write, or is gone.
   for (const strategy of NEVER_STALE) {

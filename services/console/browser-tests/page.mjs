@@ -78,6 +78,21 @@ export async function atRest(page) {
   }
 }
 
+/**
+ * Changes the price until a copy of ttl is stale. Its entry may end at the very moment of a change, and is fresh then.
+ * @param {() => Promise<void>} change
+ */
+export async function makeStale(page, change = () => press(page, "change-price")) {
+  await until("a stale copy of ttl", async () => {
+    await change();
+    for (let looks = 0; looks < 40; looks += 1) {
+      if ((await stateOf(page, "ttl", "redis")) === "stale") return true;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return false;
+  });
+}
+
 /** The products of the board: one for each strategy. */
 export async function products() {
   return until("the products", async () => {

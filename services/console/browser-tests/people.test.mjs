@@ -1,7 +1,7 @@
 // The page for every visitor: keyboard, small screens, dark and light mode, reduced motion, axe; and under load.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { CONSOLE, VIEWS, atRest, findings, open, press, quit, until, untilCell } from "./page.mjs";
+import { CONSOLE, VIEWS, atRest, findings, makeStale, open, quit, until } from "./page.mjs";
 
 after(quit);
 
@@ -17,8 +17,7 @@ for (const colorScheme of ["light", "dark"]) {
     }
     if (colorScheme === "dark" && process.env.SCREENSHOTS) {
       await page.goto(`${CONSOLE}/#board`);
-      await press(page, "change-price");
-      await untilCell(page, "ttl", "redis", "stale");
+      await makeStale(page);
       await page.screenshot({ path: `${process.env.SCREENSHOTS}/board-dark.png` });
     }
     await close();
@@ -55,9 +54,10 @@ test("the keyboard reaches and presses everything", async () => {
   for (const id of ["record", "theme", "change-price", "change-ten", "sql-write", "rename-category", "reset"]) {
     assert.ok(reached.includes(id), `${id} is reached: ${reached.join(", ")}`);
   }
-  await page.locator("#change-price").focus();
-  await page.keyboard.press("Enter");
-  await untilCell(page, "ttl", "redis", "stale");
+  await makeStale(page, async () => {
+    await page.locator("#change-price").focus();
+    await page.keyboard.press("Enter");
+  });
   await page.locator("#theme").focus();
   await page.keyboard.press("Space");
   await until("the dark mode", async () => (await page.evaluate(() => document.documentElement.dataset.theme)) === "dark");
