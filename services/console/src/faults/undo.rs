@@ -50,7 +50,12 @@ impl Faults {
                     () = over() => Ok(()),
                 }
             }
-            Fault::ReplicaFrozen => self.ask("product-api-2", "/faults/freeze", &millis).await,
+            Fault::ReplicaFrozen => {
+                self.ask("product-api-2", "/faults/freeze", &millis).await?;
+                // The process continues by itself, and cannot be asked to do so sooner.
+                sleep(length).await;
+                Ok(())
+            }
             Fault::CrashAfterCommit => {
                 self.ask("product-api", "/faults/crash-after-commit", &millis).await?;
                 self.write_through_explicit().await;
@@ -58,13 +63,13 @@ impl Faults {
                 Ok(())
             }
             Fault::RedisStopped | Fault::EventsDropped | Fault::EventsLate | Fault::SubscriberPaused => {
-                let caused = self.forbid(fault).await;
+                let mut caused = self.forbid(fault).await;
                 if caused.is_ok() {
                     over().await;
-                }
-                if fault == Fault::EventsDropped {
-                    // While no service may read: what was published since is lost.
-                    self.redis(&["XTRIM", STREAM, "MAXLEN", "1"]).await?;
+                    if fault == Fault::EventsDropped {
+                        // While no service may read: what was published since is lost.
+                        caused = self.redis(&["XTRIM", STREAM, "MAXLEN", "1"]).await.map(drop);
+                    }
                 }
                 // Also if it was caused in part.
                 self.allow_except(fault).await.and(caused)
