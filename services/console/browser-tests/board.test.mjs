@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
-import { NEVER_STALE, STRATEGIES, api, atRest, makeStale, open, press, products, quit, stateOf, until, untilCell } from "./page.mjs";
+import { NEVER_STALE, STRATEGIES, api, atRest, makeStale, open, press, productApis, products, quit, until, untilCell } from "./page.mjs";
 
 after(quit);
 
@@ -41,6 +41,43 @@ test("a change of the price makes copies stale by strategy, and the board agrees
   }
   const summary = await page.locator("main").innerText();
   assert.match(summary, /stale/i, "the latest change is explained");
+  await close();
+});
+
+test("no read after the response to a change is stale with the strategies that invalidate", async () => {
+  const { page, close } = await open();
+  await atRest(page);
+  const answer = page.waitForResponse((it) => it.url().endsWith("/actions/change-price"));
+  await press(page, "change-price");
+  const { writes } = await (await answer).json();
+  assert.deepEqual(writes.map((it) => it.strategy).sort(), [...STRATEGIES].sort());
+  for (const { strategy, product_id: id, version, status } of writes) {
+    assert.equal(status, 200, strategy);
+    if (!NEVER_STALE.includes(strategy)) continue;
+    for (const process of await productApis()) {
+      const read = await api(`${process}/products/${strategy}/${id}`);
+      assert.ok(read.json.version >= version, `${process} returns version ${read.json.version} of ${strategy} after version ${version}`);
+    }
+  }
+  // Nor has the console's own reader received an old version since.
+  const rows = page.locator(".last tr");
+  await until("the summary of this change", async () => (await rows.count()) >= STRATEGIES.length);
+  await close();
+});
+
+test("near caches of the board are those that the processes report", async () => {
+  const { page, close } = await open();
+  await atRest(page);
+  const ids = await products();
+  const all = await productApis();
+  for (const [index, process] of all.entries()) {
+    await until(`the near cache of ${process}`, async () => {
+      const held = await api(`${process}/cache/near/product:production:${ids.production}`);
+      const cell = await page.locator(`td[data-strategy=production][data-column=near-${index + 1}]`).innerText();
+      return held.status === 404 ? /absent/.test(cell) : cell.includes(`v${held.json.version}`);
+    });
+  }
+  assert.equal(await page.locator('td[data-strategy=production][data-column^="near-"]').count(), all.length);
   await close();
 });
 

@@ -16,28 +16,50 @@ const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 /** @type {import("playwright-core").Browser|undefined} */
 let browser;
 
-/** Opens the console in a page of its own, which fails its test when the browser reports an error. */
+/** Collects what the browser reports as an error. */
+export function collectErrors(page) {
+  /** @type {string[]} */
+  const errors = [];
+  page.on("console", (message) => {
+    const { url } = message.location();
+    // The page shows why a service or an action refused a request, and the test of that expects it.
+    const isRefusal = message.text().startsWith("Failed to load resource") && /\/(api|actions|faults|load)\b|\/live$/.test(url);
+    if (message.type() === "error" && !isRefusal) errors.push(`${message.text()} (${url})`);
+  });
+  page.on("pageerror", (error) => errors.push(error.stack ?? error.message));
+  return errors;
+}
+
+/** Opens the console in a page of its own; `close` fails the test when the browser has reported an error. */
 export async function open(view = "board", options = {}) {
+  const opened = await openFile(`${CONSOLE}/#${view}`, options);
+  await opened.page.waitForSelector("nav a[aria-current=page]");
+  return opened;
+}
+
+/** Opens an address in a context of its own. */
+export async function openFile(address, options = {}) {
   browser ??= await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--js-flags=--expose-gc"],
   });
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(SOON);
-  /** @type {string[]} */
-  const errors = [];
-  page.on("console", (message) => {
-    // A refused request is reported by the browser as well; the page shows it, and its test expects it.
-    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) errors.push(message.text());
-  });
-  page.on("pageerror", (error) => errors.push(error.message));
-  await page.goto(`${CONSOLE}/#${view}`);
-  await page.waitForSelector("nav a[aria-current=page]");
+  const errors = collectErrors(page);
+  await page.goto(address);
   return { page, errors, close: async () => {
     await context.close();
     assert.deepEqual(errors, [], "the browser reports no errors");
   } };
+}
+
+/** Shows another view, and waits until it is there. */
+export async function show(page, view) {
+  await page.evaluate((hash) => { location.hash = hash; }, view);
+  const name = view.startsWith("tour") ? "" : `[href="#${view.split("=")[0]}"]`;
+  await page.locator(`nav a${name}[aria-current=page]`).waitFor();
+  await page.locator("main section, main table").first().waitFor();
 }
 
 /** Ends the browser. */
@@ -99,6 +121,12 @@ export async function products() {
     const { products: all } = await (await fetch(`${CONSOLE}/config.json`)).json();
     return all.length === 7 && Object.fromEntries(all.map((it) => [it.strategy, it.id]));
   });
+}
+
+/** The processes of the product API that the stack has. */
+export async function productApis() {
+  const { services } = await (await fetch(`${CONSOLE}/config.json`)).json();
+  return services.map((it) => it.name).filter((name) => name.startsWith("product-api"));
 }
 
 /** The serious findings of axe-core. */

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig};
-use chrono::{DateTime, Utc};
 use contract::STRATEGY_NAMES;
 use futures_util::future::join_all;
-use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service::http_metrics::resource;
@@ -15,16 +13,15 @@ use service::problem::{Body, Problem, RETRY_AFTER};
 use utoipa::ToSchema;
 
 use crate::board::Board;
-use crate::faults::{Faults, Sign};
+use crate::faults::Faults;
 use crate::hub::Hub;
+use crate::product_write::{self, effect};
 use crate::record::{Record, TruthRow, WriteRecord, now_ms};
 use crate::stores::Database;
 use crate::upstream::Upstreams;
 
 /// The pause between two of several changes.
 const BETWEEN: Duration = Duration::from_millis(120);
-/// A write that takes longer has waited for a process.
-const SLOW_MS: u64 = 60;
 /// What a renamed category's name ends with.
 const RENAMED: &str = " (renamed)";
 
@@ -155,33 +152,8 @@ impl Actions {
     }
 
     async fn put(&self, row: &TruthRow, price_cents: i64, cause: &'static str) -> WriteRecord {
-        let url = format!("{}/products/{}/{}", self.upstreams.product_api().url, row.strategy, row.id);
-        let sent_ms = now_ms();
-        let answering = async {
-            let answer = self.upstreams.client().put(url).json(&json!({ "price_cents": price_cents })).send().await?;
-            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-            Ok::<_, reqwest::Error>((status, headers, answer.json::<Value>().await.unwrap_or_default()))
-        };
-        let (status, headers, body) = answering.await.unwrap_or_else(|_| (0, HeaderMap::new(), Value::Null));
-        let acknowledged_ms = now_ms();
-        if acknowledged_ms - sent_ms > SLOW_MS {
-            self.faults.saw(Sign::SlowWrite);
-        }
-        let committed = body["updated_at"].as_str().and_then(|at| at.parse::<DateTime<Utc>>().ok());
-        let write = WriteRecord {
-            at_ms: sent_ms,
-            id: format!("w{}", self.hub.number()),
-            cause,
-            strategy: Some(row.strategy),
-            product_id: Some(row.id),
-            version: body["version"].as_i64(),
-            commit_ms: committed.map(|at| at.timestamp_millis().unsigned_abs()),
-            acknowledged_ms,
-            status,
-            detail: effect(&headers),
-            token: headers.get("x-consistency-token").and_then(|token| token.to_str().ok()).map(str::to_owned),
-        };
-        self.hub.emit(&Record::Write(write.clone()));
+        let write = product_write::change_price(&self.board, row, price_cents, cause).await;
+        self.faults.saw_write(&write);
         write
     }
 
@@ -223,10 +195,4 @@ impl Actions {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-}
-
-/// Returns what a response says of the caches: `detail` of `Cache-Status`.
-fn effect(headers: &HeaderMap) -> Option<String> {
-    let status = client::cache_status(headers);
-    status.split(';').find_map(|part| part.trim().strip_prefix("detail=")).map(str::to_owned)
 }

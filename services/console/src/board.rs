@@ -17,8 +17,8 @@ mod inspect;
 mod others;
 mod truth;
 
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use contract::STRATEGY_NAMES;
@@ -46,6 +46,8 @@ struct Shared {
     state: Mutex<State>,
     /// How long the latest look at the database took, in ms.
     look_ms: AtomicU64,
+    /// Whether the cart asks the product API at each request, because it cannot hear of changes.
+    cart_is_unverified: AtomicBool,
     /// Something has changed: look at the database, or at the entries.
     truth_due: Notify,
     entries_due: Notify,
@@ -63,8 +65,8 @@ impl Board {
     /// Creates a board without products.
     pub(crate) fn new(hub: Hub, upstreams: Upstreams) -> Self {
         let (truth_due, entries_due) = (Notify::new(), Notify::new());
-        let look_ms = AtomicU64::new(0);
-        Self(Arc::new(Shared { hub, upstreams, state: Mutex::default(), look_ms, truth_due, entries_due }))
+        let (look_ms, cart_is_unverified, state) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::default());
+        Self(Arc::new(Shared { hub, upstreams, state, look_ms, cart_is_unverified, truth_due, entries_due }))
     }
 
     /// Returns the rows of the seven products, in the order of the strategies; none before the product API has answered.
@@ -97,6 +99,11 @@ impl Board {
         let before = now_ms().saturating_sub(ms);
         let of_services = [Column::Cart, Column::Search, Column::Recommendation];
         self.state().cells.stale_since(&of_services).any(|since| since <= before)
+    }
+
+    /// Returns whether the cart trusted none of its entries when it was read last.
+    pub(crate) fn cart_is_unverified(&self) -> bool {
+        self.0.cart_is_unverified.load(Relaxed)
     }
 
     pub(crate) fn hub(&self) -> &Hub {

@@ -25,7 +25,7 @@ use utoipa::ToSchema;
 
 use crate::board::Board;
 use crate::hub::Hub;
-use crate::record::{Record, now_ms};
+use crate::record::{Record, WriteRecord, now_ms};
 use crate::stores::{Database, RedisAdmin};
 use crate::upstream::Upstreams;
 
@@ -37,6 +37,8 @@ const AFTERWARDS: u64 = 15_000;
 const OLD: u64 = 400;
 /// A look at the database that takes longer has waited for it, in ms.
 const SLOW: u64 = 150;
+/// A write that takes longer has waited for a process, in ms.
+const SLOW_WRITE: u64 = 40;
 /// The interval between two looks at the copies.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -133,6 +135,16 @@ impl Faults {
         }
     }
 
+    /// Notes the signs that a write has.
+    pub(crate) fn saw_write(&self, write: &WriteRecord) {
+        if write.acknowledged_ms - write.at_ms > SLOW_WRITE {
+            self.saw(Sign::SlowWrite);
+        }
+        if write.status == 0 {
+            self.saw(Sign::Restart);
+        }
+    }
+
     /// Publishes the state of all faults.
     pub(crate) fn publish(&self) {
         self.0.hub.emit(&Record::Faults { faults: self.list() });
@@ -190,6 +202,9 @@ impl Faults {
         while now_ms() < until {
             if self.0.board.look_ms() > SLOW {
                 self.saw(Sign::SlowRead);
+            }
+            if self.0.board.cart_is_unverified() {
+                self.saw(Sign::Unverified);
             }
             if self.0.board.has_old_copies(OLD) {
                 was_old = true;

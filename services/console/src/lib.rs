@@ -13,6 +13,7 @@ mod hub;
 mod live;
 mod load;
 mod page;
+mod product_write;
 mod published;
 mod reader;
 mod record;

@@ -46,7 +46,7 @@ function byCheck(services) {
 
 function Banner() {
   useLive();
-  if (playback) return html`<p class="banner" role="status">This is a recording of ${new Date(playback.recordedAt).toUTCString()}. Nothing in it is live.</p>`;
+  if (playback) return html`<p class="banner" role="status">This is a recording of ${new Date(playback.recordedAt).toUTCString()}. Nothing in it is live. It sends no requests, so actions are disabled.</p>`;
   if (!state.connected && state.started) {
     return html`<p class="banner" role="status">The console does not answer. The page reconnects by itself. Start it with <code>make up</code>.</p>`;
   }
@@ -80,7 +80,8 @@ function App() {
     return () => removeEventListener("hashchange", moved);
   }, []);
   const isTour = at.view === "tour";
-  const chosen = VIEWS.find((it) => it.id === (isTour ? "board" : at.view)) ?? VIEWS[0];
+  // A step of a tour names the view beneath it; without a name, it is the board.
+  const chosen = VIEWS.find((it) => it.id === (isTour ? at.fields.get("view") : at.view)) ?? VIEWS[0];
   return html`
     <a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to the content</a>
     <header class="top">

@@ -140,7 +140,8 @@ function useEntries(service) {
     setEntries((/** @type {Entry[]} */ before) => [...stamped([json]), ...before.filter((entry) => entry.key !== key)].slice(0, MOST));
   };
   const reload = async () => {
-    await read(null, [], entries.length);
+    // The key that was looked up is not counted, or each reload would load one more page.
+    await read(null, [], entries.length - (wanted.current ? 1 : 0));
     // A key that is gone is shown by its absence.
     if (wanted.current) await lookUp(wanted.current).catch(() => undefined);
   };

@@ -16,6 +16,8 @@ const CAUSES = /** @type {Record<string, string>} */ ({
   sql: "prices changed in SQL, behind the API's back",
   "rename-category": "category renamed",
   reset: "original values restored",
+  "replica-frozen": "price of production changed while a process was frozen",
+  "crash-after-commit": "price of explicit changed, and the product API died after COMMIT",
 });
 const MARKS = { stale: "▲", was: "△", never: "●", unknown: "?" };
 const SERVICES = ["cart", "search", "recommendation"];

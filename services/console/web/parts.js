@@ -1,6 +1,7 @@
 // Small parts that several views use.
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import { onChange } from "./live.js";
+import { DISABLED, playback } from "./playback.js";
 
 /** The mark and the word of each state: never the colour alone. */
 export const STATES = /** @type {Record<string, {mark: string, word: string}>} */ ({
@@ -36,10 +37,12 @@ export function StateMark({ state }) {
 }
 
 /**
- * A button for an asynchronous action: it is busy until the action ends, and shows why it failed.
- * @param {{act: () => Promise<unknown>, children?: any, kind?: string, title?: string, disabled?: boolean, id?: string}} props
+ * A button for an asynchronous action: it is busy until the action ends, and shows why it failed. A recording disables it,
+ * except if the action is local to the page.
+ * @param {{act: () => Promise<unknown>, children?: any, kind?: string, title?: string, disabled?: boolean, isLocal?: boolean, id?: string}} props
  */
-export function Action({ act, children, kind = "", title, disabled = false, id }) {
+export function Action({ act, children, kind = "", title, disabled = false, isLocal = false, id }) {
+  const isOffline = playback !== null && !isLocal;
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
   const run = async () => {
@@ -53,7 +56,7 @@ export function Action({ act, children, kind = "", title, disabled = false, id }
     setBusy(false);
   };
   return html`<span class="action">
-    <button type="button" id=${id} class="button ${kind}" title=${title} disabled=${disabled} aria-busy=${busy}
+    <button type="button" id=${id} class="button ${kind}" title=${isOffline ? DISABLED : title} disabled=${disabled || isOffline} aria-busy=${busy}
       onClick=${() => busy || run()}>${children}</button>
     ${error && html`<span class="error" role="alert">${error}</span>`}
   </span>`;

@@ -79,7 +79,7 @@ function Copy({ plot, seconds, strategies }) {
     await navigator.clipboard.writeText(csvOf(plot, seconds, names(strategies)));
     setSaid(`Copied ${seconds.length} rows.`);
   };
-  return html`<span class="plot-copy"><span role="status">${said}</span><${Action} id="copy-${plot.id}" kind="quiet" act=${copy}>Copy as CSV<//></span>`;
+  return html`<span class="plot-copy"><span role="status">${said}</span><${Action} id="copy-${plot.id}" kind="quiet" isLocal=${true} act=${copy}>Copy as CSV<//></span>`;
 }
 
 /** @param {Props} props */

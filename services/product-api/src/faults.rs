@@ -20,7 +20,7 @@ use tracing::{error, warn};
 /// The longest fault.
 const LONGEST: u64 = 30_000;
 /// How long the response to the request for a freeze may take to leave.
-const RESPONSE: Duration = Duration::from_millis(100);
+const RESPONSE: Duration = Duration::from_millis(20);
 
 /// Whether the next committed write kills the process.
 #[derive(Clone, Debug, Default)]

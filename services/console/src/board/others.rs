@@ -1,6 +1,7 @@
 //! What the other services show of the seven products: one cart with all of them, a search for each name, and the list
 //! of recommendations beside its neighbour.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -73,6 +74,8 @@ async fn cart_of(
     };
     let answer = client.get(format!("{}/carts/{id}", cart.url)).send().await?.error_for_status()?;
     let ttl = ttl_ms(&answer);
+    let is_unverified = client::cache_status(answer.headers()).contains("events-unverified");
+    board.0.cart_is_unverified.store(is_unverified, Relaxed);
     let mut view: Value = answer.json().await?;
     Ok((view["lines"].take(), ttl))
 }

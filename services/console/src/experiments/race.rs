@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use super::Experiments;
@@ -15,70 +16,32 @@ const READERS: usize = 8;
 const WRITES: u32 = 6;
 /// The strategies that promise that none is left. `events` needs a moment, and the others need their TTL.
 const STRATEGIES: [&str; 4] = ["explicit", "writethrough", "tags", "production"];
+const NAIVE: &str = "naive cache-aside";
 /// The first of the products that are raced for. The board and the load use others.
 const FIRST: i64 = 901;
 /// As many are used in turn.
 const PRODUCTS: u32 = 90;
 
 pub(super) async fn run(experiments: Experiments, trials: u32) -> Result<Value> {
-    let has_naive = experiments.redis.is_known();
-    let total = f64::from(trials) * (STRATEGIES.len() + usize::from(has_naive)) as f64;
+    let mut names = STRATEGIES.to_vec();
+    names.extend(experiments.redis.is_known().then_some(NAIVE));
+    let total = f64::from(trials) * names.len() as f64;
     let (mut rows, mut done) = (Vec::new(), 0.0);
-    for strategy in STRATEGIES {
+    for name in names {
         let mut stale = 0;
-        for trial in 0..trials {
-            stale += u32::from(one(&experiments, strategy, id(trial)).await?);
+        for number in 0..trials {
+            let product = RacedProduct::new(&experiments, name, FIRST + i64::from(number % PRODUCTS));
+            stale += u32::from(trial(&product).await?);
             done += 1.0;
             experiments.report("race", TaskState::Running, done / total, None, None);
         }
-        rows.push(json!({ "name": strategy, "stale": stale }));
-    }
-    if has_naive {
-        let mut stale = 0;
-        for trial in 0..trials {
-            stale += u32::from(naive(&experiments, id(trial)).await?);
-            done += 1.0;
-            experiments.report("race", TaskState::Running, done / total, None, None);
-        }
-        rows.push(json!({ "name": "naive cache-aside", "stale": stale }));
+        rows.push(json!({ "name": name, "stale": stale }));
     }
     Ok(json!({ "trials": trials, "readers": READERS, "writes": WRITES, "rows": rows }))
 }
 
-fn id(trial: u32) -> i64 {
-    FIRST + i64::from(trial % PRODUCTS)
-}
-
 /// Runs one trial, and returns whether the entry is stale when all traffic has ended.
-async fn one(experiments: &Experiments, strategy: &str, id: i64) -> Result<bool> {
-    experiments.remove(&format!("product:{strategy}:{id}")).await?;
-    let (client, base) = (experiments.upstreams.client(), &experiments.upstreams.product_api().url);
-    let url = format!("{base}/products/{strategy}/{id}");
-    let writing = AtomicBool::new(true);
-    let version = async |request: reqwest::RequestBuilder| -> Result<i64> {
-        let product: Value = request.send().await?.error_for_status()?.json().await?;
-        product["version"].as_i64().context("a product has a version")
-    };
-    let reads = (0..READERS).map(async |_| {
-        while writing.load(SeqCst) {
-            version(client.get(&url)).await?;
-        }
-        anyhow::Ok(())
-    });
-    let writes = async {
-        let mut last = 0;
-        for _ in 0..WRITES {
-            last = version(client.put(&url).json(&json!({ "stock": rand::random_range(1..100_000) }))).await?;
-        }
-        writing.store(false, SeqCst);
-        anyhow::Ok(last)
-    };
-    let (_, last) = futures_util::try_join!(try_join_all(reads), writes)?;
-    Ok(version(client.get(&url)).await? < last)
-}
-
-async fn naive(experiments: &Experiments, id: i64) -> Result<bool> {
-    let product = NaiveProduct::new(experiments, id);
+async fn trial(product: &RacedProduct<'_>) -> Result<bool> {
     product.remove().await?;
     let writing = AtomicBool::new(true);
     let reads = (0..READERS).map(async |_| {
@@ -96,7 +59,58 @@ async fn naive(experiments: &Experiments, id: i64) -> Result<bool> {
         anyhow::Ok(last)
     };
     let (_, last) = futures_util::try_join!(try_join_all(reads), writes)?;
-    let (shown, _) = product.read().await?;
-    product.remove().await?;
+    let shown = product.read().await?;
+    if let RacedProduct::Naive(naive) = product {
+        naive.remove().await?;
+    }
     Ok(shown < last)
+}
+
+/// A product, read and written through a strategy or through a naive cache.
+enum RacedProduct<'e> {
+    Ours { experiments: &'e Experiments, strategy: &'e str, id: i64 },
+    Naive(NaiveProduct<'e>),
+}
+
+impl<'e> RacedProduct<'e> {
+    fn new(experiments: &'e Experiments, name: &'e str, id: i64) -> Self {
+        match name {
+            NAIVE => Self::Naive(NaiveProduct::new(experiments, id)),
+            strategy => Self::Ours { experiments, strategy, id },
+        }
+    }
+
+    async fn remove(&self) -> Result<()> {
+        match self {
+            Self::Ours { experiments, strategy, id } => experiments.remove(&format!("product:{strategy}:{id}")).await,
+            Self::Naive(naive) => naive.remove().await,
+        }
+    }
+
+    /// Returns the version that a reader gets.
+    async fn read(&self) -> Result<i64> {
+        match self {
+            Self::Ours { experiments, strategy, id } => {
+                let url = format!("{}/products/{strategy}/{id}", experiments.upstreams.product_api().url);
+                version(experiments.upstreams.client().get(url)).await
+            }
+            Self::Naive(naive) => Ok(naive.read().await?.0),
+        }
+    }
+
+    /// Writes, and returns the new version.
+    async fn write(&self, stock: u32) -> Result<i64> {
+        match self {
+            Self::Ours { experiments, strategy, id } => {
+                let url = format!("{}/products/{strategy}/{id}", experiments.upstreams.product_api().url);
+                version(experiments.upstreams.client().put(url).json(&json!({ "stock": stock }))).await
+            }
+            Self::Naive(naive) => naive.write(stock).await,
+        }
+    }
+}
+
+async fn version(request: RequestBuilder) -> Result<i64> {
+    let product: Value = request.send().await?.error_for_status()?.json().await?;
+    product["version"].as_i64().context("a product has a version")
 }

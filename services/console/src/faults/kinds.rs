@@ -26,6 +26,8 @@ pub(crate) enum Sign {
     SlowWrite,
     /// Another service showed an old price for a while.
     OldPrice,
+    /// The cart did not trust its entries.
+    Unverified,
     /// Missed events were fetched from the log.
     Recovered,
     /// A write got no answer, because its process died.
@@ -49,12 +51,12 @@ static TABLE: [Row; 8] = [
     Row("events-late", "Events late", 8, Sign::OldPrice,
         "The product API may not append to the stream. Its relay tries again until it can.",
         "After a write, the other services show the old price until the fault ends. explicit, writethrough, tags and production stay fresh: their writers invalidate."),
-    Row("subscriber-paused", "One subscriber paused", 8, Sign::OldPrice,
+    Row("subscriber-paused", "One subscriber paused", 8, Sign::Unverified,
         "The cart may not read the stream of events.",
-        "After a write, the cart shows the old price and says that it may be stale; search and recommendation are current."),
+        "The cart soon notices that it hears of no changes. From then on it trusts none of its entries, and asks the product API at each request: slower, and current. Search and recommendation go on as before."),
     Row("replica-frozen", "One process frozen", 4, Sign::SlowWrite,
-        "The second process of the product API is stopped with SIGSTOP, and continued afterwards.",
-        "A write through production waits until the frozen process can no longer answer from its memory, about 100 ms. When it continues, it serves nothing old."),
+        "The second process of the product API is stopped with SIGSTOP while it holds the product in its memory. At once, the console changes the price through production.",
+        "This write waits until the frozen process can no longer answer from its memory, at most 100 ms; later writes do not wait. When the process continues, it serves nothing old."),
     Row("slow-database", "Database slow", 8, Sign::SlowRead,
         "A transaction locks the table of products for 300 ms, again and again.",
         "Misses and writes take up to 300 ms. Hits do not notice. swr never waits: it serves the stale entry while it loads."),

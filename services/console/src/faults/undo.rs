@@ -5,16 +5,22 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use fred::types::Value;
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Fault, Faults, Sign};
-use crate::record::{Record, WriteRecord, now_ms};
+use super::{Fault, Faults};
+use crate::product_write;
 
 /// The services' users in Redis.
 const USERS: [&str; 4] = ["product-api", "cart", "search", "recommendation"];
 /// The users that consume events.
 const SUBSCRIBERS: [&str; 3] = ["cart", "search", "recommendation"];
+/// The process that can be frozen.
+const SECOND: &str = "product-api-2";
+/// Maximum time until it is frozen.
+const FREEZE: Duration = Duration::from_secs(2);
+/// A read from its memory that takes longer shows that it is frozen.
+const READ: Duration = Duration::from_millis(10);
 /// The stream of product events.
 const STREAM: &str = "product:events";
 /// The lock of the slow database, and the pause between two.
@@ -51,14 +57,16 @@ impl Faults {
                 }
             }
             Fault::ReplicaFrozen => {
-                self.ask("product-api-2", "/faults/freeze", &millis).await?;
+                self.ask(SECOND, "/faults/freeze", &millis).await?;
+                self.read_until_frozen(SECOND).await?;
+                self.write("production", fault).await;
                 // The process continues by itself, and cannot be asked to do so sooner.
                 sleep(length).await;
                 Ok(())
             }
             Fault::CrashAfterCommit => {
                 self.ask("product-api", "/faults/crash-after-commit", &millis).await?;
-                self.write_through_explicit().await;
+                self.write("explicit", fault).await;
                 over().await;
                 Ok(())
             }
@@ -136,29 +144,25 @@ impl Faults {
         Ok(())
     }
 
-    /// Makes the write that the process does not survive.
-    async fn write_through_explicit(&self) {
-        let Some(row) = self.0.board.row("explicit") else { return };
-        let url = format!("{}/products/explicit/{}", self.0.upstreams.product_api().url, row.id);
-        let sent = now_ms();
-        let request = self.0.upstreams.client().put(url).json(&json!({ "price_cents": row.price_cents + 100 }));
-        let status = request.send().await.map_or(0, |answer| answer.status().as_u16());
-        if status == 0 {
-            self.saw(Sign::Restart);
-        }
-        self.0.hub.emit(&Record::Write(WriteRecord {
-            at_ms: sent,
-            id: format!("w{}", self.0.hub.number()),
-            cause: "crash-after-commit",
-            strategy: Some(row.strategy),
-            product_id: Some(row.id),
-            version: None,
-            commit_ms: None,
-            acknowledged_ms: now_ms(),
-            status,
-            detail: None,
-            token: None,
-        }));
+    /// Makes the write that is the point of a fault.
+    async fn write(&self, strategy: &str, cause: Fault) {
+        let Some(row) = self.0.board.row(strategy) else { return };
+        let write = product_write::change_price(&self.0.board, &row, row.price_cents + 100, cause.name()).await;
+        self.saw_write(&write);
+    }
+
+    /// Keeps the product of production in the memory of a process by reading it there, until the process is frozen.
+    async fn read_until_frozen(&self, service: &str) -> Result<()> {
+        let upstreams = &self.0.upstreams;
+        let process = upstreams.named(service).with_context(|| format!("there is no {service}"))?;
+        let row = self.0.board.row("production").context("the board has no products yet")?;
+        let path = format!("/products/production/{}", row.id);
+        let reading = async {
+            while upstreams.get(process, &path).timeout(READ).send().await.is_ok() {
+                sleep(READ / 5).await;
+            }
+        };
+        timeout(FREEZE, reading).await.with_context(|| format!("{service} was not frozen within {FREEZE:?}"))
     }
 
     async fn ask(&self, service: &str, path: &str, millis: &str) -> Result<()> {

@@ -29,11 +29,12 @@ async fn faults_are_refused_unless_they_are_enabled() {
 
 #[tokio::test]
 async fn every_fault_ends_by_itself_and_its_effect_is_seen() {
-    let system = System::start(&[("FAULTS__ENABLED", "true")]).await;
+    let system = System::start_with_two(&[("FAULTS__ENABLED", "true")]).await;
     let before = rights(&system).await;
     let mut page = Page::open(&system.console, "").await;
     page.until("a fresh copy", |page| page.state("production", "redis") == "fresh").await;
     page.until("a fresh cart", |page| page.state("production", "cart") == "fresh").await;
+    page.until("the second process to hold it", |page| page.state("production", "near-2") == "fresh").await;
     for (name, seconds) in [
         ("redis-frozen", 2),
         ("redis-stopped", 2),
@@ -41,6 +42,7 @@ async fn every_fault_ends_by_itself_and_its_effect_is_seen() {
         ("subscriber-paused", 3),
         ("events-dropped", 3),
         ("slow-database", 3),
+        ("replica-frozen", 3),
         ("crash-after-commit", 5),
     ] {
         let path = format!("/faults/{name}");

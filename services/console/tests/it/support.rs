@@ -37,6 +37,16 @@ impl System {
         Self { services, console }
     }
 
+    /// Starts everything, with a second process of the product API.
+    pub(crate) async fn start_with_two(settings: &[(&str, &str)]) -> Self {
+        let services = PrivateSystem::start(1_300, settings).await.expect("the system starts");
+        let second = ShopService::ProductApi.second();
+        services.start_and_wait(second).await.expect("the second process starts");
+        let mut command = Self::command(&services, settings);
+        let console = Service::start(command.env("PRODUCT_API_2__URL", services.url(second))).await;
+        Self { services, console }
+    }
+
     pub(crate) fn command(services: &PrivateSystem, settings: &[(&str, &str)]) -> Command {
         let mut command = command(&[]);
         for service in ShopService::ALL {
