@@ -8,9 +8,9 @@ use cache::{CacheSettings, Invalidated, Invalidation, Outcome};
 use futures_util::future::poll_immediate;
 use testkit::{Redis, eventually};
 
-use super::{GUARDED, GUARDS, STORED, guards_left, is};
+use super::{GUARDED, GUARDS, STORED, guards_left, is, release};
 use crate::support::{
-    LONG, Node, Row, SOON, behind_proxy, existing, filled_node, one_node, patient, settings, shelf, through,
+    LONG, Node, Row, SOON, behind_proxy, existing, filled_node, number, one_node, patient, settings, shelf, through,
 };
 
 /// Waits until a guard with a short lease is over.
@@ -115,6 +115,32 @@ async fn write_whose_guard_failed_is_invalidated_and_reported() {
     row.commit();
     assert_eq!(guard.release().await, Released { invalidated: Invalidated::Done { entries: 1 }, guarded: false });
     is(&node.read(1, &row).await, 2, STORED);
+}
+
+/// While Redis' replies are held, a client has carried out only the first of its steps.
+#[tokio::test]
+async fn guard_is_placed_before_the_removal_and_released_after_it() {
+    let (redis, proxy, writer, node) = behind_proxy().await;
+    // Redis knows the scripts after that.
+    release(node.guard(Invalidation::hard().tag(shelf(1))).await).await;
+    node.fill(1, &Row::new([shelf(1)])).await;
+    let client = writer.client.clone();
+    proxy.delay_replies();
+    let placing = tokio::spawn(async move { client.guard(Invalidation::hard().tag(shelf(1)), LONG).await });
+    let state = async || [existing(&redis, &[GUARDS]).await, existing(&redis, &["shop:item:1"]).await];
+    eventually("a step of the guard", SOON, async || state().await != [0, 1]).await;
+    assert_eq!(state().await, [1, 1], "a load could begin after the removal and be stored before the guard");
+    proxy.release_replies();
+    let guard = placing.await.unwrap();
+    assert!(guard.is_in_place());
+    let clock = number(&redis, &["HGET", "shop:~fence", "clk"]).await;
+    let state = async || (guards_left(&redis).await, number(&redis, &["HGET", "shop:~fence", "clk"]).await);
+    proxy.delay_replies();
+    let releasing = tokio::spawn(guard.release());
+    eventually("a step of the release", SOON, async || state().await != (1, clock)).await;
+    assert_eq!(state().await, (1, clock + 1), "a load from before COMMIT could be stored after the guard");
+    proxy.release_replies();
+    assert!(releasing.await.unwrap().guarded);
 }
 
 /// The writer commits, and its invalidation does not reach Redis: until the guard is over, no process stores a value.
