@@ -31,6 +31,10 @@ test("a change of the price makes copies stale by strategy, and the board agrees
     await untilCell(page, strategy, "redis", "fresh");
   }
   await untilCell(page, "ttl", "redis", "fresh");
+  const answer = await page.locator("#answer").innerText();
+  assert.match(answer, /^Latest change: TTL was stale for [\d,]+ ms/);
+  assert.match(answer, /never after the response/);
+  await page.locator("#why").click();
   const cell = page.locator('td[data-strategy=ttl][data-column=redis]').first();
   assert.match(await cell.innerText(), /stale for [\d,.]+ (ms|s)/);
   // The versions on the board are those of the database.

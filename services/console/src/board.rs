@@ -146,6 +146,13 @@ impl Board {
         self.publish(changed.into_iter().collect());
     }
 
+    /// Takes the time at which a tag of a strategy's row was invalidated.
+    fn tag_invalidated(&self, strategy: &'static str, at_ms: u64) {
+        for column in [Column::Redis, Column::Near1, Column::Near2] {
+            self.state().cells.tag_invalidated(strategy, column, at_ms);
+        }
+    }
+
     fn publish(&self, cells: Vec<Cell>) {
         if !cells.is_empty() {
             self.0.hub.emit(&Record::Board { at_ms: now_ms(), cells });

@@ -68,8 +68,8 @@ function Theme() {
     redraw();
   }, [theme]);
   const isDark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  return html`<button type="button" class="button quiet" id="theme" aria-pressed=${isDark}
-    onClick=${() => setTheme(isDark ? "light" : "dark")}>Dark mode</button>`;
+  return html`<button type="button" class="button quiet" id="theme"
+    onClick=${() => setTheme(isDark ? "light" : "dark")}>${isDark ? "Light mode" : "Dark mode"}</button>`;
 }
 
 function App() {

@@ -4,8 +4,8 @@ import { price, seconds } from "./format.js";
 import { now, state } from "./live.js";
 import { StateMark, useFrames, useLive } from "./parts.js";
 import { columns } from "./store.js";
-import { LastWrite } from "./last_write.js";
-import { lasted } from "./reasons.js";
+import { Answer, LastWrite } from "./last_write.js";
+import { isGoneInTime, lasted } from "./reasons.js";
 import { TruthBar } from "./truth_bar.js";
 
 /** @typedef {import("./store.js").Cell} Cell */
@@ -19,9 +19,10 @@ const PLACES = /** @type {Record<string, string>} */ ({
 });
 const OWN = ["near-1", "near-2", "redis"];
 
-/** How long the copy has been stale, or was. @param {{cell: Cell}} props */
-function Staleness({ cell }) {
+/** How long the copy has been stale, or was. @param {{strategy: string, cell: Cell}} props */
+function Staleness({ strategy, cell }) {
   if (cell.stale_since_ms !== null) return html`<strong class="cell-stale">stale for ${lasted(now() - cell.stale_since_ms)}</strong>`;
+  if (cell.stale_for_ms !== null && OWN.includes(cell.column) && isGoneInTime(strategy, cell.stale_for_ms)) return html`<span class="cell-detail">replaced in time</span>`;
   if (cell.stale_for_ms !== null) return html`<span class="cell-was">was stale for ${lasted(cell.stale_for_ms)}</span>`;
   return cell.detail && html`<span class="cell-detail">${cell.detail}</span>`;
 }
@@ -42,7 +43,7 @@ function CellView({ strategy, column }) {
     ${cell && html`<div class="cell-box">
       <span class="cell-line"><${StateMark} state=${cell.state} />${cell.version !== null && html`<span class="cell-version">v${cell.version}</span>`}</span>
       <${Lifetime} cell=${cell} />
-      <${Staleness} cell=${cell} />
+      <${Staleness} strategy=${strategy} cell=${cell} />
     </div>`}
   </td>`;
 }
@@ -103,6 +104,7 @@ function Legend() {
     <span><${StateMark} state="absent" /> has no copy; the next read loads one</span>
     <span><${StateMark} state="loading" /> a process loads it now</span>
     <span><${StateMark} state="refreshing" /> is replaced in the background</span>
+    <span><strong>replaced in time</strong> before the response to the write</span>
     <span><strong>v12</strong> version of the row</span>
     <span><strong>TTL</strong> time to live</span>
   </p>`;
@@ -116,6 +118,7 @@ export function Board() {
   return html`<div class="board">
     <h1 class="board-lead" id="board-title">Press <strong>Change price</strong>. Seven products, one for each strategy, get a new price. See which caches still hold the old one, and for how long.</h1>
     <${TruthBar} />
+    <${Answer} />
     <${Announcement} />
     <div class="panel board-panel scroll" tabindex="0" role="region" aria-labelledby="board-title">
       <table role="table" class="board-table" id="board" aria-labelledby="board-title">

@@ -1,6 +1,6 @@
 // The latest change, strategy by strategy: how long copies were stale, and why.
 import { html } from "./vendor/htm-preact.js";
-import { clock } from "./format.js";
+import { clock, count } from "./format.js";
 import { now, state } from "./live.js";
 import { Section, useFrames, useLive } from "./parts.js";
 import { findingOf, lasted, renameFindingOf } from "./reasons.js";
@@ -44,12 +44,14 @@ function serviceFinding(service, change) {
   if (change.writes.every((write) => write.strategy === null)) {
     return { outcome: distinct > 0 ? "was" : "unknown", figure: distinct > 0 ? `told after ${lasted(last)}` : "not told yet", why };
   }
-  return { ...servicesCells(service), why };
+  return { ...servicesCells(service, change), why };
 }
 
-/** @param {string} service @returns {{outcome: Finding["outcome"], figure: string}} */
-function servicesCells(service) {
-  const cells = [...state.cells.values()].filter((cell) => cell.column === service);
+/** @param {string} service @param {Change} change @returns {{outcome: Finding["outcome"], figure: string}} */
+function servicesCells(service, change) {
+  // Other rows may still show how long they were stale after an earlier change.
+  const isChanged = (/** @type {string} */ strategy) => change.writes.some((it) => it.strategy === strategy);
+  const cells = [...state.cells.values()].filter((cell) => cell.column === service && isChanged(cell.strategy));
   const since = cells.flatMap((cell) => cell.stale_since_ms ?? []);
   const lengths = cells.flatMap((cell) => cell.stale_for_ms ?? []);
   if (since.length > 0) return { outcome: "stale", figure: `stale for ${lasted(now() - Math.min(...since))}` };
@@ -75,13 +77,32 @@ function strategyFinding(change, strategy) {
   return rename && row ? renameFindingOf(rename, row) : null;
 }
 
+/** What became of the latest change in each strategy. @param {Change|undefined} change @returns {{strategy: any, finding: Finding|null}[]} */
+function findingsOf(change) {
+  if (!change) return [];
+  return state.config.strategies.map((/** @type {any} */ strategy) => ({ strategy, finding: strategyFinding(change, strategy) }));
+}
+
+/** The latest change in one sentence, above the board: the reasons are below it. */
+export function Answer() {
+  useLive();
+  const findings = findingsOf(state.changes.at(-1)).filter(({ finding }) => finding);
+  useFrames(state.connected && findings.some(({ finding }) => finding?.outcome === "stale"));
+  if (findings.length === 0) return null;
+  const late = findings.filter(({ finding }) => finding?.outcome === "stale" || finding?.outcome === "was");
+  const never = findings.filter(({ finding }) => finding?.outcome === "never");
+  const named = (/** @type {{strategy: any, finding: any}} */ { strategy, finding }, /** @type {number} */ index) =>
+    html`${index > 0 ? ", " : ""}<strong>${strategy.title}</strong> ${finding.figure.replace(/ in (Redis|the near cache)$/, "")}`;
+  return html`<p class="answer" id="answer">Latest change: ${late.map(named)}${late.length > 0 && never.length > 0 && "; "}
+    ${never.length > 0 && html`${count(never.length)} ${late.length > 0 ? "others" : "strategies"} never after the response`}.
+    ${" "}<a href="#board" id="why" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); document.getElementById("last-title")?.scrollIntoView({ block: "start" }); }}>Why?</a></p>`;
+}
+
 export function LastWrite() {
   useLive();
   const change = state.changes.at(-1);
-  const findings = change
-    ? state.config.strategies.map((/** @type {any} */ strategy) => ({ strategy, finding: strategyFinding(change, strategy) }))
-    : [];
-  useFrames(state.connected && findings.some((/** @type {any} */ it) => it.finding?.outcome === "stale"));
+  const findings = findingsOf(change);
+  useFrames(state.connected && findings.some(({ finding }) => finding?.outcome === "stale"));
   if (!change) {
     return html`<${Section} id="last" title="Latest change" lead="No change yet. After one, this part explains for each strategy how long it was stale, and why." />`;
   }
@@ -90,10 +111,10 @@ export function LastWrite() {
     <div class="panel last" id="last-write" data-cause=${change.cause}>
       <table aria-labelledby="last-title">
         <thead class="hidden"><tr><th scope="col">Cache</th><th scope="col">Staleness</th><th scope="col">Reason</th></tr></thead>
-        <tbody>${findings.map((/** @type {any} */ { strategy, finding }) => finding && html`<${Line} key=${strategy.name} name=${strategy.name}
+        <tbody>${findings.map(({ strategy, finding }) => finding && html`<${Line} key=${strategy.name} name=${strategy.name}
           title=${`${strategy.number} ${strategy.title}`} finding=${finding} />`)}</tbody>
         <tbody>
-          <tr><th colspan="3" scope="colgroup" class="last-group">Other services, which learn of a change from its event</th></tr>
+          <tr><th colspan="3" scope="colgroup" class="last-group">Other services, which learn of a change from its event. The console reads each twice a second, so these times are upper bounds.</th></tr>
           ${SERVICES.map((name) => html`<${Line} key=${name} name=${name} title=${name} finding=${serviceFinding(name, change)} />`)}
         </tbody>
       </table>

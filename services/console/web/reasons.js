@@ -49,7 +49,8 @@ function ending(strategy) {
 function replacement(write, commit) {
   const [soft, miss] = [firstOf("stale", keyOf(write), commit), firstOf("miss", keyOf(write), commit)];
   if (soft) return "the soft TTL ended, and the next read started a refresh";
-  return miss ? "the TTL ended, and the next read loaded the new value" : "a read has replaced it";
+  if (miss) return "the TTL ended, and the next read loaded the new value";
+  return state.cells.get(`${write.strategy}/redis`)?.state === "absent" ? "the TTL ended, and the next read loads the new value" : "a read has replaced it";
 }
 
 /** @param {Report} removal @param {Write} write */
@@ -70,8 +71,8 @@ function removalByAnyProcess(write, commit, isStale) {
 /** @param {Write} write @param {number} commit @param {Report|undefined} removal */
 function whyRemovedByWriter(write, commit, removal) {
   const answered = lasted(write.acknowledged_ms - commit);
-  if (write.detail === "stored") return `the writer stored version ${write.version} before it answered, ${answered} after COMMIT`;
-  if (!removal) return `the writer removed the entry before it answered, ${answered} after COMMIT`;
+  if (write.detail === "stored") return `the writer stored version ${write.version}, and then answered, ${answered} after COMMIT`;
+  if (!removal) return `the writer removed the entry, and then answered, ${answered} after COMMIT`;
   const at = lasted(removal.record.at_ms - commit);
   return `the writer removed the entry${means(removal, write)} ${at} after COMMIT, before it answered`;
 }
@@ -122,6 +123,20 @@ function failureOf(write) {
 /** @param {{isStale: boolean, length: number, place: string}} seen */
 const figureOf = ({ isStale, length, place }) => `${isStale ? "" : "was "}stale for ${lasted(length)} in ${place}`;
 
+/**
+ * Whether a copy that was stale for this long was gone when the writer answered: it is no stale copy then, because the
+ * write was not done yet. The console looks at the copies a few times a second, so a look may come later than the end.
+ * @param {string} strategy @param {number} staleFor in ms since COMMIT
+ */
+export function isGoneInTime(strategy, staleFor) {
+  const write = state.changes.at(-1)?.writes.find((it) => it.strategy === strategy);
+  if (write?.status !== 200 || !isDone(write)) return false;
+  return staleFor < write.acknowledged_ms - committedAt(state, write) + LOOK_MS;
+}
+
+/** Whether the writer has removed or replaced the entry, and no read has returned the old version since. @param {Write} write */
+const isDone = (write) => (write.detail === "invalidated" || write.detail === "stored") && staleReadsAfter(write) === 0;
+
 /** What became of the copies of one product. @param {Write} write @returns {Finding} */
 export function findingOf(write) {
   if (write.status !== 200) return failureOf(write);
@@ -130,8 +145,7 @@ export function findingOf(write) {
   const removal = removalByAnyProcess(write, commit, isStale);
   const reads = staleReadsAfter(write);
   const returned = reads > 0 ? `; ${reads} ${reads === 1 ? "read" : "reads"} returned the old version` : "";
-  const isDone = (write.detail === "invalidated" || write.detail === "stored") && reads === 0;
-  if (isDone && !(isStale && now() - write.acknowledged_ms > LOOK_MS)) return { outcome: "never", figure: "never stale after the response", why: whyRemovedByWriter(write, commit, removal) };
+  if (isDone(write) && !(isStale && now() - write.acknowledged_ms > LOOK_MS)) return { outcome: "never", figure: "never stale after the response", why: whyRemovedByWriter(write, commit, removal) };
   const why = write.detail === "left" ? whyLeft(write, commit, isStale)
     : write.detail === "deferred" ? whyDeferred(write, commit, removal)
     : write.detail === "announced" || write.cause === "sql" ? whyByEvent(write, commit, isStale, removal)

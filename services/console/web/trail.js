@@ -113,7 +113,9 @@ export function tagsOf(key) {
 export function removalOf(key, tags, sinceMs) {
   const removes = (/** @type {any} */ it) => it.entries !== null && !it.soft
     && (it.everything || it.keys.includes(key) || it.tags.some((/** @type {string} */ tag) => tags.includes(tag)));
-  return reportsOf("invalidate", sinceMs, "product-api").find((it) => removes(it.record));
+  const found = reportsOf("invalidate", sinceMs, "product-api").filter((it) => removes(it.record));
+  // Several processes may look for the entry; one of them finds it.
+  return found.find((it) => it.record.entries > 0) ?? found[0];
 }
 
 /** The first report of `kind` about an entry since `sinceMs`. @param {string} kind @param {string} key @param {number} sinceMs */

@@ -41,6 +41,8 @@ struct Tracked {
     /// The last outdated or current version that was held, and until when: the copy may have been removed before the
     /// console learned that its version was replaced.
     held: Option<(i64, u64)>,
+    /// When a tag of the row was last invalidated. Whether that has removed this copy, the next look finds out.
+    tag_invalidated_at: Option<u64>,
 }
 
 impl Cells {
@@ -97,17 +99,25 @@ impl Cells {
         changed
     }
 
+    /// Takes the time at which a tag of the row was invalidated: a copy that the next look does not find ended then.
+    pub(crate) fn tag_invalidated(&mut self, strategy: &'static str, column: Column, at_ms: u64) {
+        if let Some(tracked) = self.cells.get_mut(&(strategy, column)) {
+            tracked.tag_invalidated_at = Some(at_ms);
+        }
+    }
+
     /// Takes what was seen of a copy, and returns its cell if that changes it.
     pub(crate) fn observe(&mut self, row: &TruthRow, column: Column, seen: &Observation, at_ms: u64) -> Option<Cell> {
         let known = self.cells.get(&(row.strategy, column));
-        let cell = self.cell(row, column, seen, at_ms, known);
+        let ended_at = known.and_then(|tracked| tracked.tag_invalidated_at).map_or(at_ms, |at| at.min(at_ms));
+        let cell = self.cell(row, column, seen, ended_at, known);
         let before = known.map(|tracked| &tracked.cell);
         let mut held = known.and_then(|tracked| tracked.held);
         if let Some(version) = before.and_then(|before| before.version) {
-            held = Some((version, at_ms));
+            held = Some((version, ended_at));
         }
         let same = before.is_some_and(|before| is_same(before, &cell));
-        self.cells.insert((row.strategy, column), Tracked { cell: cell.clone(), held });
+        self.cells.insert((row.strategy, column), Tracked { cell: cell.clone(), held, tag_invalidated_at: None });
         (!same).then_some(cell)
     }
 
@@ -213,6 +223,23 @@ mod tests {
         cells.observe(&row(1, 100), Column::Redis, &Observation::Absent(None), 1_007);
         let [cell] = cells.committed(&row(2, 1_000)).try_into().unwrap();
         assert_eq!((cell.state, cell.stale_for_ms), (CellState::Absent, Some(7)));
+    }
+
+    #[test]
+    fn copy_that_a_tag_has_removed_ended_then_and_not_when_the_console_looked() {
+        for (seen, stale_for) in [(Observation::Absent(None), Some(30)), (held(2), Some(30)), (held(1), None)] {
+            let mut cells = Cells::default();
+            cells.committed(&row(1, 100));
+            cells.observe(&row(1, 100), Column::Redis, &held(1), 150);
+            cells.committed(&row(2, 1_000));
+            cells.tag_invalidated("ttl", Column::Redis, 1_030);
+            let cell = cells.observe(&row(2, 1_000), Column::Redis, &seen, 1_200);
+            assert_eq!(cell.and_then(|cell| cell.stale_for_ms), stale_for, "{seen:?}");
+            // Another look has nothing to do with that invalidation.
+            cells.observe(&row(2, 1_000), Column::Redis, &held(1), 1_300);
+            let cell = cells.observe(&row(2, 1_000), Column::Redis, &held(2), 1_400).unwrap();
+            assert_eq!(cell.stale_for_ms, Some(400), "{seen:?}");
+        }
     }
 
     #[test]

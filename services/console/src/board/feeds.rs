@@ -87,9 +87,11 @@ fn invalidated(board: &Board, upstream: &Upstream, record: &Value, at_ms: u64) -
             "search" => Column::Search,
             "recommendation" => Column::Recommendation,
             _ => {
-                // Tags remove entries of some strategies only: the look at Redis finds out.
                 if has_key && removes {
                     board.observe(row.strategy, Column::Redis, &Observation::Absent(None), at_ms);
+                } else if has_tag && removes {
+                    // Tags remove entries of some strategies only: the look at Redis finds out.
+                    board.tag_invalidated(row.strategy, at_ms);
                 }
                 continue;
             }

@@ -50,7 +50,7 @@ static TABLE: [Row; 8] = [
         "After a write, cart, search and recommendation show the old price. Each then finds a gap in the numbers, fetches the lost events from the product API's log, and is current again."),
     Row("events-late", "Events late", 8, Sign::OldPrice,
         "The product API may not append to the stream. Its relay tries again until it can.",
-        "After a write, the other services show the old price until the fault ends. explicit, writethrough, tags and production stay fresh: their writers invalidate."),
+        "After a write, the other services show the old price, until the fault ends or they notice that they hear nothing (the cart, after 5 s). explicit, writethrough, tags and production stay fresh: their writers invalidate."),
     Row("subscriber-paused", "One subscriber paused", 8, Sign::Unverified,
         "The cart may not read the stream of events.",
         "The cart soon notices that it hears of no changes. From then on it trusts none of its entries, and asks the product API at each request: slower, and current. Search and recommendation go on as before."),
@@ -62,7 +62,7 @@ static TABLE: [Row; 8] = [
         "Misses and writes take up to 300 ms. Hits do not notice. swr never waits: it serves the stale entry while it loads."),
     Row("crash-after-commit", "Crash after COMMIT", 6, Sign::Restart,
         "The console changes the price through explicit, and the product API dies between COMMIT and the invalidation. Then it starts again.",
-        "The write gets no answer, but it is committed. The entry of explicit stays old until the relay of the new process repeats the invalidation."),
+        "The write gets no answer, but it is committed. The entry of explicit stays old until a relay repeats the invalidation: that of the new process, or of a second one."),
 ];
 
 impl Fault {
