@@ -141,5 +141,6 @@ export async function findings(page) {
 export async function press(page, id) {
   const button = page.locator(`#${id}`);
   await button.click();
-  await until(`${id} to end`, async () => (await button.count()) === 0 || (await button.getAttribute("aria-busy")) !== "true");
+  // In one step: the button may disappear with its action.
+  await until(`${id} to end`, () => button.evaluateAll((found) => found.every((it) => it.getAttribute("aria-busy") !== "true")));
 }

@@ -36,7 +36,8 @@ function addressOf(strategy, step, target) {
 
 /** Leads on with the arrow keys, except where a key has another meaning. @param {(by: number) => void} go */
 function useKeys(go) {
-  useEffect(() => {
+  // With the step that is shown: a key that is pressed right after it must not count from the step before.
+  useLayoutEffect(() => {
     const pressed = (/** @type {KeyboardEvent} */ event) => {
       const target = /** @type {HTMLElement} */ (event.target);
       const isTaken = target.closest?.("input, select, textarea, [contenteditable], .scroll, pre");
