@@ -7,31 +7,32 @@ use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use crate::batch::{Batch, BatchMember};
 use crate::bulkhead::Bulkhead;
+use crate::codec::{Decode, Json};
 use crate::early_refresh::LoadTime;
 use crate::entry::{Cached, CachedEntry, StoredEntry, StoredValue};
 use crate::error::{GetError, LoadError};
 use crate::invalidate::{Invalidated, Invalidation, Invalidator};
 use crate::keyspace::Key;
-use crate::loader::Loader;
+use crate::loader::{LazyLoader, Loader, SharedLoader};
 use crate::near_cache::{NearCache, TrackedRead};
 use crate::outcome::{Bypass, Observer, Outcome};
 use crate::policy::{EarlyRefresh, Policy};
 use crate::redis::Store;
 use crate::refresh::RefreshSet;
 use crate::single_flight::SingleFlight;
+use crate::values::Values;
 
 /// Values of one type in a keyspace: `product:ttl:*`. Cheap to clone.
 ///
 /// Every method takes the id of an entry, and not its key: so a key of another cache cannot be passed.
-pub struct Cache<T> {
+pub struct Cache<T, C = Json> {
     pub(crate) region: Region,
-    value: PhantomData<fn() -> T>,
+    value: PhantomData<fn() -> (T, C)>,
 }
 
 /// What all caches of a client share.
@@ -47,6 +48,9 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
 }
 
+/// Why a read bypasses a cache in which it finds only entries that it cannot decode.
+const UNDECODABLE: &str = "undecodable";
+
 /// Whether a reader accepts an entry with this stamp.
 pub(crate) type Requirement = Arc<dyn Fn(Option<&str>) -> bool + Send + Sync>;
 
@@ -59,12 +63,15 @@ pub(crate) struct Region {
     pub(crate) member: Option<Arc<BatchMember>>,
     /// What the readers of this region require of an entry, if anything.
     pub(crate) requirement: Option<Requirement>,
+    /// The id of an entry that a reader could not decode.
+    pub(crate) undecodable: Option<Arc<[u8]>>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Definition {
     pub(crate) name: String,
     pub(crate) policy: Policy,
+    pub(crate) values: Values,
     /// `None` for a cache whose entries are only in Redis.
     pub(crate) near: Option<Arc<NearCache>>,
     pub(crate) observer: Observer,
@@ -79,7 +86,7 @@ pub(crate) enum Lookup {
     Bypass(Bypass),
 }
 
-impl<T> Cache<T> {
+impl<T, C> Cache<T, C> {
     pub(crate) fn of(region: Region) -> Self {
         Self { region, value: PhantomData }
     }
@@ -96,15 +103,27 @@ impl<T> Cache<T> {
 
     /// Returns the value from the cache; on a miss, loads it, stores it and returns it. `None` is stored, too.
     ///
-    /// Like [`read`](Self::read), which returns the stored form of the value and its origin.
+    /// Like [`read`](Self::read), which returns the stored form of the value and its origin. An entry that cannot be decoded,
+    /// because another version of the program stored it, is loaded again and replaced.
     ///
     /// # Errors
-    /// Returns the errors of [`read`](Self::read), and an error when the stored value cannot be decoded.
-    pub async fn get_or_load(&self, id: impl Display, load: impl Loader<T>) -> Result<Option<T>, GetError>
+    /// Returns the errors of [`read`](Self::read), and an error when the loaded value cannot be decoded.
+    pub async fn get_or_load(&self, id: impl Display, load: impl Loader<T, C>) -> Result<Option<T>, GetError>
     where
-        T: DeserializeOwned,
+        C: Decode<T>,
     {
-        Ok(self.read(id, load).await?.value()?)
+        let (key, mut load, region) = (self.key(id), LazyLoader::new(load), &self.region);
+        let undecodable = match Cached::<T, C>::new(region.read(&key, &mut load).await?).decoded()? {
+            Ok(value) => return Ok(value),
+            Err(undecodable) => undecodable,
+        };
+        region.definition.observer.undecodable(&key, &undecodable.error);
+        let others = Region { undecodable: Some(undecodable.id), ..region.clone() };
+        if let Ok(value) = Cached::<T, C>::new(others.read(&key, &mut load).await?).decoded()? {
+            return Ok(value);
+        }
+        // The other version of the program has stored the next one, too.
+        Ok(self.load_shared(&key, UNDECODABLE, load.shared()).await?.value()?)
     }
 
     /// Returns the entry from the cache; on a miss, loads the value, stores it and returns it. Decodes nothing.
@@ -123,30 +142,9 @@ impl<T> Cache<T> {
     /// # Errors
     /// Returns an error when `load` fails, panics or exceeds the policy's load timeout, or when it had to queue for
     /// longer than the settings allow. An unavailable Redis is no error.
-    pub async fn read(&self, id: impl Display, load: impl Loader<T>) -> Result<Cached<T>, LoadError> {
-        let (key, region) = (self.key(id), &self.region);
-        // A miss has a large future. It is allocated apart, so that a hit does not move it around.
-        let cached = match region.lookup(&key).await {
-            Lookup::Fresh(cached) => {
-                region.definition.observer.found(&key, cached.outcome, cached.version, cached.ttl_ms);
-                if let Some(entry) = region.due_early(&cached) {
-                    region.refresh_in_background(&key, entry, load.share());
-                }
-                cached
-            }
-            Lookup::Stale(cached, entry) => {
-                region.definition.observer.found(&key, cached.outcome, cached.version, cached.ttl_ms);
-                region.refresh_in_background(&key, &entry, load.share());
-                cached
-            }
-            Lookup::Miss => {
-                region.definition.observer.missed(&key);
-                Box::pin(region.miss(&key, load.share(), None)).await?
-            }
-            Lookup::Bypass(why) => Box::pin(region.miss(&key, load.share(), Some(why))).await?,
-        };
-        region.definition.observer.observe(&key, cached.outcome);
-        Ok(Cached::new(cached))
+    pub async fn read(&self, id: impl Display, load: impl Loader<T, C>) -> Result<Cached<T, C>, LoadError> {
+        let key = self.key(id);
+        Ok(Cached::new(self.region.read(&key, &mut LazyLoader::new(load)).await?))
     }
 
     /// Loads the value and bypasses the cache: it neither looks up the entry nor stores the value.
@@ -158,17 +156,20 @@ impl<T> Cache<T> {
     /// Returns an error when `load` fails, panics or exceeds the policy's load timeout, or when it had to queue for
     /// longer than the settings allow.
     pub async fn load_uncached(
-        &self, id: impl Display, why: &'static str, load: impl Loader<T>,
-    ) -> Result<Cached<T>, LoadError> {
-        let (key, region) = (self.key(id), &self.region);
-        let cached = region.miss(&key, load.share(), Some(Bypass::Requested(why))).await?;
-        region.definition.observer.observe(&key, cached.outcome);
+        &self, id: impl Display, why: &'static str, load: impl Loader<T, C>,
+    ) -> Result<Cached<T, C>, LoadError> {
+        self.load_shared(&self.key(id), why, load.share()).await
+    }
+
+    async fn load_shared(&self, key: &Key, why: &'static str, load: SharedLoader) -> Result<Cached<T, C>, LoadError> {
+        let cached = self.region.miss(key, load, Some(Bypass::Requested(why))).await?;
+        self.region.definition.observer.observe(key, cached.outcome);
         Ok(Cached::new(cached))
     }
 
     /// Returns the entry without loading or refreshing it; `None` when there is no usable entry, or when Redis is
     /// unavailable.
-    pub async fn get(&self, id: impl Display) -> Option<Cached<T>> {
+    pub async fn get(&self, id: impl Display) -> Option<Cached<T, C>> {
         match self.region.lookup(&self.key(id)).await {
             Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Some(Cached::new(cached)),
             Lookup::Miss | Lookup::Bypass(_) => None,
@@ -191,26 +192,55 @@ impl<T> Cache<T> {
     }
 }
 
-impl<T> Clone for Cache<T> {
+impl<T, C> Clone for Cache<T, C> {
     fn clone(&self) -> Self {
         Self::of(self.region.clone())
     }
 }
 
-impl<T> fmt::Debug for Cache<T> {
+impl<T, C> fmt::Debug for Cache<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Cache").field(&self.region.definition.name).finish()
     }
 }
 
 impl Region {
+    async fn read<T, C, L>(&self, key: &Key, load: &mut LazyLoader<T, C, L>) -> Result<CachedEntry, LoadError>
+    where
+        L: Loader<T, C>,
+    {
+        let observer = &self.definition.observer;
+        // A miss has a large future. It is allocated apart, so that a hit does not move it around.
+        let cached = match self.lookup(key).await {
+            Lookup::Fresh(cached) => {
+                observer.found(key, cached.outcome, cached.version, cached.ttl_ms);
+                if let Some(entry) = self.due_early(&cached) {
+                    self.refresh_in_background(key, entry, load.shared());
+                }
+                cached
+            }
+            Lookup::Stale(cached, entry) => {
+                observer.found(key, cached.outcome, cached.version, cached.ttl_ms);
+                self.refresh_in_background(key, &entry, load.shared());
+                cached
+            }
+            Lookup::Miss => {
+                observer.missed(key);
+                Box::pin(self.miss(key, load.shared(), None)).await?
+            }
+            Lookup::Bypass(why) => Box::pin(self.miss(key, load.shared(), Some(why))).await?,
+        };
+        observer.observe(key, cached.outcome);
+        Ok(cached)
+    }
+
     pub(crate) async fn lookup(&self, key: &Key) -> Lookup {
         let (store, pending) = (&self.shared.store, &self.shared.invalidator.pending);
         let epoch = pending.epoch();
         let near = self.definition.near.as_deref().filter(|_| store.connection.is_in_use());
         if let Some(entry) = near.and_then(|near| near.memory.get(key, epoch)) {
             let now = store.connection.now_ms();
-            if entry.is_fresh(now) && self.accepts(entry.stamp()) {
+            if entry.is_fresh(now) && self.accepts(&entry) {
                 return Lookup::Fresh(CachedEntry::from_stored(entry, now, Outcome::NearHit));
             }
         }
@@ -231,7 +261,7 @@ impl Region {
         if pending.is_suspect(epoch, key, &entry) {
             return Lookup::Bypass(Bypass::InvalidationPending);
         }
-        if !self.accepts(entry.stamp()) {
+        if !self.accepts(&entry) {
             return Lookup::Miss;
         }
         let now = store.connection.now_ms();
@@ -249,8 +279,20 @@ impl Region {
         Lookup::Stale(CachedEntry::from_stored(entry.clone(), now, Outcome::Stale), entry)
     }
 
-    /// Returns whether this reader accepts an entry with this stamp.
-    pub(crate) fn accepts(&self, stamp: Option<&str>) -> bool {
+    /// Returns whether this reader accepts a stored entry: it has the schema of the cache and a stamp that is accepted, and is
+    /// not the one that could not be decoded.
+    pub(crate) fn accepts(&self, entry: &StoredEntry) -> bool {
+        entry.schema == self.definition.values.schema
+            && self.accepts_stamp(entry.stamp())
+            && self.undecodable.as_ref().is_none_or(|id| entry.id() != &**id)
+    }
+
+    /// Returns whether this reader accepts what another reader has found or loaded.
+    pub(crate) fn accepts_found(&self, cached: &CachedEntry) -> bool {
+        cached.stored_entry().map_or_else(|| self.accepts_stamp(cached.stamp()), |entry| self.accepts(entry))
+    }
+
+    fn accepts_stamp(&self, stamp: Option<&str>) -> bool {
         self.requirement.as_ref().is_none_or(|accepts| accepts(stamp))
     }
 
@@ -270,7 +312,7 @@ impl Region {
         let entry = near.memory.get_unverified(key)?;
         let now = self.shared.store.connection.now_ms();
         let pending = &self.shared.invalidator.pending;
-        let may_be_served = entry.age(now) < entry.hard && self.accepts(entry.stamp());
+        let may_be_served = entry.age(now) < entry.hard && self.accepts(&entry);
         let usable = may_be_served && !pending.is_suspect(epoch, key, &entry);
         usable.then(|| CachedEntry::from_stored(entry, now, Outcome::Unverified))
     }

@@ -29,6 +29,7 @@ use crate::retry::run_retries;
 use crate::settings::{CacheSettings, check_near_bound};
 use crate::single_flight::SingleFlight;
 use crate::sweep::run_sweep;
+use crate::values::Values;
 
 /// A client for one keyspace in Redis. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -128,21 +129,47 @@ impl CacheClient {
 
     /// Returns the cache `name`, which holds values of type `T` under one policy; its keys read `keyspace:name:…`.
     ///
-    /// A change of the JSON of `T` needs a new name.
+    /// Its values are stored as JSON. A change of the type after which an old value cannot be decoded needs a
+    /// [schema](Self::cache_with).
     ///
     /// # Errors
     /// Returns an error when the policy contradicts itself, or when the name contains a character with a special
     /// meaning in a key.
     pub fn cache<T>(&self, name: &str, policy: Policy) -> Result<Cache<T>, InvalidCache> {
+        self.cache_with(name, policy, Values::new())
+    }
+
+    /// Returns the cache `name`, whose values are encoded by the codec `C` and stored as `values` says.
+    ///
+    /// ```
+    /// use cache::codec::Json;
+    /// use cache::{Cache, CacheClient, Policy, Values};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Post { title: String }
+    /// # fn posts(client: &CacheClient, policy: Policy) -> Result<Cache<Post>, cache::error::InvalidCache> {
+    /// let posts: Cache<Post, Json> = client.cache_with("post", policy, Values::new().schema(2).largest(1 << 20))?;
+    /// # Ok(posts) }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the errors of [`cache`](Self::cache).
+    pub fn cache_with<T, C>(&self, name: &str, policy: Policy, values: Values) -> Result<Cache<T, C>, InvalidCache> {
         policy.validate()?;
         if !is_valid_name(name) {
             return Err(InvalidCache::Name(name.to_owned()));
         }
         let near = self.near(policy.near)?;
         let observer = Observer::new(self.keyspace().name(), name, Arc::clone(&self.shared.invalidator.events));
-        let definition =
-            Arc::new(Definition { name: name.to_owned(), policy, near, observer, load_time: LoadTime::default() });
-        Ok(Cache::of(Region { shared: Arc::clone(&self.shared), definition, member: None, requirement: None }))
+        let definition = Arc::new(Definition {
+            name: name.to_owned(),
+            policy,
+            values,
+            near,
+            observer,
+            load_time: LoadTime::default(),
+        });
+        let shared = Arc::clone(&self.shared);
+        Ok(Cache::of(Region { shared, definition, member: None, requirement: None, undecodable: None }))
     }
 
     fn near(&self, near: Near) -> Result<Option<Arc<NearCache>>, InvalidCache> {

@@ -4,29 +4,29 @@
 //! L<id>                                                                    a lease: a load or a write is in flight
 //! L<id> least=3                                                            a lease: only version 3 or later is stored
 //! V<id> at=… soft=… hard=… ver=… sum=… absent=0 tags=category:3,product:1⏎body   a value
-//! V<id> at=… … tags=category:3,product:1 stamp=742:745:743⏎body                  a value with a stamp
+//! V<id> at=… … tags=category:3,product:1 schema=2 zip=lz4 stamp=742:745:743⏎body a value with a schema, compressed, with a stamp
 //! ```
 //!
 //! `<id>` has 32 hex digits and is new for every load; `at` is Redis' own time in ms since 1970; `soft` and `hard` are
 //! TTLs in ms counted from `at` (`soft=0`: invalidated softly); `ver` is the row's version or `-`; `sum` is the body's
-//! [`Digest`](crate::loader::Digest), or `-` for a negative entry; `stamp` is what the loader said about the state that it read. The
-//! header is text, so `redis-cli GET` shows it. The body follows as stored, and is served without decoding.
+//! [`Digest`](crate::loader::Digest), or `-` for a negative entry; `schema` is that of the cache's [`Values`](crate::Values), if not 0; `stamp` is what the
+//! loader said about the state that it read. The header is text, so `redis-cli GET` shows it. The body follows as stored, and is
+//! served without decoding.
 
 mod header;
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 
-use self::header::Header;
+use crate::codec::{CodecError, Decode, Json};
 use crate::loader::Content;
 use crate::outcome::Outcome;
+use crate::values::decompressed;
 
-/// What precedes a stamp in a header.
-pub(crate) const STAMP: &[u8] = b" stamp=";
 /// Length of `V<id>` and `L<id>`, which the scripts compare.
 const TOKEN_LEN: usize = 33;
 
@@ -50,6 +50,9 @@ pub(crate) struct StoredEntry {
     tags: (usize, usize),
     /// Empty if the entry has no stamp.
     stamp: (usize, usize),
+    /// The schema of the value.
+    pub(crate) schema: u32,
+    is_compressed: bool,
     /// Redis' time of the fill, in ms since 1970.
     pub(crate) at: u64,
     /// The entry is fresh for this many ms after `at`.
@@ -62,9 +65,16 @@ pub(crate) struct StoredEntry {
 }
 
 /// The result of a read of a cache of `T`. The value is decoded only by [`value`](Self::value).
-pub struct Cached<T> {
+pub struct Cached<T, C = Json> {
     entry: CachedEntry,
-    value: PhantomData<fn() -> T>,
+    value: PhantomData<fn() -> (T, C)>,
+}
+
+/// A stored entry that cannot be decoded.
+#[derive(Debug)]
+pub(crate) struct Undecodable {
+    pub(crate) id: Arc<[u8]>,
+    pub(crate) error: CodecError,
 }
 
 /// The result of a read, without the type of the value.
@@ -93,7 +103,16 @@ enum Shown {
 }
 
 impl StoredValue {
+    /// Parses what a key holds.
     pub(crate) fn parse(raw: Bytes) -> Self {
+        match Self::parse_header(raw) {
+            Self::Value(entry) if entry.is_compressed => entry.decompressed().map_or(Self::Unreadable, Self::Value),
+            held => held,
+        }
+    }
+
+    /// Parses what a key holds, of which the body may be missing.
+    pub(crate) fn parse_header(raw: Bytes) -> Self {
         match raw.first() {
             Some(b'L')
                 if raw.len() == TOKEN_LEN || raw.get(TOKEN_LEN..).is_some_and(|rest| rest.starts_with(b" least=")) =>
@@ -107,41 +126,11 @@ impl StoredValue {
 }
 
 impl StoredEntry {
-    /// Parses the header in one pass, because every hit does this.
-    fn parse(raw: Bytes) -> Option<Self> {
-        let end = memchr::memchr(b'\n', &raw)?;
-        let mut header = Header(raw.get(TOKEN_LEN..end)?);
-        let at = header.number(b" at=")?;
-        let soft = header.number(b" soft=")?;
-        let hard = header.number(b" hard=")?;
-        let version = match header.strip(b" ver=-") {
-            Some(()) => None,
-            None => Some(header.number(b" ver=")?),
-        };
-        header.strip(b" sum=")?;
-        let start = end - header.0.len();
-        header.0 = &header.0[memchr::memchr(b' ', header.0)?..];
-        let digest = (start, end - header.0.len());
-        let absent = header.number(b" absent=")? == 1;
-        header.strip(b" tags=")?;
-        let first_tag = end - header.0.len();
-        let end_of_tags = memchr::memchr(b' ', header.0).map_or(end, |space| first_tag + space);
-        let stamp = match raw[end_of_tags..end].strip_prefix(STAMP) {
-            Some(stamp) => (end - stamp.len(), end),
-            None => (end, end),
-        };
-        Some(Self {
-            body: end + 1,
-            digest,
-            tags: (first_tag, end_of_tags),
-            stamp,
-            at,
-            soft,
-            hard,
-            version,
-            absent,
-            raw,
-        })
+    /// Returns the entry as if it had been stored without compression.
+    fn decompressed(self) -> Option<Self> {
+        let body = decompressed(&self.raw[self.body..])?;
+        let raw = [&self.raw[..self.body], &body].concat().into();
+        Some(Self { raw, is_compressed: false, ..self })
     }
 
     /// Returns `V<id>`: what the key must still hold when this value is replaced.
@@ -150,7 +139,7 @@ impl StoredEntry {
     }
 
     /// Returns the unique id of this value, 32 hex digits.
-    fn id(&self) -> &[u8] {
+    pub(crate) fn id(&self) -> &[u8] {
         &self.raw[1..TOKEN_LEN]
     }
 
@@ -255,7 +244,7 @@ impl CachedEntry {
     }
 }
 
-impl<T> Cached<T> {
+impl<T, C> Cached<T, C> {
     pub(crate) fn new(entry: CachedEntry) -> Self {
         Self { entry, value: PhantomData }
     }
@@ -268,15 +257,26 @@ impl<T> Cached<T> {
         }
     }
 
-    /// Returns the value, decoded from JSON; `None` for a negative entry.
+    /// Returns the value, decoded; `None` for a negative entry.
     ///
     /// # Errors
-    /// Returns an error when the body is not the JSON of a `T`.
-    pub fn value(&self) -> Result<Option<T>, serde_json::Error>
+    /// Returns an error when the body does not encode a `T`.
+    pub fn value(&self) -> Result<Option<T>, CodecError>
     where
-        T: DeserializeOwned,
+        C: Decode<T>,
     {
-        self.body().map(|body| serde_json::from_slice(&body)).transpose()
+        self.body().map(|body| C::decode(&body)).transpose()
+    }
+
+    /// Returns the value, or why a stored entry cannot be decoded. What this process has loaded must be decodable.
+    pub(crate) fn decoded(&self) -> Result<Result<Option<T>, Undecodable>, CodecError>
+    where
+        C: Decode<T>,
+    {
+        match (self.value(), self.entry.stored_entry()) {
+            (Err(error), Some(entry)) => Ok(Err(Undecodable { id: entry.id().into(), error })),
+            (value, _) => value.map(Ok),
+        }
     }
 
     /// Returns the version of the row, when the value is one row.
@@ -327,13 +327,13 @@ impl<T> Cached<T> {
     }
 }
 
-impl<T> Clone for Cached<T> {
+impl<T, C> Clone for Cached<T, C> {
     fn clone(&self) -> Self {
         Self::new(self.entry.clone())
     }
 }
 
-impl<T> fmt::Debug for Cached<T> {
+impl<T, C> fmt::Debug for Cached<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.entry, f)
     }

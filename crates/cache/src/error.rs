@@ -5,6 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::codec::CodecError;
 pub use crate::keyspace::KeyspaceError;
 pub use crate::policy::PolicyError;
 pub use crate::redis::ConnectError;
@@ -18,9 +19,9 @@ pub enum LoadError {
     /// The loader failed; the caller decides by its error.
     #[error("the load failed: {0}")]
     Loader(LoaderError),
-    /// The loaded value cannot be written as JSON, which is a bug in the program (500).
-    #[error("the loaded value cannot be written as JSON: {0}")]
-    Encode(Arc<serde_json::Error>),
+    /// The loaded value cannot be encoded, which is a bug in the program (500).
+    #[error("the loaded value cannot be encoded: {0}")]
+    Encode(CodecError),
     /// Too many loads are in flight, and no permit became free in time. Shed the request (503).
     #[error("too many loads are under way")]
     Overloaded,
@@ -41,10 +42,9 @@ pub enum GetError {
     /// The value was not in the cache, and the load failed.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The stored value is not the JSON of the cache's type: another version of the program stored it. A change of the
-    /// type needs a new name for the cache.
-    #[error("the stored value cannot be decoded: {0}")]
-    Decode(#[from] serde_json::Error),
+    /// The bytes that the loader returned ([`NewEntry::raw`](crate::NewEntry::raw)) do not encode the cache's type.
+    #[error("the loaded value cannot be decoded: {0}")]
+    Decode(#[from] CodecError),
 }
 
 /// The reason why a cache cannot be created.

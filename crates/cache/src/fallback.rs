@@ -17,7 +17,7 @@ use crate::keyspace::Key;
 use crate::outcome::Outcome;
 use crate::redis::{LeaseReply, RefreshReply};
 
-impl<T> Cache<T> {
+impl<T, C> Cache<T, C> {
     /// Returns this cache for reads that take an entry only if `accepts` is true for its stamp
     /// ([`NewEntry::stamp`](crate::NewEntry::stamp)). Otherwise they load, and replace the entry.
     ///
@@ -32,7 +32,7 @@ impl Region {
     /// Returns whether this reader may take an entry without a load before.
     pub(crate) fn may_serve(&self, entry: &StoredEntry) -> bool {
         let now = self.shared.store.connection.now_ms();
-        entry.age(now) < entry.hard && self.accepts(entry.stamp())
+        entry.age(now) < entry.hard && self.accepts(entry)
     }
 
     /// Acquires the right to replace an entry that [may not be served](Self::may_serve).
@@ -86,6 +86,6 @@ impl Region {
 
     fn may_replace_a_load(&self, entry: &StoredEntry) -> bool {
         let now = self.shared.store.connection.now_ms();
-        entry.age(now) < entry.hard + self.definition.policy.fallback_ms() && self.accepts(entry.stamp())
+        entry.age(now) < entry.hard + self.definition.policy.fallback_ms() && self.accepts(entry)
     }
 }

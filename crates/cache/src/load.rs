@@ -11,6 +11,7 @@
 //! The load runs in its own task, so a caller that disconnects does not end it. `single_flight.rs` has its steps; this
 //! module has what each step does to Redis and the database.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use crate::bulkhead::{self, KeyLock, LoadPermit, Permit, SharedPermit};
-use crate::cache::{Lookup, Region};
+use crate::cache::{Definition, Lookup, Region};
 use crate::entry::{CachedEntry, StoredEntry};
 use crate::error::LoadError;
 use crate::keyspace::Key;
@@ -124,7 +125,7 @@ impl Region {
             }
         };
         let (result, joined_in) = ticket.result().await.ok_or(LoadError::Aborted)?;
-        let is_accepted = || result.result.as_ref().map_or(true, |cached| self.accepts(cached.stamp()));
+        let is_accepted = || result.result.as_ref().map_or(true, |cached| self.accepts_found(cached));
         if !result.valid_for(joined_in) || !(result.was_loaded_after(joined_in) || is_accepted()) {
             return Ok(None);
         }
@@ -207,12 +208,18 @@ impl Region {
     /// Stores the loaded value under `grant`, if it may still be stored and the loader wants it stored.
     pub(crate) async fn commit(&self, key: &Key, grant: Grant, loaded: Content) -> CachedEntry {
         let (soft, hard) = self.definition.policy.ttls(loaded.body.is_none(), loaded.longest_ttl, rand::random());
-        let stored = match loaded.store {
-            true => {
-                let fallback = self.definition.policy.fallback_ms();
-                self.shared.store.commit(key, grant, &loaded, (soft, hard), fallback).await
+        let Definition { values, policy, .. } = &*self.definition;
+        let packed = match values.is_plain() {
+            true => Some(Cow::Borrowed(&loaded)),
+            false => values.pack(&loaded),
+        };
+        let stored = match packed {
+            _ if !loaded.store => Err(Fill::Declined),
+            None => Err(Fill::TooLarge),
+            Some(packed) => {
+                let (ttls, fallback) = ((soft, hard), policy.fallback_ms());
+                self.shared.store.commit(key, grant, &packed, values.schema, ttls, fallback).await
             }
-            false => Err(Fill::Declined),
         };
         let fill = stored.err().unwrap_or(Fill::Stored);
         self.definition.observer.filled(key, fill, &loaded, soft as i64);

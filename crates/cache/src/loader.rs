@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 pub use crate::batch::Batch;
+use crate::codec::{CodecError, Encode, Json};
 use crate::error::LoadError;
 use crate::keyspace::Tag;
 
@@ -26,7 +26,7 @@ use crate::keyspace::Tag;
 ///
 /// It is a closure without arguments, or the result of [`with`]. Its future returns a `T`, an `Option<T>` (`None` is
 /// stored as well), or a [`NewEntry`], which can name tags. It may be called several times for one read.
-pub trait Loader<T> {
+pub trait Loader<T, C = Json> {
     #[doc(hidden)]
     fn share(self) -> SharedLoader;
 }
@@ -71,32 +71,32 @@ where
     With { context, argument, load }
 }
 
-impl<T, F, Fut, R, E> Loader<T> for F
+impl<T, C, F, Fut, R, E> Loader<T, C> for F
 where
     F: Fn() -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<R, E>> + Send + 'static,
-    R: Into<NewEntry<T>>,
+    R: Into<NewEntry<T, C>>,
     E: Error + Send + Sync + 'static,
 {
     fn share(self) -> SharedLoader {
         SharedLoader(Arc::new(move || {
             // Before the future is polled: the loader of a batch registers what it needs.
             let loading = self();
-            Box::pin(async move { content(loading.await) })
+            Box::pin(async move { content::<T, C, _, _>(loading.await) })
         }))
     }
 }
 
-impl<T, C, A, F, R, E> Loader<T> for With<'_, C, A, F>
+impl<T, C, X, A, F, R, E> Loader<T, C> for With<'_, X, A, F>
 where
-    C: Clone + Send + Sync + 'static,
+    X: Clone + Send + Sync + 'static,
     A: Clone + Send + Sync + 'static,
-    F: for<'a> AsyncFn(&'a C, A) -> Result<R, E>
-        + for<'a> AsyncLoad<&'a C, A, Result<R, E>, Future: Send>
+    F: for<'a> AsyncFn(&'a X, A) -> Result<R, E>
+        + for<'a> AsyncLoad<&'a X, A, Result<R, E>, Future: Send>
         + Send
         + Sync
         + 'static,
-    R: Into<NewEntry<T>>,
+    R: Into<NewEntry<T, C>>,
     E: Error + Send + Sync + 'static,
 {
     fn share(self) -> SharedLoader {
@@ -105,23 +105,43 @@ where
             let shared = Arc::clone(&shared);
             Box::pin(async move {
                 let (context, argument, load) = &*shared;
-                content(load(context, argument.clone()).await)
+                content::<T, C, _, _>(load(context, argument.clone()).await)
             })
         }))
     }
 }
 
-fn content<T, R: Into<NewEntry<T>>, E>(loaded: Result<R, E>) -> Result<Content, LoadError>
+fn content<T, C, R: Into<NewEntry<T, C>>, E>(loaded: Result<R, E>) -> Result<Content, LoadError>
 where
     E: Error + Send + Sync + 'static,
 {
     let loaded = loaded.map_err(|error| LoadError::Loader(Arc::new(error)))?;
-    loaded.into().into_content().map_err(|error| LoadError::Encode(Arc::new(error)))
+    loaded.into().into_content().map_err(LoadError::Encode)
 }
 
 impl SharedLoader {
     pub(crate) fn call(&self) -> Loading {
         (self.0)()
+    }
+}
+
+/// A loader that gets its shared form only when there is something to load.
+pub(crate) struct LazyLoader<T, C, L> {
+    plain: Option<L>,
+    shared: Option<SharedLoader>,
+    value: PhantomData<fn() -> (T, C)>,
+}
+
+impl<T, C, L: Loader<T, C>> LazyLoader<T, C, L> {
+    pub(crate) fn new(load: L) -> Self {
+        Self { plain: Some(load), shared: None, value: PhantomData }
+    }
+
+    pub(crate) fn shared(&mut self) -> SharedLoader {
+        if let Some(load) = self.plain.take() {
+            self.shared = Some(load.share());
+        }
+        self.shared.clone().expect("it is plain or shared")
     }
 }
 
@@ -136,11 +156,11 @@ impl fmt::Debug for SharedLoader {
 /// A loader that has nothing to say about its value returns a `T` or an `Option<T>` instead.
 #[derive(Debug)]
 #[must_use = "an entry is stored only if the loader returns it"]
-pub struct NewEntry<T> {
+pub struct NewEntry<T, C = Json> {
     content: Content,
-    /// The reason why the value cannot be written as JSON.
-    unencodable: Option<serde_json::Error>,
-    value: PhantomData<fn() -> T>,
+    /// The reason why the value cannot be encoded.
+    unencodable: Option<CodecError>,
+    value: PhantomData<fn() -> (T, C)>,
 }
 
 /// A new entry without the type of its value.
@@ -153,6 +173,8 @@ pub(crate) struct Content {
     pub(crate) longest_ttl: Option<Duration>,
     pub(crate) stamp: Option<Box<str>>,
     pub(crate) store: bool,
+    /// Whether the body is compressed, as it is stored.
+    pub(crate) is_compressed: bool,
 }
 
 /// The first 128 bits of SHA-256, written as 32 hex digits: it identifies a representation.
@@ -161,15 +183,15 @@ pub(crate) struct Content {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digest(u128);
 
-impl<T> NewEntry<T> {
-    /// Creates an entry whose value is stored and served as JSON.
+impl<T, C> NewEntry<T, C> {
+    /// Creates an entry whose value is stored as the codec of the cache encodes it, which is JSON by default.
     ///
-    /// A value that cannot be written as JSON, such as a map whose keys are not strings, fails the load.
+    /// A value that cannot be encoded, such as a map whose keys are not strings as JSON, fails the load.
     pub fn value(value: &T) -> Self
     where
-        T: Serialize,
+        C: Encode<T>,
     {
-        match serde_json::to_vec(value) {
+        match C::encode(value) {
             Ok(body) => Self::raw(body),
             Err(error) => Self { unencodable: Some(error), ..Self::absent() },
         }
@@ -190,7 +212,8 @@ impl<T> NewEntry<T> {
     /// invalidate its key then.
     pub fn absent() -> Self {
         let (tags, longest_ttl) = (Vec::new(), None);
-        let content = Content { body: None, digest: None, version: None, tags, longest_ttl, stamp: None, store: true };
+        let (body, digest, version, stamp) = (None, None, None, None);
+        let content = Content { body, digest, version, tags, longest_ttl, stamp, store: true, is_compressed: false };
         Self { content, unencodable: None, value: PhantomData }
     }
 
@@ -242,19 +265,19 @@ impl<T> NewEntry<T> {
     /// Returns the entry without the type of its value.
     ///
     /// # Errors
-    /// Returns an error when the value could not be written as JSON.
-    pub(crate) fn into_content(self) -> Result<Content, serde_json::Error> {
+    /// Returns an error when the value could not be encoded.
+    pub(crate) fn into_content(self) -> Result<Content, CodecError> {
         self.unencodable.map_or(Ok(self.content), Err)
     }
 }
 
-impl<T: Serialize> From<T> for NewEntry<T> {
+impl<T, C: Encode<T>> From<T> for NewEntry<T, C> {
     fn from(value: T) -> Self {
         Self::value(&value)
     }
 }
 
-impl<T: Serialize> From<Option<T>> for NewEntry<T> {
+impl<T, C: Encode<T>> From<Option<T>> for NewEntry<T, C> {
     fn from(value: Option<T>) -> Self {
         value.map_or_else(Self::absent, Self::from)
     }
@@ -262,7 +285,7 @@ impl<T: Serialize> From<Option<T>> for NewEntry<T> {
 
 impl Content {
     /// Returns the header after `at=…` (see `entry.rs`); the script fills in `at`, because only Redis knows its time.
-    pub(crate) fn header(&self, soft: u64, hard: u64) -> String {
+    pub(crate) fn header(&self, soft: u64, hard: u64, schema: u32) -> String {
         let mut header = format!("soft={soft} hard={hard} ver=");
         match self.version {
             Some(version) => write!(header, "{version}"),
@@ -279,6 +302,12 @@ impl Content {
                 header.push(',');
             }
             header.push_str(tag);
+        }
+        if schema > 0 {
+            write!(header, " schema={schema}").expect("writing to a String cannot fail");
+        }
+        if self.is_compressed {
+            header.push_str(" zip=lz4");
         }
         if let Some(stamp) = &self.stamp {
             header.push_str(" stamp=");

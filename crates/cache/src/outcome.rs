@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bytes::Bytes;
 use metrics::{Counter, Histogram, counter, histogram};
+use tracing::{debug, warn};
 
+use crate::codec::CodecError;
 use crate::feed::{CacheEvent, EntryRecord, EventBuffer};
 use crate::keyspace::Key;
 use crate::loader::Content;
@@ -44,6 +48,8 @@ pub enum Fill {
     Refused(FillRefusal),
     /// The loader asked not to store the value ([`NewEntry::do_not_store`](crate::NewEntry::do_not_store)).
     Declined,
+    /// The value is larger than [`Values::largest`](crate::Values::largest).
+    TooLarge,
     /// Redis did not answer the commit, or refused it for lack of memory.
     Failed,
 }
@@ -88,14 +94,17 @@ pub(crate) struct Observer {
     cache: Arc<str>,
     events: Arc<EventBuffer>,
     reads: [Counter; READS.len()],
-    fills: [Counter; 4],
+    fills: [Counter; FILLS.len()],
     loads: Counter,
     load_errors: Counter,
     load_seconds: Histogram,
+    undecodable: Counter,
+    /// Whether a value of this cache has been too large.
+    was_too_large: AtomicBool,
 }
 
 const READS: [&str; 8] = ["hit", "stale", "miss", "collapsed", "bypass", "near", "stale-if-error", "unverified"];
-const FILLS: [&str; 4] = ["stored", "refused", "declined", "failed"];
+const FILLS: [&str; 5] = ["stored", "refused", "declined", "failed", "too-large"];
 
 impl Outcome {
     /// Returns whether the value was in the cache, fresh or not.
@@ -127,7 +136,7 @@ impl Outcome {
         match self {
             Self::Hit | Self::NearHit | Self::Stale | Self::StaleIfError | Self::Unverified => "hit",
             Self::Miss(Fill::Stored) => "fwd=miss; stored",
-            Self::Miss(Fill::Refused(_) | Fill::Declined | Fill::Failed) => "fwd=miss",
+            Self::Miss(Fill::Refused(_) | Fill::Declined | Fill::TooLarge | Fill::Failed) => "fwd=miss",
             Self::Collapsed => "fwd=miss; collapsed",
             Self::Bypass(_) => "fwd=bypass",
         }
@@ -166,6 +175,7 @@ impl Fill {
             Self::Refused(FillRefusal::VersionOutdated) => "outdated",
             Self::Refused(FillRefusal::Guarded) => "guarded",
             Self::Declined => "not-stored",
+            Self::TooLarge => "too-large",
             Self::Failed => "redis-down",
         })
     }
@@ -177,6 +187,7 @@ impl Fill {
             Self::Refused(_) => 1,
             Self::Declined => 2,
             Self::Failed => 3,
+            Self::TooLarge => 4,
         }
     }
 }
@@ -219,6 +230,8 @@ impl Observer {
             fills: FILLS.map(|result| labelled("cache_fills_total", "result", result)),
             loads: labelled("cache_loads_total", "source", "database"),
             load_errors: labelled("cache_load_errors_total", "source", "database"),
+            undecodable: counter!("cache_undecodable_total", "keyspace" => keyspace.to_owned(), "lane" => cache.to_owned()),
+            was_too_large: AtomicBool::new(false),
             load_seconds: histogram!("cache_load_seconds", "keyspace" => keyspace.to_owned(), "lane" => cache.to_owned()),
         }
     }
@@ -255,16 +268,26 @@ impl Observer {
         }
     }
 
+    /// Reports an entry that could not be decoded, and is loaded again.
+    pub(crate) fn undecodable(&self, key: &Key, error: &CodecError) {
+        self.undecodable.increment(1);
+        debug!(%key, %error, "an entry cannot be decoded, so it is loaded again; a change of the type needs a new schema");
+    }
+
     /// Reports a fill with `loaded`, which is fresh for `ttl_ms` if it is stored.
     pub(crate) fn filled(&self, key: &Key, fill: Fill, loaded: &Content, ttl_ms: i64) {
         self.fills[fill.index()].increment(1);
+        if fill == Fill::TooLarge && !self.was_too_large.swap(true, Relaxed) {
+            let bytes = loaded.body.as_ref().map_or(0, Bytes::len);
+            warn!(%key, bytes, "a value is larger than the cache stores, so each read loads it; further ones are counted, not logged");
+        }
         self.emit(|| {
             let record = EntryRecord { version: loaded.version, ..self.record(key, fill.detail()) };
             match fill {
                 Fill::Stored => {
                     CacheEvent::Fill(EntryRecord { ttl_ms: Some(ttl_ms), tags: loaded.tags.clone(), ..record })
                 }
-                Fill::Refused(_) | Fill::Declined | Fill::Failed => CacheEvent::Refused(record),
+                Fill::Refused(_) | Fill::Declined | Fill::TooLarge | Fill::Failed => CacheEvent::Refused(record),
             }
         });
     }
@@ -310,6 +333,7 @@ mod tests {
             (Fill::Refused(FillRefusal::LeaseLost), "refused"),
             (Fill::Declined, "declined"),
             (Fill::Failed, "failed"),
+            (Fill::TooLarge, "too-large"),
         ] {
             assert_eq!(FILLS[fill.index()], label);
         }

@@ -164,7 +164,7 @@ async fn steps<Io: LoadIo>(io: &Io, flight: &mut Flight, mut bypass: Option<Bypa
             // Before COMMIT is sent, not after its reply: a reader that begins in between must not find this load.
             flight.close();
             let cached = io.commit(&key, grant.clone(), loaded).await;
-            if matches!(cached.outcome, Outcome::Miss(Fill::Failed | Fill::Declined)) {
+            if matches!(cached.outcome, Outcome::Miss(Fill::Failed | Fill::Declined | Fill::TooLarge)) {
                 io.release(&key, grant).await;
             }
             // While an invalidation is pending, a commit that Redis accepts proves nothing to this process.

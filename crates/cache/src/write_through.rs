@@ -18,6 +18,7 @@ use std::marker::PhantomData;
 use tracing::{debug, error};
 
 use crate::cache::{Cache, Region};
+use crate::codec::Json;
 use crate::invalidate::{Invalidated, Invalidation};
 use crate::keyspace::Key;
 use crate::loader::NewEntry;
@@ -30,8 +31,8 @@ use crate::redis::Grant;
 /// is invalidated at once, and again after [`Policy::commit_bound`](crate::Policy::commit_bound).
 #[derive(Debug)]
 #[must_use = "readers wait until the lease is published, abandoned, dropped or over"]
-pub struct WriteLease<T> {
-    value: PhantomData<fn() -> T>,
+pub struct WriteLease<T, C = Json> {
+    value: PhantomData<fn() -> (T, C)>,
     region: Region,
     key: Key,
     grant: Option<Grant>,
@@ -51,11 +52,11 @@ pub enum Published {
     Deferred,
 }
 
-impl<T> Cache<T> {
+impl<T, C> Cache<T, C> {
     /// Takes over the entry's lease for a write. Call it inside the transaction, after the row is locked.
     ///
     /// If Redis does not answer, the lease is empty, and `publish` invalidates the entry.
-    pub async fn begin_write(&self, id: impl Display) -> WriteLease<T> {
+    pub async fn begin_write(&self, id: impl Display) -> WriteLease<T, C> {
         let (region, key) = (&self.region, self.key(id));
         let grant = region.shared.store.take_over(&key, region.definition.policy.lease_duration()).await;
         if let Err(error) = &grant {
@@ -65,13 +66,13 @@ impl<T> Cache<T> {
     }
 }
 
-impl<T: 'static> WriteLease<T> {
+impl<T: 'static, C: 'static> WriteLease<T, C> {
     /// Stores the committed value. Call it after COMMIT, with what the transaction wrote (`RETURNING`).
     ///
     /// It runs in its own task: once the returned future has been polled, dropping it stops nothing.
     ///
-    /// A value that cannot be written as JSON is not stored; the entry is invalidated.
-    pub async fn publish(mut self, written: impl Into<NewEntry<T>>) -> Published {
+    /// A value that cannot be encoded is not stored; the entry is invalidated.
+    pub async fn publish(mut self, written: impl Into<NewEntry<T, C>>) -> Published {
         let region = self.region.clone();
         let written = written.into().into_content();
         let task = region.spawn(async move {
@@ -85,7 +86,7 @@ impl<T: 'static> WriteLease<T> {
                     }
                 }
                 (_, Err(error)) => {
-                    error!(key = %self.key, %error, "a written value cannot be written as JSON; the entry is invalidated");
+                    error!(key = %self.key, %error, "a written value cannot be encoded; the entry is invalidated");
                 }
                 (None, Ok(_)) => {}
             }
@@ -107,7 +108,7 @@ impl<T: 'static> WriteLease<T> {
     }
 }
 
-impl<T> Drop for WriteLease<T> {
+impl<T, C> Drop for WriteLease<T, C> {
     /// Invalidates as in doubt: the COMMIT of the transaction may still be in flight.
     fn drop(&mut self) {
         if self.is_open {

@@ -8,7 +8,7 @@ fn stored(loaded: NewEntry<()>) -> StoredValue {
     let loaded = loaded.into_content().unwrap();
     let id = "0123456789abcdef0123456789abcdef";
     let body = loaded.body.clone().unwrap_or_default();
-    let mut raw = format!("V{id} at=1000 {}\n", loaded.header(5_000, 9_000)).into_bytes();
+    let mut raw = format!("V{id} at=1000 {}\n", loaded.header(5_000, 9_000, 0)).into_bytes();
     raw.extend_from_slice(&body);
     StoredValue::parse(raw.into())
 }
@@ -89,5 +89,26 @@ proptest::proptest! {
         let mut value = b"V0123456789abcdef0123456789abcdef".to_vec();
         value.extend(raw);
         let _ = StoredValue::parse(value.into());
+    }
+}
+
+#[test]
+fn schema_and_compression_are_between_the_tags_and_the_stamp() {
+    let raw = |rest: &str| format!("V{} at=1 soft=1 hard=1 ver=- sum=- absent=0 tags=a:1{rest}\nbody", "0".repeat(32));
+    for (rest, schema, is_compressed, stamp) in [
+        ("", 0, false, None),
+        (" schema=7", 7, false, None),
+        (" zip=lz4", 0, true, None),
+        (" schema=4294967295 zip=lz4 stamp=a:b", u32::MAX, true, Some("a:b")),
+        (" schema=2 stamp=a", 2, false, Some("a")),
+    ] {
+        let StoredValue::Value(entry) = StoredValue::parse_header(raw(rest).into()) else { panic!("{rest:?}") };
+        assert_eq!((entry.schema, entry.is_compressed, entry.stamp()), (schema, is_compressed, stamp), "{rest:?}");
+        assert_eq!(entry.tags().collect::<Vec<_>>(), ["a:1"], "{rest:?}");
+    }
+    for rest in [" schema=4294967296", " schema=x", " zip=zstd", " other=1", " stamp=a schema=1 other=2"] {
+        let held = StoredValue::parse(raw(rest).into());
+        let is_stamp = rest.starts_with(" stamp=");
+        assert_eq!(matches!(held, StoredValue::Unreadable), !is_stamp, "{rest:?}");
     }
 }

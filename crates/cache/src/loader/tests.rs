@@ -18,5 +18,5 @@ fn value_is_encoded_and_none_is_absent() {
 #[test]
 fn value_that_is_no_json_has_no_content() {
     let keys_are_no_strings = std::collections::HashMap::from([((1, 2), 3)]);
-    assert!(NewEntry::value(&keys_are_no_strings).version(1).into_content().is_err());
+    assert!(NewEntry::<_, Json>::value(&keys_are_no_strings).version(1).into_content().is_err());
 }

@@ -65,7 +65,7 @@ impl Store {
         let seen: Vec<Option<(Bytes, usize, i64)>> = self.run(&self.scripts.inspect, names, Vec::new()).await?;
         let seen = seen.into_iter().map(|seen| {
             let (line, size, left) = seen?;
-            Some(InspectedEntry { held: StoredValue::parse(line), size, left })
+            Some(InspectedEntry { held: StoredValue::parse_header(line), size, left })
         });
         Ok(seen.collect())
     }

@@ -183,7 +183,7 @@ impl Store {
     /// and keeps it for `fallback` milliseconds after that.
     /// Returns the id of the stored value, or why nothing was stored.
     pub(crate) async fn commit(
-        &self, key: &Key, grant: Grant, loaded: &Content, (soft, hard): (u64, u64), fallback: u64,
+        &self, key: &Key, grant: Grant, loaded: &Content, schema: u32, (soft, hard): (u64, u64), fallback: u64,
     ) -> std::result::Result<RandomId, Fill> {
         let id = RandomId::random();
         let mut keys = self.entry_keys(key);
@@ -197,7 +197,7 @@ impl Store {
             grant.clock.to_string(),
             (hard + fallback).to_string(),
             id.to_string(),
-            loaded.header(soft, hard),
+            loaded.header(soft, hard, schema),
             loaded.body.clone().unwrap_or_default(),
             key.local_name(),
             self.keyspace.prefix(key.partition()),

@@ -40,6 +40,7 @@ mod support;
 mod tag_sets;
 mod time_limits;
 mod ttl;
+mod values;
 mod whole_keyspace;
 mod write_guard;
 mod write_through;
