@@ -3,7 +3,7 @@
 //! An invalidation is acknowledged only when no process can return the old value from its memory any more.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
@@ -29,7 +29,7 @@ pub(crate) enum TrackedRead {
     Found(Option<StoredValue>, Stamp),
     /// The connection cannot be used now.
     Unusable,
-    /// Redis did not reply in time. Another read would cost its timeout again.
+    /// Redis did not reply in time, or for most of that time. Another read would cost its timeout again.
     Late,
 }
 
@@ -40,11 +40,12 @@ impl NearCache {
         if !self.memory.validity.has_lease() {
             return TrackedRead::Unusable;
         }
-        let stamp = self.memory.stamp(key, suspicions);
+        let (stamp, began) = (self.memory.stamp(key, suspicions), Instant::now());
         match timeout(self.read_timeout, self.tracking.get(key.bytes())).await {
             Ok(Some(reply)) => TrackedRead::Found(reply.map(StoredValue::parse), stamp),
-            Ok(None) => TrackedRead::Unusable,
-            Err(_) => TrackedRead::Late,
+            // The connection may also end while the read waits, because a barrier has waited for longer.
+            Ok(None) if began.elapsed() < self.read_timeout / 2 => TrackedRead::Unusable,
+            Ok(None) | Err(_) => TrackedRead::Late,
         }
     }
 
