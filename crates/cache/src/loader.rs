@@ -120,6 +120,10 @@ where
 }
 
 impl SharedLoader {
+    pub(crate) fn new(load: impl Fn() -> Loading + Send + Sync + 'static) -> Self {
+        Self(Arc::new(load))
+    }
+
     pub(crate) fn call(&self) -> Loading {
         (self.0)()
     }
@@ -211,10 +215,7 @@ impl<T, C> NewEntry<T, C> {
     /// It lives for the policy's negative TTL. Give it the tag that the creation of the object invalidates, or
     /// invalidate its key then.
     pub fn absent() -> Self {
-        let (tags, longest_ttl) = (Vec::new(), None);
-        let (body, digest, version, stamp) = (None, None, None, None);
-        let content = Content { body, digest, version, tags, longest_ttl, stamp, store: true, is_compressed: false };
-        Self { content, unencodable: None, value: PhantomData }
+        Self { content: Content::absent(), unencodable: None, value: PhantomData }
     }
 
     /// Sets the version of the row, for a value that is one row.
@@ -284,6 +285,12 @@ impl<T, C: Encode<T>> From<Option<T>> for NewEntry<T, C> {
 }
 
 impl Content {
+    /// Returns the content of a negative entry.
+    pub(crate) fn absent() -> Self {
+        let (body, digest, version, longest_ttl, stamp) = (None, None, None, None, None);
+        Self { body, digest, version, tags: Vec::new(), longest_ttl, stamp, store: true, is_compressed: false }
+    }
+
     /// Returns the header after `at=…` (see `entry.rs`); the script fills in `at`, because only Redis knows its time.
     pub(crate) fn header(&self, soft: u64, hard: u64, schema: u32) -> String {
         let mut header = format!("soft={soft} hard={hard} ver=");

@@ -20,6 +20,7 @@ mod foreign_bytes;
 mod generations;
 mod joining;
 mod key_older_than;
+mod many;
 mod memory;
 mod near;
 mod near_limits;

@@ -12,7 +12,6 @@
 //! No decision depends on a clock. An event removes the entry, which also ends the lease of a load in flight, and
 //! raises the minimum version that a response must have.
 
-mod batch;
 mod model;
 mod snapshots;
 mod source;
@@ -25,14 +24,12 @@ pub use upstream::{Upstream, UpstreamDown};
 use std::collections::HashMap;
 
 use cache::error::LoadError;
-use cache::loader::Batch;
 use cache::{Cache, Cached, NewEntry};
 use contract::ProductId;
 use futures_util::future::join_all;
 use outbox::consumer::EventProgress;
 
 use crate::error::CartError;
-use batch::RequestBatcher;
 use source::Source;
 
 /// The reason for the bypass in `Cache-Status`.
@@ -44,7 +41,6 @@ pub struct ProductSource {
     cache: Cache<ProductInfo>,
     progress: EventProgress,
     source: Source,
-    batch: RequestBatcher,
 }
 
 impl ProductSource {
@@ -53,7 +49,7 @@ impl ProductSource {
         cache: Cache<ProductInfo>, progress: EventProgress, upstream: Upstream, snapshots: ProductSnapshots,
     ) -> Self {
         let source = Source { upstream, snapshots };
-        Self { cache, progress, batch: RequestBatcher::new(source.clone()), source }
+        Self { cache, progress, source }
     }
 
     /// Returns whether all events are known to have been applied. Otherwise the entries in the cache may be outdated.
@@ -66,24 +62,8 @@ impl ProductSource {
     /// # Errors
     /// Returns an error if the database does not respond.
     pub async fn one(&self, id: ProductId) -> Result<ProductInfo, LoadError> {
-        self.fetch(self.cache.clone(), None, id).await
-    }
-
-    /// Reads one product. With `together`, its load waits until the loads of the other products have begun.
-    async fn fetch(
-        &self, cache: Cache<ProductInfo>, together: Option<Batch>, id: ProductId,
-    ) -> Result<ProductInfo, LoadError> {
-        let batch = self.batch.clone();
-        let load = move || {
-            // The load registers its request before the future is polled.
-            let info = batch.product_info(id.get(), together.clone());
-            async move { info.await.map(|info| entry(&info)) }
-        };
-        let fetched = match self.are_verified() {
-            true => cache.read(id, load).await?,
-            false => cache.load_uncached(id, UNVERIFIED, load).await?,
-        };
-        Ok(product_info(&fetched))
+        let found = self.through_cache(&[id.get()]).await?.remove(&id.get());
+        Ok(found.unwrap_or_else(ProductInfo::unknown))
     }
 
     /// Returns the cached data of these products, without a load.
@@ -98,12 +78,22 @@ impl ProductSource {
     /// # Errors
     /// Returns an error if the database does not respond.
     pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, ProductInfo>, LoadError> {
-        let together = Batch::new();
-        let one = |id: i64| {
-            let (cache, together) = (self.cache.in_batch(&together), together.clone());
-            async move { Ok((id, self.fetch(cache, Some(together), id.into()).await?)) }
+        let source = self.source.clone();
+        let load = move |missing: Vec<i64>| {
+            let source = source.clone();
+            async move {
+                let infos = source.product_infos(&missing).await?;
+                let unknown = ProductInfo::unknown();
+                let found = missing.into_iter().map(|id| (id, entry(infos.get(&id).unwrap_or(&unknown))));
+                Ok::<_, CartError>(found.collect())
+            }
         };
-        join_all(ids.iter().copied().map(one)).await.into_iter().collect()
+        let wanted = ids.iter().copied();
+        let read = match self.are_verified() {
+            true => self.cache.read_many(wanted, load).await,
+            false => self.cache.load_many_uncached(wanted, UNVERIFIED, load).await,
+        };
+        ids.iter().zip(read).map(|(id, read)| Ok((*id, product_info(&read?)))).collect()
     }
 
     /// Returns the data of these products, bypassing the cache.
@@ -126,7 +116,7 @@ fn entry(info: &ProductInfo) -> NewEntry<ProductInfo> {
 }
 
 /// Decodes an entry. An entry that cannot be decoded counts as unknown: a change of the format of [`ProductInfo`]
-/// requires a new name for the cache.
+/// requires a new schema for the cache.
 fn product_info(fetched: &Cached<ProductInfo>) -> ProductInfo {
     match fetched.value() {
         Ok(Some(info)) => info,

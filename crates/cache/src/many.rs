@@ -1,0 +1,198 @@
+//! Several entries at once: one call of the loader for all that are missing.
+//!
+//! ```text
+//! read 1 ─ GET ── hit
+//! read 2 ─ GET ── acquire ─┐
+//! read 3 ─ GET ── acquire ─┴─ load [2, 3] ─┬─ commit ── 2
+//!                                          └─ commit ── 3
+//! ```
+//!
+//! Each entry keeps its own lease, its own single-flight load and its own result. The reads of a thread are sent together, so
+//! the lookups of a batch are one round trip, and so are its leases and its fills. Which loads belong to the call, the
+//! [`Batch`] decides: it waits until each read has found its entry, has begun its load, or waits for another reader.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt::Display;
+use std::future::Future;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::join_all;
+use tokio::sync::OnceCell;
+
+use crate::batch::Batch;
+use crate::cache::Cache;
+use crate::codec::{CodecError, Decode};
+use crate::entry::Cached;
+use crate::error::{GetError, LoadError};
+use crate::invalidate::{Invalidated, Invalidation};
+use crate::loader::{Content, Loader, NewEntry, SharedLoader};
+
+/// The id of an entry of a batch.
+pub trait BatchId: Display + Clone + Eq + Hash + Send + Sync + 'static {}
+
+impl<I: Display + Clone + Eq + Hash + Send + Sync + 'static> BatchId for I {}
+
+impl<T, C> Cache<T, C> {
+    /// Returns the values in the order of `ids`; those that are missing are loaded by one call of `load`, and stored.
+    ///
+    /// Like [`read_many`](Self::read_many), with decoded values. `None`: the object does not exist.
+    pub async fn get_or_load_many<I, L, F, E>(
+        &self, ids: impl IntoIterator<Item = I>, load: L,
+    ) -> Vec<Result<Option<T>, GetError>>
+    where
+        I: BatchId,
+        L: Fn(Vec<I>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<HashMap<I, NewEntry<T, C>>, E>> + Send + 'static,
+        E: Error + Send + Sync + 'static,
+        C: Decode<T>,
+    {
+        let call = Arc::new(Call::new(load));
+        let read = async |(cache, id): (Self, I)| cache.get_or_load(id.clone(), call.loader(id)).await;
+        join_all(self.members(&call.batch, ids).into_iter().map(read)).await
+    }
+
+    /// Returns the entries in the order of `ids`; those that are missing are loaded by one call of `load`, and stored.
+    ///
+    /// `load` receives the ids of the missing entries. It returns a [`NewEntry`] for each object that exists: an id that it
+    /// leaves out is stored as a negative entry. Everything else is as in [`read`](Self::read), for each entry by itself:
+    /// one may fail while the others are returned. `load` is called again, with the single id, for an entry whose load
+    /// begins after the call: one that another reader was loading and could not store, or a stale one that is refreshed in the
+    /// background.
+    pub async fn read_many<I, L, F, E>(
+        &self, ids: impl IntoIterator<Item = I>, load: L,
+    ) -> Vec<Result<Cached<T, C>, LoadError>>
+    where
+        I: BatchId,
+        L: Fn(Vec<I>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<HashMap<I, NewEntry<T, C>>, E>> + Send + 'static,
+        E: Error + Send + Sync + 'static,
+    {
+        let call = Arc::new(Call::new(load));
+        let read = async |(cache, id): (Self, I)| cache.read(id.clone(), call.loader(id)).await;
+        join_all(self.members(&call.batch, ids).into_iter().map(read)).await
+    }
+
+    /// Loads the values by one call of `load` and bypasses the cache, as [`load_uncached`](Self::load_uncached) does.
+    pub async fn load_many_uncached<I, L, F, E>(
+        &self, ids: impl IntoIterator<Item = I>, why: &'static str, load: L,
+    ) -> Vec<Result<Cached<T, C>, LoadError>>
+    where
+        I: BatchId,
+        L: Fn(Vec<I>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<HashMap<I, NewEntry<T, C>>, E>> + Send + 'static,
+        E: Error + Send + Sync + 'static,
+    {
+        let call = Arc::new(Call::new(load));
+        let read = async |(cache, id): (Self, I)| cache.load_uncached(id.clone(), why, call.loader(id)).await;
+        join_all(self.members(&call.batch, ids).into_iter().map(read)).await
+    }
+
+    /// Removes several entries. Call it after COMMIT.
+    ///
+    /// It runs in its own task: once the returned future has been polled, dropping it stops nothing.
+    pub async fn invalidate_many<I: Display>(&self, ids: impl IntoIterator<Item = I>) -> Invalidated {
+        let names = ids.into_iter().fold(Invalidation::hard(), |names, id| names.key(self.key(id)));
+        self.region.shared.invalidator.invalidate(names).await
+    }
+
+    /// Counts all reads of the batch before the first one begins.
+    fn members<I>(&self, batch: &Batch, ids: impl IntoIterator<Item = I>) -> Vec<(Self, I)> {
+        ids.into_iter().map(|id| (self.in_batch(batch), id)).collect()
+    }
+}
+
+/// What the call of a loader returned.
+type Loaded<I> = Result<HashMap<I, Result<Content, CodecError>>, LoadError>;
+
+/// One call of a loader, for all reads of a batch that have something to load.
+struct Call<I> {
+    batch: Batch,
+    asked: Mutex<Asked<I>>,
+    loaded: OnceCell<Loaded<I>>,
+    #[expect(clippy::type_complexity, reason = "it is named nowhere else")]
+    load: Box<dyn Fn(Vec<I>) -> Pin<Box<dyn Future<Output = Loaded<I>> + Send>> + Send + Sync>,
+}
+
+/// The ids of the call. Those that are added after it was made are loaded one by one.
+struct Asked<I> {
+    ids: Vec<I>,
+    is_made: bool,
+}
+
+/// The loader of one entry of a batch.
+struct OneOf<I> {
+    call: Arc<Call<I>>,
+    id: I,
+}
+
+impl<I: BatchId> Call<I> {
+    fn new<T, C, L, F, E>(load: L) -> Self
+    where
+        L: Fn(Vec<I>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<HashMap<I, NewEntry<T, C>>, E>> + Send + 'static,
+        E: Error + Send + Sync + 'static,
+    {
+        let load = move |ids| -> Pin<Box<dyn Future<Output = Loaded<I>> + Send>> {
+            let loading = load(ids);
+            Box::pin(async move {
+                let entries = loading.await.map_err(|error| LoadError::Loader(Arc::new(error)))?;
+                Ok(entries.into_iter().map(|(id, entry)| (id, entry.into_content())).collect())
+            })
+        };
+        let asked = Mutex::new(Asked { ids: Vec::new(), is_made: false });
+        Self { batch: Batch::new(), asked, loaded: OnceCell::new(), load: Box::new(load) }
+    }
+
+    fn loader(self: &Arc<Self>, id: I) -> OneOf<I> {
+        OneOf { call: Arc::clone(self), id }
+    }
+
+    /// Adds an id to the call. Returns whether the call will have it.
+    fn add(&self, id: &I) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !asked.is_made {
+            asked.ids.push(id.clone());
+        }
+        !asked.is_made
+    }
+
+    async fn content(&self, id: &I, is_asked: bool) -> Result<Content, LoadError> {
+        if !is_asked {
+            return one_of(&(self.load)(vec![id.clone()]).await, id);
+        }
+        // Before the call, so that nothing is read from the database before each of the loads has begun.
+        self.batch.all_started().await;
+        let loaded = self.loaded.get_or_init(async || {
+            let ids = {
+                let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+                asked.is_made = true;
+                asked.ids.clone()
+            };
+            (self.load)(ids).await
+        });
+        one_of(loaded.await, id)
+    }
+}
+
+/// Returns what a call returned for one id.
+fn one_of<I: BatchId>(loaded: &Loaded<I>, id: &I) -> Result<Content, LoadError> {
+    match loaded.as_ref().map_err(Clone::clone)?.get(id) {
+        Some(content) => content.clone().map_err(LoadError::Encode),
+        None => Ok(Content::absent()),
+    }
+}
+
+impl<T, C, I: BatchId> Loader<T, C> for OneOf<I> {
+    fn share(self) -> SharedLoader {
+        let this = Arc::new(self);
+        SharedLoader::new(move || {
+            let this = Arc::clone(&this);
+            // Before the future is polled: the batch counts on it.
+            let is_asked = this.call.add(&this.id);
+            Box::pin(async move { this.call.content(&this.id, is_asked).await })
+        })
+    }
+}
