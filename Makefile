@@ -47,7 +47,7 @@ $(strategies:%=demo-%): demo-%:
 
 ##@ Prove and measure (the release build, unless PROFILE says otherwise)
 # `args` is passed to the tool unchanged: make verify args='--only explicit --reads 100000'
-.PHONY: verify chaos chaos-stack attack model orders mutants near-mutants bench bench-quick bench-events bench-hit bench-memory bench-search load
+.PHONY: verify chaos chaos-stack attack model orders mutants near-mutants bench bench-quick bench-events bench-hit bench-memory bench-batch bench-search load
 measured = $(or $(PROFILE),release)
 alone = PROFILE=$(measured) deploy/tool alone
 verify: ## read and write the running stack, check the promises of every cache, measure its staleness (some minutes)
@@ -78,6 +78,8 @@ bench-hit: ## the cost of a hit over HTTP, beside the caches of other projects
 	@$(alone) 'postgres redis wrk' bench hit $(args)
 bench-memory: ## the time of a hit from the memory of the process, beside the maps of other crates
 	@$(alone) redis bench memory --assert $(args)
+bench-batch: ## the time of 1,000 entries in a batch, beside single reads
+	@$(alone) redis bench batch --assert $(args)
 bench-search: ## time to index 100,000 products, and to answer a search
 	@$(alone) 'postgres redis' bench search $(args)
 

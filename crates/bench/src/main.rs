@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
-use bench::{events, memory, search, strategies};
+use bench::{batch, events, memory, search, strategies};
 use clap::Parser;
 use client::report::exit_code;
 
 #[derive(Debug, Parser)]
 #[command(about)]
 enum Command {
+    /// Measures a batch of 1,000 entries, beside single reads
+    Batch(batch::Options),
     /// Measures how long a change takes until it is gone from every cache, and how many changes the relay carries
     Events(events::Options),
     /// Measures the cost of a hit over HTTP, beside the caches of other projects
@@ -24,6 +26,7 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Command::parse() {
+        Command::Batch(options) => batch::run(&options).await,
         Command::Events(options) => events::run(&options).await,
         Command::Hit(options) => strategies::run_hits(&options).await,
         Command::Memory(options) => memory::run(&options).await,

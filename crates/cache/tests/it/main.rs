@@ -12,6 +12,7 @@ mod connecting;
 mod declined;
 mod early_refresh;
 mod entries;
+mod examples;
 mod failing_loads;
 mod fallback;
 mod feed;
