@@ -70,7 +70,7 @@ async fn show(State(blog): State<Blog>, Path(id): Path<u32>) -> Response {
 async fn rename(State(blog): State<Blog>, Path(id): Path<u32>, title: String) -> Response {
     match blog.database.rename(id, &title).await {
         Ok(Some(post)) => {
-            // After COMMIT, and before the response: whoever reads after the response sees the change.
+            // After COMMIT, and before the response: a read that begins after the response sees the change.
             let outdated = Invalidation::hard().key(blog.posts.key(id)).tag(Tag::new("author", post.author));
             match blog.client.invalidate(outdated).await.acknowledged() {
                 Ok(_) => StatusCode::NO_CONTENT.into_response(),

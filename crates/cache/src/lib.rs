@@ -40,7 +40,7 @@ pub use entry::Cached;
 pub use invalidate::{Invalidated, Invalidation};
 pub use keyspace::{Key, Keyspace, Tag};
 pub use loader::{NewEntry, with};
-pub use many::BatchId;
+pub use many::{BatchId, BatchLoader};
 pub use outcome::Outcome;
 pub use policy::{EarlyRefresh, Near, Policy};
 pub use settings::CacheSettings;

@@ -24,7 +24,7 @@ use tokio::sync::OnceCell;
 
 use crate::batch::Batch;
 use crate::cache::Cache;
-use crate::codec::{CodecError, Decode};
+use crate::codec::{CodecError, Decode, Json};
 use crate::entry::Cached;
 use crate::error::{GetError, LoadError};
 use crate::invalidate::{Invalidated, Invalidation};
@@ -35,18 +35,41 @@ pub trait BatchId: Display + Clone + Eq + Hash + Send + Sync + 'static {}
 
 impl<I: Display + Clone + Eq + Hash + Send + Sync + 'static> BatchId for I {}
 
+/// A function that loads several entries: it receives ids, and its future returns a `HashMap` with a [`NewEntry`] for each
+/// object that exists.
+pub trait BatchLoader<I, T, C = Json>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn load(&self, ids: Vec<I>) -> Loading<I>;
+}
+
+impl<I, T, C, L, F, E> BatchLoader<I, T, C> for L
+where
+    I: BatchId,
+    L: Fn(Vec<I>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<HashMap<I, NewEntry<T, C>>, E>> + Send + 'static,
+    E: Error + Send + Sync + 'static,
+{
+    fn load(&self, ids: Vec<I>) -> Loading<I> {
+        let loading = self(ids);
+        Loading(Box::pin(async move {
+            let entries = loading.await.map_err(|error| LoadError::Loader(Arc::new(error)))?;
+            Ok(entries.into_iter().map(|(id, entry)| (id, entry.into_content())).collect())
+        }))
+    }
+}
+
+/// A call of a [`BatchLoader`] in progress.
+#[doc(hidden)]
+pub struct Loading<I>(Pin<Box<dyn Future<Output = Loaded<I>> + Send>>);
+
 impl<T, C> Cache<T, C> {
     /// Returns the values in the order of `ids`; those that are missing are loaded by one call of `load`, and stored.
     ///
     /// Like [`read_many`](Self::read_many), with decoded values. `None`: the object does not exist.
-    pub async fn get_or_load_many<I, L, F, E>(
-        &self, ids: impl IntoIterator<Item = I>, load: L,
+    pub async fn get_or_load_many<I: BatchId>(
+        &self, ids: impl IntoIterator<Item = I>, load: impl BatchLoader<I, T, C>,
     ) -> Vec<Result<Option<T>, GetError>>
     where
-        I: BatchId,
-        L: Fn(Vec<I>) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<HashMap<I, NewEntry<T, C>>, E>> + Send + 'static,
-        E: Error + Send + Sync + 'static,
         C: Decode<T>,
     {
         let call = Arc::new(Call::new(load));
@@ -61,30 +84,18 @@ impl<T, C> Cache<T, C> {
     /// one may fail while the others are returned. `load` is called again, with the single id, for an entry whose load
     /// begins after the call: one that another reader was loading and could not store, or a stale one that is refreshed in the
     /// background.
-    pub async fn read_many<I, L, F, E>(
-        &self, ids: impl IntoIterator<Item = I>, load: L,
-    ) -> Vec<Result<Cached<T, C>, LoadError>>
-    where
-        I: BatchId,
-        L: Fn(Vec<I>) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<HashMap<I, NewEntry<T, C>>, E>> + Send + 'static,
-        E: Error + Send + Sync + 'static,
-    {
+    pub async fn read_many<I: BatchId>(
+        &self, ids: impl IntoIterator<Item = I>, load: impl BatchLoader<I, T, C>,
+    ) -> Vec<Result<Cached<T, C>, LoadError>> {
         let call = Arc::new(Call::new(load));
         let read = async |(cache, id): (Self, I)| cache.read(id.clone(), call.loader(id)).await;
         join_all(self.members(&call.batch, ids).into_iter().map(read)).await
     }
 
     /// Loads the values by one call of `load` and bypasses the cache, as [`load_uncached`](Self::load_uncached) does.
-    pub async fn load_many_uncached<I, L, F, E>(
-        &self, ids: impl IntoIterator<Item = I>, why: &'static str, load: L,
-    ) -> Vec<Result<Cached<T, C>, LoadError>>
-    where
-        I: BatchId,
-        L: Fn(Vec<I>) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<HashMap<I, NewEntry<T, C>>, E>> + Send + 'static,
-        E: Error + Send + Sync + 'static,
-    {
+    pub async fn load_many_uncached<I: BatchId>(
+        &self, ids: impl IntoIterator<Item = I>, why: &'static str, load: impl BatchLoader<I, T, C>,
+    ) -> Vec<Result<Cached<T, C>, LoadError>> {
         let call = Arc::new(Call::new(load));
         let read = async |(cache, id): (Self, I)| cache.load_uncached(id.clone(), why, call.loader(id)).await;
         join_all(self.members(&call.batch, ids).into_iter().map(read)).await
@@ -112,8 +123,7 @@ struct Call<I> {
     batch: Batch,
     asked: Mutex<Asked<I>>,
     loaded: OnceCell<Loaded<I>>,
-    #[expect(clippy::type_complexity, reason = "it is named nowhere else")]
-    load: Box<dyn Fn(Vec<I>) -> Pin<Box<dyn Future<Output = Loaded<I>> + Send>> + Send + Sync>,
+    load: Box<dyn Fn(Vec<I>) -> Loading<I> + Send + Sync>,
 }
 
 /// The ids of the call. Those that are added after it was made are loaded one by one.
@@ -129,21 +139,10 @@ struct OneOf<I> {
 }
 
 impl<I: BatchId> Call<I> {
-    fn new<T, C, L, F, E>(load: L) -> Self
-    where
-        L: Fn(Vec<I>) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<HashMap<I, NewEntry<T, C>>, E>> + Send + 'static,
-        E: Error + Send + Sync + 'static,
-    {
-        let load = move |ids| -> Pin<Box<dyn Future<Output = Loaded<I>> + Send>> {
-            let loading = load(ids);
-            Box::pin(async move {
-                let entries = loading.await.map_err(|error| LoadError::Loader(Arc::new(error)))?;
-                Ok(entries.into_iter().map(|(id, entry)| (id, entry.into_content())).collect())
-            })
-        };
+    fn new<T, C>(load: impl BatchLoader<I, T, C>) -> Self {
         let asked = Mutex::new(Asked { ids: Vec::new(), is_made: false });
-        Self { batch: Batch::new(), asked, loaded: OnceCell::new(), load: Box::new(load) }
+        let load = Box::new(move |ids| load.load(ids));
+        Self { batch: Batch::new(), asked, loaded: OnceCell::new(), load }
     }
 
     fn loader(self: &Arc<Self>, id: I) -> OneOf<I> {
@@ -161,7 +160,7 @@ impl<I: BatchId> Call<I> {
 
     async fn content(&self, id: &I, is_asked: bool) -> Result<Content, LoadError> {
         if !is_asked {
-            return one_of(&(self.load)(vec![id.clone()]).await, id);
+            return one_of(&(self.load)(vec![id.clone()]).0.await, id);
         }
         // Before the call, so that nothing is read from the database before each of the loads has begun.
         self.batch.all_started().await;
@@ -171,7 +170,7 @@ impl<I: BatchId> Call<I> {
                 asked.is_made = true;
                 asked.ids.clone()
             };
-            (self.load)(ids).await
+            (self.load)(ids).0.await
         });
         one_of(loaded.await, id)
     }

@@ -53,7 +53,7 @@ impl Values {
         self
     }
 
-    /// Returns whether values are stored as they are, whatever their size.
+    /// Returns whether values of every size are stored as they are.
     pub(crate) fn is_plain(self) -> bool {
         self.compress_above.is_none() && self.largest.is_none()
     }
