@@ -42,7 +42,7 @@ pub enum Json {}
 #[derive(Clone, Copy, Debug)]
 pub enum MessagePack {}
 
-/// [postcard](https://postcard.jamesmunns.com/wire-format): the shortest, without names. Each change of the type needs a new
+/// [postcard](https://postcard.jamesmunns.com/wire-format.html): the shortest, without names. Each change of the type needs a new
 /// [schema](crate::Values::schema).
 #[cfg(feature = "postcard")]
 #[derive(Clone, Copy, Debug)]

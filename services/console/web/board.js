@@ -104,7 +104,7 @@ function Legend() {
     <span><${StateMark} state="absent" /> has no copy; the next read loads one</span>
     <span><${StateMark} state="loading" /> a process loads it now</span>
     <span><${StateMark} state="refreshing" /> is replaced in the background</span>
-    <span><strong>replaced in time</strong> before the response to the write</span>
+    <span><strong>replaced in time</strong> gone soon after COMMIT, and no read after the response returned it</span>
     <span><strong>v12</strong> version of the row</span>
     <span><strong>TTL</strong> time to live</span>
   </p>`;

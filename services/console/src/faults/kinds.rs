@@ -56,7 +56,7 @@ static TABLE: [Row; 8] = [
         "The cart soon notices that it hears of no changes. From then on it trusts none of its entries, and asks the product API at each request: slower, and current. Search and recommendation go on as before."),
     Row("replica-frozen", "One process frozen", 4, Sign::SlowWrite,
         "The second process of the product API is stopped with SIGSTOP while it holds the product in its memory. At once, the console changes the price through production.",
-        "This write waits until the frozen process can no longer answer from its memory, at most 100 ms; later writes do not wait. When the process continues, it serves nothing old."),
+        "This write waits until the frozen process can no longer answer from its memory, at most 110 ms; later writes do not wait. When the process continues, it serves nothing old."),
     Row("slow-database", "Database slow", 8, Sign::SlowRead,
         "A transaction locks the table of products for 300 ms, again and again.",
         "Misses and writes take up to 300 ms. Hits do not notice. swr never waits: it serves the stale entry while it loads."),
