@@ -3,6 +3,7 @@
 //! * [`Connection`]: one HTTP/1.1 connection at minimal cost.
 //! * [`Source`]: where a response came from, as its `Cache-Status` says.
 //! * [`traffic`]: open-loop load whose results are latency, sources and staleness.
+//! * [`race`]: the stale-fill race, which leaves a stale entry behind where fills are not checked.
 //! * [`Metrics`] and [`Entry`]: the counters of a service, and the entries of its cache.
 //! * [`CachedResponse`]: a response of each service that shows a product.
 //! * [`Operations`]: access to routes that require a token.
@@ -13,6 +14,7 @@ mod connection;
 pub mod cpu;
 mod entries;
 mod metrics;
+pub mod race;
 pub mod report;
 mod shown;
 pub mod times;

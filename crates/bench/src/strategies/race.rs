@@ -1,23 +1,17 @@
-//! The stale-fill race: a missing entry, 16 readers and 10 writes without pauses, then no traffic. It counts the
-//! entries that are still stale when all traffic has ended, and measures for how long.
-//!
-//! ```text
-//! reader   GET: nothing ─ SELECT: version 1 ──────────────────────── SET version 1, until its TTL
-//! writer                                     UPDATE: version 2 ─ DEL
-//! ```
-//!
-//! Under an ordinary load the race is rare and its effect is short: another write soon removes the entry. The trial
-//! makes the race likely, and the time without traffic shows what it leaves behind.
+//! Repeats the stale-fill race with 16 readers and 10 writes. It counts the entries that are still stale when all
+//! traffic has ended, and measures for how long.
 
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use client::Connection;
+use client::race::{self, Stale};
+use client::traffic::ProductRange;
 use futures_util::future::try_join_all;
 use hyper::Method;
 use serde_json::Value;
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::case_figures::Race;
@@ -33,31 +27,26 @@ const EVERY: Duration = Duration::from_millis(50);
 const CLOSELY: Duration = Duration::from_millis(1);
 const AT_FIRST: u32 = 40;
 
-/// An entry that showed an old value when all traffic had ended.
-struct Stale {
-    id: u64,
-    stock: Value,
-    since: Instant,
-}
-
 /// Runs the trials of one case in one round, one after the other, and measures how long stale entries remained.
 pub(super) async fn measure(bench: &TestBench, case: &Case, extent: &Extent, round: u32) -> Result<Race> {
-    let mut readers = (0..READERS).map(|_| Connection::new(&case.base)).collect::<Result<Vec<_>>>()?;
-    let mut writer = Connection::new(&case.base)?;
+    let connection = || anyhow::Ok(Mutex::new(Connection::new(&case.base)?));
+    let readers = (0..READERS).map(|_| connection()).collect::<Result<Vec<_>>>()?;
+    let writer = connection()?;
     let (mut race, mut left) = (Race { trials: extent.races, ..Race::default() }, Vec::new());
     let products = case.own();
     for trial in 0..extent.races {
         let id = products.first + u64::from((round - 1) * extent.races + trial) % products.count;
-        let Some(stale) = run(bench, case, id, &mut readers, &mut writer).await? else { continue };
+        bench.forget(case, &ProductRange { first: id, count: 1, ..case.own() }).await?;
+        let read = |reader: usize| read_version(&readers[reader], case, id);
+        let Some(stale) = race::trial(READERS, read, WRITES, || write(&writer, case, id)).await? else { continue };
         race.stale += 1;
-        match watch(case, &mut writer, &stale, CLOSELY, CLOSELY * AT_FIRST).await? {
+        match watch(&writer, case, id, stale, CLOSELY, CLOSELY * AT_FIRST).await? {
             Some(ms) => race.stale_ms.push(ms),
-            None => left.push(stale),
+            None => left.push((connection()?, id, stale)),
         }
     }
-    let mut watchers = left.iter().map(|_| Connection::new(&case.base)).collect::<Result<Vec<_>>>()?;
-    let watched = watchers.iter_mut().zip(&left);
-    let watched = watched.map(|(connection, stale)| watch(case, connection, stale, EVERY, extent.watched));
+    let watched =
+        left.iter().map(|(connection, id, stale)| watch(connection, case, *id, *stale, EVERY, extent.watched));
     for ms in try_join_all(watched).await? {
         match ms {
             Some(ms) => race.stale_ms.push(ms),
@@ -68,54 +57,35 @@ pub(super) async fn measure(bench: &TestBench, case: &Case, extent: &Extent, rou
     Ok(race)
 }
 
-/// Runs one trial. Returns the entry if it is stale after the last response to any reader or writer.
-async fn run(
-    bench: &TestBench, case: &Case, id: u64, readers: &mut [Connection], writer: &mut Connection,
-) -> Result<Option<Stale>> {
-    bench.forget(case, &client::traffic::ProductRange { first: id, count: 1, ..case.own() }).await?;
-    let writing = Cell::new(true);
-    let reads = readers.iter_mut().map(async |connection| {
-        while writing.get() {
-            read(connection, case, id).await?;
-        }
-        anyhow::Ok(())
-    });
-    let writes = async {
-        let mut last = None;
-        for _ in 0..WRITES {
-            last = Some(write(writer, case, id).await?);
-        }
-        writing.set(false);
-        last.context("a trial has writes")
-    };
-    let (_, (stock, since)) = tokio::try_join!(try_join_all(reads), writes)?;
-    let shown = stock_of(&read(writer, case, id).await?)?;
-    Ok((shown != stock).then_some(Stale { id, stock, since }))
+/// Returns the version that a reader gets.
+async fn read_version(connection: &Mutex<Connection>, case: &Case, id: u64) -> Result<u64> {
+    version(&read(&mut *connection.lock().await, case, id).await?)
 }
 
-/// Sets a stock that the product has not had. Returns the stock and the time of the acknowledgement.
-async fn write(connection: &mut Connection, case: &Case, id: u64) -> Result<(Value, Instant)> {
+/// Sets a stock that the product has not had, and returns the new version.
+async fn write(connection: &Mutex<Connection>, case: &Case, id: u64) -> Result<u64> {
     let body = Bytes::from(format!("{{\"stock\":{}}}", rand::random_range(1..1_000_000_000)));
-    let answer = connection.send(Method::PUT, &format!("{}{id}", case.path), Some(body)).await?;
-    ensure!(answer.status.is_success(), "PUT {}{id}: {}", case.path, answer.status);
-    Ok((stock_of(&answer.body)?, Instant::now()))
+    let path = format!("{}{id}", case.path);
+    let answer = connection.lock().await.send(Method::PUT, &path, Some(body)).await?;
+    ensure!(answer.status.is_success(), "PUT {path}: {}", answer.status);
+    version(&answer.body)
 }
 
 /// Returns the milliseconds from the acknowledgement of the last write until a read shows it, or `None` if no read does
 /// `within` that time.
 async fn watch(
-    case: &Case, connection: &mut Connection, stale: &Stale, every: Duration, within: Duration,
+    connection: &Mutex<Connection>, case: &Case, id: u64, stale: Stale, every: Duration, within: Duration,
 ) -> Result<Option<f64>> {
     let began = Instant::now();
     while began.elapsed() < within {
         sleep(every).await;
-        if stock_of(&read(connection, case, stale.id).await?)? == stale.stock {
+        if read_version(connection, case, id).await? >= stale.version {
             return Ok(Some(stale.since.elapsed().as_secs_f64() * 1e3));
         }
     }
     Ok(None)
 }
 
-fn stock_of(body: &[u8]) -> Result<Value> {
-    Ok(serde_json::from_slice::<Value>(body)?["stock"].clone())
+fn version(body: &[u8]) -> Result<u64> {
+    serde_json::from_slice::<Value>(body)?["version"].as_u64().context("a product has a version")
 }

@@ -30,7 +30,7 @@ impl<'e> NaiveProduct<'e> {
     }
 
     /// Returns the version, and whether it was loaded.
-    pub(super) async fn read(&self) -> Result<(i64, bool)> {
+    pub(super) async fn read(&self) -> Result<(u64, bool)> {
         let redis = &self.experiments.redis;
         if let Some(entry) = redis.run(&["GET", &self.key]).await?.into_string() {
             return Ok((version(&serde_json::from_str(&entry)?)?, false));
@@ -42,7 +42,7 @@ impl<'e> NaiveProduct<'e> {
     }
 
     /// Writes, and returns the new version.
-    pub(super) async fn write(&self, stock: u32) -> Result<i64> {
+    pub(super) async fn write(&self, stock: u32) -> Result<u64> {
         let request = self.experiments.upstreams.client().put(&self.url).json(&json!({ "stock": stock }));
         let written: Value = request.send().await?.error_for_status()?.json().await?;
         self.remove().await?;
@@ -55,6 +55,6 @@ impl<'e> NaiveProduct<'e> {
     }
 }
 
-fn version(product: &Value) -> Result<i64> {
-    product["version"].as_i64().context("a product has a version")
+fn version(product: &Value) -> Result<u64> {
+    product["version"].as_u64().context("a product has a version")
 }

@@ -1,10 +1,7 @@
-//! The stale-fill race: a missing entry, readers and a writer without pauses, then no traffic. It counts the entries
-//! that are still stale when all traffic has ended.
-
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+//! Repeats the stale-fill race, and counts the entries that are still stale when all traffic has ended.
 
 use anyhow::{Context, Result};
-use futures_util::future::try_join_all;
+use client::race;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -43,27 +40,12 @@ pub(super) async fn run(experiments: Experiments, trials: u32) -> Result<Value> 
 /// Runs one trial, and returns whether the entry is stale when all traffic has ended.
 async fn trial(product: &RacedProduct<'_>) -> Result<bool> {
     product.remove().await?;
-    let writing = AtomicBool::new(true);
-    let reads = (0..READERS).map(async |_| {
-        while writing.load(SeqCst) {
-            product.read().await?;
-        }
-        anyhow::Ok(())
-    });
-    let writes = async {
-        let mut last = 0;
-        for _ in 0..WRITES {
-            last = product.write(rand::random_range(1..100_000)).await?;
-        }
-        writing.store(false, SeqCst);
-        anyhow::Ok(last)
-    };
-    let (_, last) = futures_util::try_join!(try_join_all(reads), writes)?;
-    let shown = product.read().await?;
+    let stock = || rand::random_range(1..100_000);
+    let stale = race::trial(READERS, |_| product.read(), WRITES, || product.write(stock())).await?;
     if let RacedProduct::Naive(naive) = product {
         naive.remove().await?;
     }
-    Ok(shown < last)
+    Ok(stale.is_some())
 }
 
 /// A product, read and written through a strategy or through a naive cache.
@@ -88,7 +70,7 @@ impl<'e> RacedProduct<'e> {
     }
 
     /// Returns the version that a reader gets.
-    async fn read(&self) -> Result<i64> {
+    async fn read(&self) -> Result<u64> {
         match self {
             Self::Ours { experiments, strategy, id } => {
                 let url = format!("{}/products/{strategy}/{id}", experiments.upstreams.product_api().url);
@@ -99,7 +81,7 @@ impl<'e> RacedProduct<'e> {
     }
 
     /// Writes, and returns the new version.
-    async fn write(&self, stock: u32) -> Result<i64> {
+    async fn write(&self, stock: u32) -> Result<u64> {
         match self {
             Self::Ours { experiments, strategy, id } => {
                 let url = format!("{}/products/{strategy}/{id}", experiments.upstreams.product_api().url);
@@ -110,7 +92,7 @@ impl<'e> RacedProduct<'e> {
     }
 }
 
-async fn version(request: RequestBuilder) -> Result<i64> {
+async fn version(request: RequestBuilder) -> Result<u64> {
     let product: Value = request.send().await?.error_for_status()?.json().await?;
-    product["version"].as_i64().context("a product has a version")
+    product["version"].as_u64().context("a product has a version")
 }
