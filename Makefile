@@ -87,9 +87,9 @@ load: ## send requests to the running stack until Ctrl-C, and show the results l
 	@PROFILE=$(measured) deploy/tool demo load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
 
 ##@ Develop
-.PHONY: schemathesis strategies new-strategy test test-programs repeat-tests hostile-shells browser-tests check fmt clippy docs alone deny audit machete typos shellcheck page
+.PHONY: schemathesis strategies new-strategy test test-programs test-transports repeat-tests hostile-shells browser-tests check fmt clippy docs alone deny audit machete typos shellcheck page
 # Most tests wait for a server most of the time.
-test: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+test test-transports: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 test: ## run every test on private Postgres and Redis instances
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace
@@ -100,6 +100,10 @@ new-strategy: ## add the strategy of CONTRIBUTING.md to a copy of the checkout, 
 test-programs:
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace --no-run
+test-transports: ## the tests of cache and outbox, over a Unix socket and over TLS with a client certificate (five minutes)
+	@deploy/native/tools cargo compiler redis postgres
+	TEST_REDIS=unix cargo test --package cache --package outbox
+	TEST_REDIS=tls cargo test --package cache --package outbox
 repeat-tests: ## make test, runs=20 times while a compiler runs; prints how many passed (ten minutes and more each)
 	@deploy/repeat-tests $(or $(runs),20)
 schemathesis: ## test the four services against their OpenAPI documents, on private processes: examples=25 for each operation, seed=…

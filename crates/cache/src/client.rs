@@ -57,7 +57,7 @@ impl CacheClient {
     /// answers.
     ///
     /// # Errors
-    /// Returns an error when the URL cannot be used, or when the server is too old, refuses the login or may evict the
+    /// Returns an error when the address of Redis cannot be used, or when the server is too old, refuses the login or may evict the
     /// fence table.
     pub async fn connect_with(keyspace: Keyspace, settings: &CacheSettings) -> Result<Self, ConnectError> {
         let pending = PendingInvalidations::new(keyspace.name());
@@ -68,7 +68,7 @@ impl CacheClient {
         let (near, tracking) = match settings.near_bound.filter(|bound| !bound.is_zero()) {
             Some(bound) => {
                 let memory = NearMemory::new(settings.near_weight);
-                let (tracking, task) = Tracking::new(&settings.url, &store.keyspace, &store.connection, &memory)?;
+                let (tracking, task) = Tracking::new(&store, &memory);
                 (
                     Some(Arc::new(NearCache { memory, tracking, bound, read_timeout: settings.command_timeout })),
                     Some(task),

@@ -43,5 +43,6 @@ pub use loader::{NewEntry, with};
 pub use many::{BatchId, BatchLoader};
 pub use outcome::Outcome;
 pub use policy::{EarlyRefresh, Near, Policy};
+pub use redis_connect::RedisAddress;
 pub use settings::CacheSettings;
 pub use values::Values;

@@ -10,7 +10,8 @@ use crate::error::InvalidCache;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheSettings {
-    /// `redis://user:password@host:port/db`.
+    /// `redis://user:password@host:port/db`, `rediss://…` (feature `tls`) or `redis+unix:///path/to/socket`; the
+    /// parameters of [`RedisAddress`](crate::RedisAddress) name files with credentials and certificates.
     pub url: String,
     /// The longest time for one command. A slower Redis counts as down. Default: 40 ms.
     #[serde(with = "humantime_serde")]

@@ -21,7 +21,7 @@ use crate::connect::open;
 use crate::mode::{DatabaseMode, mode};
 use crate::settings::PostgresSettings;
 use crate::sql::sql;
-use crate::startup::StartupError;
+use crate::startup::{StartupError, until_reached};
 
 /// Any number that no other client in a service's database locks.
 const MIGRATION_LOCK: i64 = 0x6d69_6772_6174_6573;
@@ -58,7 +58,7 @@ pub async fn migrate(
     let mut has_waited = false;
     let connection = loop {
         // A new connection for each attempt: a session keeps the mode with which it began.
-        let mut connection = wait_for_postgres(settings, deadline).await?;
+        let mut connection = until_reached(deadline, || open_session(settings)).await?;
         let missing = missing(&mut connection, &migrations).await.map_err(failed)?;
         if missing.is_empty() {
             return Ok(0);
@@ -133,24 +133,10 @@ async fn run(mut connection: AsyncPgConnection, sets: Vec<EmbeddedMigrations>) -
     .map_err(|panic| panic.to_string())?
 }
 
-async fn wait_for_postgres(settings: &PostgresSettings, deadline: Instant) -> Result<AsyncPgConnection, StartupError> {
-    let mut next_line = Instant::now() + Duration::from_secs(1);
-    loop {
-        let attempt = timeout(Duration::from_secs(5), open(&settings.url, "", None, Arc::default())).await;
-        let error = match attempt {
-            Ok(Ok(opened)) => return Ok(opened.session),
-            Ok(Err(error)) => StartupError::connecting(settings, &error),
-            Err(_) => StartupError::unreachable(settings, "no answer within 5 s".to_owned()),
-        };
-        let now = Instant::now();
-        if now >= deadline || matches!(error, StartupError::Refused { .. }) {
-            return Err(error);
-        }
-        if now >= next_line {
-            let left = (deadline - now).as_secs();
-            info!("waiting for Postgres, for {left} s more at most: {error}");
-            next_line = now + Duration::from_secs(1);
-        }
-        sleep(Duration::from_millis(100)).await;
+async fn open_session(settings: &PostgresSettings) -> Result<AsyncPgConnection, StartupError> {
+    match timeout(Duration::from_secs(5), open(&settings.url, "", None, Arc::default())).await {
+        Ok(Ok(opened)) => Ok(opened.session),
+        Ok(Err(error)) => Err(StartupError::connecting(settings, &error)),
+        Err(_) => Err(StartupError::unreachable(settings, "no answer within 5 s".to_owned())),
     }
 }

@@ -1,17 +1,19 @@
 //! The connections that the requests of one process share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, PoolError, QueueMode, RecycleError, RecycleResult};
 use futures_util::future::try_join_all;
+use tokio::time::Instant;
 
 use crate::connect::ConnectError;
 use crate::connector::{Connection, Connector};
 use crate::error::Error;
 use crate::mode::{DatabaseMode, ModeProbe};
 use crate::settings::PostgresSettings;
-use crate::startup::StartupError;
+use crate::startup::{StartupError, until_reached};
 
 /// Connections that are opened at the start, so that requests do not wait for logins during an outage of Redis.
 const WARM: usize = 8;
@@ -28,13 +30,14 @@ pub(crate) type PooledConnection = managed::Object<Manager>;
 
 pub(crate) struct Manager(Arc<Connector>);
 
-/// Builds the pool and opens the first connections, so that a wrong setting is reported at the start.
+/// Builds the pool and opens the first connections, so that a wrong setting is reported at the start. Waits up to
+/// `max_wait` for Postgres.
 ///
 /// `service` is the name of the connections in `pg_stat_activity`.
 ///
 /// # Errors
 /// Returns an error if the database is unreachable, or refuses the login.
-pub async fn connect(settings: &PostgresSettings, service: &str) -> Result<Pool, StartupError> {
+pub async fn connect(settings: &PostgresSettings, service: &str, max_wait: Duration) -> Result<Pool, StartupError> {
     let opener = Arc::new(Connector::new(settings, service));
     let connections = managed::Pool::builder(Manager(Arc::clone(&opener)))
         .max_size(settings.max_connections.get())
@@ -46,11 +49,13 @@ pub async fn connect(settings: &PostgresSettings, service: &str) -> Result<Pool,
         .build()
         .map_err(|error| StartupError::unreachable(settings, error.to_string()))?;
     let warm = settings.max_connections.get().min(WARM);
-    match try_join_all((0..warm).map(|_| connections.get())).await {
-        Ok(_) => Ok(Pool { connections, probe: Arc::new(ModeProbe::new(opener)) }),
+    until_reached(Instant::now() + max_wait, async || match try_join_all((0..warm).map(|_| connections.get())).await {
+        Ok(_) => Ok(()),
         Err(PoolError::Backend(error)) => Err(StartupError::connecting(settings, &error)),
         Err(error) => Err(StartupError::unreachable(settings, error.to_string())),
-    }
+    })
+    .await?;
+    Ok(Pool { connections, probe: Arc::new(ModeProbe::new(opener)) })
 }
 
 impl Pool {

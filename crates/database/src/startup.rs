@@ -1,7 +1,17 @@
 //! Why a service cannot start with its database.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tracing::info;
+
 use crate::connect::ConnectError;
 use crate::settings::PostgresSettings;
+
+/// The pause between two attempts to reach Postgres.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The interval of the log lines during the wait.
+const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the database cannot be used. Each message says how to correct it.
 #[derive(Debug, thiserror::Error)]
@@ -54,5 +64,32 @@ impl StartupError {
 
     pub(crate) fn unreachable(settings: &PostgresSettings, reason: String) -> Self {
         Self::Unreachable { address: settings.address().to_owned(), reason }
+    }
+}
+
+/// Attempts to reach Postgres until that succeeds.
+///
+/// # Errors
+/// Returns the error of an attempt that ended after `deadline`, or that shows that every attempt would fail.
+pub(crate) async fn until_reached<T, F>(deadline: Instant, attempt: impl Fn() -> F) -> Result<T, StartupError>
+where
+    F: Future<Output = Result<T, StartupError>>,
+{
+    let mut next_line = Instant::now() + LINE_EVERY;
+    loop {
+        let error = match attempt().await {
+            Ok(reached) => return Ok(reached),
+            Err(error) => error,
+        };
+        let now = Instant::now();
+        if now >= deadline || matches!(error, StartupError::Refused { .. }) {
+            return Err(error);
+        }
+        if now >= next_line {
+            let left = (deadline - now).as_secs();
+            info!("waiting for Postgres, for {left} s more at most: {error}");
+            next_line = now + LINE_EVERY;
+        }
+        sleep(PAUSE).await;
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use cache::{CacheClient, Keyspace};
 use database::{Pool, PostgresSettings};
 use diesel_migrations::EmbeddedMigrations;
+use redis_connect::RedisAddress;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -71,6 +72,8 @@ pub trait Service: Sized {
 pub struct StartContext<'a> {
     /// The service's cache.
     pub cache: CacheClient,
+    /// How other clients reach its Redis.
+    pub redis: RedisAddress,
     /// The token that this process sends to the operations routes of other services.
     pub token: Option<&'a str>,
     /// Cancelled when the service is to stop.
@@ -87,7 +90,7 @@ impl StartContext<'_> {
         &self, settings: &PostgresSettings, migrations: impl Into<Vec<EmbeddedMigrations>>,
     ) -> anyhow::Result<Pool> {
         database::migrate(settings, migrations, DATABASE_WAIT).await.context("POSTGRES__URL")?;
-        database::connect(settings, self.name).await.context("POSTGRES__URL")
+        database::connect(settings, self.name, DATABASE_WAIT).await.context("POSTGRES__URL")
     }
 }
 
@@ -110,8 +113,9 @@ pub(crate) async fn run<S: Service>(
         // First the cache: settings that it refuses are reported before the wait for Postgres.
         let cache =
             CacheClient::connect_with(Keyspace::new(S::KEYSPACE)?, &common.redis).await.context("REDIS__URL")?;
+        let redis = RedisAddress::parse(&common.redis.url).context("REDIS__URL")?;
         let (token, shutdown) = (access.token(), shutdown.clone());
-        let context = StartContext { cache: cache.clone(), token, shutdown, name: S::NAME };
+        let context = StartContext { cache: cache.clone(), redis, token, shutdown, name: S::NAME };
         anyhow::Ok((S::start(&settings, context).await?, cache))
     };
     let (service, cache) = tokio::select! {

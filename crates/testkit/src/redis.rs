@@ -1,10 +1,11 @@
 //! A private Redis (or Valkey) on loopback, without persistence, which is removed with the test.
 
+mod transport;
 #[cfg(feature = "stack")]
 mod users;
 
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+pub use self::transport::{Certificates, Transport};
 use crate::ports::free_port;
 use crate::server::{ATTEMPTS, PrivateServer, output};
 use crate::supervisor::Supervisor;
@@ -23,6 +25,9 @@ use crate::supervisor::Supervisor;
 #[derive(Debug)]
 pub struct Redis {
     server: PrivateServer,
+    transport: Transport,
+    /// The port without TLS.
+    plain_port: u16,
     settings: Vec<(String, String)>,
 }
 
@@ -42,19 +47,26 @@ impl Redis {
 
     /// Starts a server with settings that differ from the defaults, such as `("maxmemory-policy", "allkeys-lru")`.
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
-        Self::launch(Self::supervisor()?, settings).await
+        Self::launch(Self::supervisor()?, Transport::of_this_run(), settings).await
+    }
+
+    /// Starts a server that is reached over `transport`, instead of that of the test run.
+    pub async fn start_over(transport: Transport) -> Result<Self> {
+        Self::launch(Self::supervisor()?, transport, &[]).await
     }
 
     fn supervisor() -> Result<Supervisor> {
         Supervisor::new("redis", None, |_| ())
     }
 
-    async fn launch(supervisor: Supervisor, settings: &[(&str, &str)]) -> Result<Self> {
+    async fn launch(supervisor: Supervisor, transport: Transport, settings: &[(&str, &str)]) -> Result<Self> {
         let settings = settings.iter().map(|(name, value)| (format!("--{name}"), (*value).to_owned())).collect();
-        let mut redis = Self { server: PrivateServer { supervisor, port: 0 }, settings };
+        let server = PrivateServer { supervisor, port: 0 };
+        let mut redis = Self { server, transport, plain_port: 0, settings };
         let mut attempt = 1;
         loop {
             redis.server.port = free_port();
+            redis.plain_port = if transport == Transport::Tls { free_port() } else { redis.port };
             match redis.run().await {
                 Err(_) if attempt < ATTEMPTS => attempt += 1,
                 started => return started.map(|()| redis),
@@ -62,9 +74,22 @@ impl Redis {
         }
     }
 
-    /// Returns the address for the user with all rights: `redis://127.0.0.1:port`.
+    /// Returns the address for the user with all rights.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        match self.transport {
+            Transport::Unix => format!("redis+unix://{}", self.socket().display()),
+            transport => transport.url(self.port),
+        }
+    }
+
+    /// Returns the port on which the server can be reached without TLS.
+    pub fn plain_port(&self) -> u16 {
+        self.plain_port
+    }
+
+    /// Returns the path of its Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.directory().join("redis.sock")
     }
 
     /// Returns its directory, to which SAVE writes.
@@ -110,12 +135,13 @@ impl Redis {
     /// Returns a `redis-cli` command, which takes commands as arguments, or line by line on its input.
     pub fn client(&self) -> Result<Command> {
         let mut client = Command::new(tools::redis_client()?);
-        client.args(["-e", "-p", &self.port.to_string()]);
+        client.args(["-e", "-p", &self.plain_port.to_string()]);
         Ok(client)
     }
 
     async fn run(&self) -> Result<()> {
-        let port = self.port.to_string();
+        let (port, tls_port) = (self.plain_port.to_string(), self.port.to_string());
+        let socket = self.socket().to_string_lossy().into_owned();
         let directory = self.supervisor.directory().to_string_lossy();
         let mut argv = vec![tools::redis_server()?.to_string_lossy().into_owned()];
         for (name, value) in [
@@ -128,6 +154,23 @@ impl Redis {
         ] {
             argv.extend([name.to_owned(), value.to_owned()]);
         }
+        match self.transport {
+            Transport::Tcp => {}
+            Transport::Unix => argv.extend(["--unixsocket".to_owned(), socket]),
+            Transport::Tls => {
+                let Certificates { ca, server: [certificate, key], .. } = Certificates::get();
+                let path = |path: &Path| path.to_string_lossy().into_owned();
+                for (name, value) in [
+                    ("--tls-port", tls_port),
+                    ("--tls-ca-cert-file", path(ca)),
+                    ("--tls-cert-file", path(certificate)),
+                    ("--tls-key-file", path(key)),
+                    ("--tls-auth-clients", "yes".to_owned()),
+                ] {
+                    argv.extend([name.to_owned(), value]);
+                }
+            }
+        }
         argv.extend(self.settings.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
         self.supervisor.spawn(argv)?;
         self.until_ready("Redis", Duration::from_secs(10), || self.answers()).await
@@ -136,7 +179,7 @@ impl Redis {
     /// Returns whether this process itself responds on the port, and not another server.
     async fn answers(&self) -> bool {
         let ask = async {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+            let mut stream = TcpStream::connect(("127.0.0.1", self.plain_port)).await?;
             // The directory is unique to this server. INFO is not used, because a test may have renamed it.
             stream.write_all(b"CONFIG GET dir\r\n").await?;
             let folder = self.supervisor.directory().canonicalize()?;

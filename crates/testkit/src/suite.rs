@@ -38,6 +38,8 @@ pub trait Subject: Sized {
     const NAME: &'static str;
     /// Whether `/readyz` says `ready` from the first response on. Otherwise it may be `degraded` for a moment.
     const IS_READY_AT_ONCE: bool = false;
+    /// The checks of `/readyz` that cannot succeed beside the services that [`prepare`](Self::prepare) starts.
+    const FAILING_CHECKS: &'static [&'static str] = &[];
     /// Every operation of the API's description, such as `get /carts/{id}`, in order.
     const OPERATIONS: &'static [&'static str];
     /// The operations routes that a `GET` without parameters can read, without `/cache/…` and `/metrics`.

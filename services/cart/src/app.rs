@@ -64,7 +64,7 @@ impl Service for App {
         let migrations = [outbox::relay::MIGRATIONS, MIGRATIONS];
         let pool = context.open_database(&settings.postgres, migrations).await?;
 
-        let (cache, redis) = (context.cache, &settings.common.redis);
+        let (cache, redis) = (context.cache, context.redis);
         let caches = Caches::new(&cache, &settings.lanes)?;
         let (upstream, snapshots) = (Upstream::new(api), ProductSnapshots::new(pool.clone()));
         let (carts, outbox) = (Carts::new(pool.clone()), Outbox::new(pool));
@@ -74,8 +74,7 @@ impl Service for App {
         let views = Views::new(cache.clone(), caches.view.clone(), carts.clone(), facts.clone(), applied);
 
         let on_relay = InvalidateOnRelay::new(cache.clone(), views.clone());
-        let relay = Relay::start(&settings.relay, CART_EVENTS, &settings.postgres, &redis.url, on_relay)
-            .context("REDIS__URL")?;
+        let relay = Relay::start(&settings.relay, CART_EVENTS, &settings.postgres, &redis, on_relay);
         let subscription = Subscription {
             source: PRODUCT_EVENTS,
             delivery: Delivery::Group(keys::GROUP),
@@ -83,7 +82,7 @@ impl Service for App {
             log,
         };
         let handler = CartEventHandler::new(cache.clone(), caches, snapshots);
-        let consumer = Consumer::start(&settings.events, &redis.url, subscription, handler).context("REDIS__URL")?;
+        let consumer = Consumer::start(&settings.events, &redis, subscription, handler);
         progress.follow(consumer.followed());
         // Before the first request, waits for the changes made while no process of this service ran. Without Redis there
         // is nothing to invalidate.

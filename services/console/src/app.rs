@@ -75,7 +75,7 @@ impl Program for App {
         let (hub, tally) = (Hub::default(), Tally::default());
         let board = Board::new(hub.clone(), upstreams.clone());
         let database = Database::new(&settings.postgres.url);
-        let redis = RedisAdmin::new(&settings.redis_admin.url);
+        let redis = RedisAdmin::new(&settings.redis_admin.url).context("REDIS_ADMIN__URL")?;
         let is_enabled = settings.faults.enabled;
         let faults = Faults::new(is_enabled, &board, redis.clone(), database.clone(), shutdown.clone());
         faults.publish();

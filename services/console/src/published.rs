@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fred::clients::Client;
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
+use redis_connect::{RedisAddress, reconnect_when_silent};
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -19,26 +19,26 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Forwards published events, as long as a page is open. Without access to Redis, there are none.
 pub(crate) async fn follow_channel(hub: Hub, board: Board, redis: RedisAdmin) {
-    let Some(url) = redis.url() else { return };
-    hub.while_watched(|| follow_always(&hub, &board, url)).await;
+    let Some(address) = redis.address() else { return };
+    hub.while_watched(|| follow_always(&hub, &board, address)).await;
 }
 
-async fn follow_always(hub: &Hub, board: &Board, url: &str) {
+async fn follow_always(hub: &Hub, board: &Board, address: &RedisAddress) {
     loop {
-        if let Err(error) = follow(hub, board, url).await {
+        if let Err(error) = follow(hub, board, address).await {
             debug!(error = format!("{error:#}"), "the channel of events cannot be followed");
         }
         sleep(PAUSE).await;
     }
 }
 
-async fn follow(hub: &Hub, board: &Board, url: &str) -> anyhow::Result<()> {
-    let client: Client = outbox::redis::client(url, Duration::from_secs(5))?;
+async fn follow(hub: &Hub, board: &Board, address: &RedisAddress) -> anyhow::Result<()> {
+    let client = address.client(Duration::from_secs(5));
     let mut messages = client.message_rx();
     let connection = client.connect();
     client.wait_for_connect().await?;
     client.subscribe(CHANNEL).await?;
-    let watching = outbox::redis::reconnect_when_silent(&client);
+    let watching = reconnect_when_silent(&client);
     let forwarding = async {
         while let Ok(message) = messages.recv().await {
             let text = message.value.into_string().unwrap_or_default();

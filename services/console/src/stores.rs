@@ -13,6 +13,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl, SimpleA
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::{ClusterHash, CustomCommand, Value};
+use redis_connect::{AddressError, RedisAddress};
 use service::problem::{Problem, RETRY_AFTER};
 use tokio::sync::OnceCell;
 
@@ -89,13 +90,19 @@ pub(crate) struct RedisAdmin(Option<Arc<Admin>>);
 
 #[derive(Debug)]
 struct Admin {
-    url: Box<str>,
+    address: RedisAddress,
     client: OnceCell<Client>,
 }
 
 impl RedisAdmin {
-    pub(crate) fn new(url: &str) -> Self {
-        Self((!url.is_empty()).then(|| Arc::new(Admin { url: url.into(), client: OnceCell::new() })))
+    /// # Errors
+    /// Returns an error if the URL cannot be used. Without a URL, there is no Redis.
+    pub(crate) fn new(url: &str) -> Result<Self, AddressError> {
+        if url.is_empty() {
+            return Ok(Self(None));
+        }
+        let address = RedisAddress::parse(url)?;
+        Ok(Self(Some(Arc::new(Admin { address, client: OnceCell::new() }))))
     }
 
     /// Returns whether the console may use it.
@@ -103,9 +110,9 @@ impl RedisAdmin {
         self.0.is_some()
     }
 
-    /// Returns the URL, for a connection of its own.
-    pub(crate) fn url(&self) -> Option<&str> {
-        self.0.as_ref().map(|admin| &*admin.url)
+    /// Returns the address, for a connection of its own.
+    pub(crate) fn address(&self) -> Option<&RedisAddress> {
+        self.0.as_ref().map(|admin| &admin.address)
     }
 
     /// Runs a command, and returns its reply.
@@ -115,11 +122,11 @@ impl RedisAdmin {
     pub(crate) async fn run(&self, words: &[&str]) -> Result<Value> {
         let admin = self.0.as_ref().context("REDIS_ADMIN__URL is not set")?;
         let connect = async || {
-            let client = outbox::redis::client(&admin.url, LIMIT)?;
+            let client = admin.address.client(LIMIT);
             client.connect();
-            anyhow::Ok(client)
+            client
         };
-        let client = admin.client.get_or_try_init(connect).await?;
+        let client = admin.client.get_or_init(connect).await;
         let (command, arguments) = words.split_first().context("a command has a name")?;
         let command = CustomCommand::new(*command, ClusterHash::FirstKey, false);
         let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();

@@ -63,14 +63,14 @@ impl Service for App {
         let pool = context.open_database(&settings.postgres, migrations).await?;
         seed::seed(&pool, settings.seed.products).await.context("SEED_PRODUCTS")?;
 
-        let (cache, redis) = (context.cache, &settings.common.redis);
+        let (cache, redis) = (context.cache, context.redis);
         let commit_bound = settings.postgres.commit_bound();
         let caches = Caches::new(&cache, &settings.lanes, commit_bound)?;
         // The listener starts before the relay, so that it receives everything that the relay publishes.
-        let listener = listen(redis, cache.clone(), caches.clone()).await.context("REDIS__URL")?;
+        let command_timeout = settings.common.redis.command_timeout;
+        let listener = listen(&redis, command_timeout, cache.clone(), caches.clone()).await;
         let on_relay = InvalidateOnRelay::new(cache.clone(), caches.clone());
-        let relay = Relay::start(&settings.relay, PRODUCT_EVENTS, &settings.postgres, &redis.url, on_relay)
-            .context("REDIS__URL")?;
+        let relay = Relay::start(&settings.relay, PRODUCT_EVENTS, &settings.postgres, &redis, on_relay);
         // Before the first request, waits for the invalidations of the seed and of changes made while this process was
         // down. Without Redis there is nothing to invalidate.
         if cache.health().is_in_use() {

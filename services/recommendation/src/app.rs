@@ -64,7 +64,7 @@ impl Service for App {
         let snapshot = CartSnapshot::new(&settings.cart.url, client).with_token(token);
         let pool = context.open_database(&settings.postgres, [MIGRATIONS]).await?;
 
-        let StartContext { cache, shutdown, .. } = context;
+        let StartContext { cache, redis, shutdown, .. } = context;
         let (state, positions) = (CatalogueStatus::default(), Positions::new(pool.clone()));
         let caches = Caches::new(&cache, &settings.lanes)?;
         let lists = Lists::new(caches.clone(), pool.clone());
@@ -88,7 +88,7 @@ impl Service for App {
         };
         let carts = CartEventHandler { cache: cache.clone(), baskets, positions: positions.clone(), log: cart_log };
         let progress = BothProgress::new(&settings.events);
-        let follower = Follower { settings: settings.clone(), products, carts, progress: progress.clone() };
+        let follower = Follower { settings: settings.clone(), redis, products, carts, progress: progress.clone() };
         let applied = AppliedWrites::new(log.clone(), progress.products.clone());
         let maintaining = maintenance::run(log, positions, state.clone());
         let tasks = vec![

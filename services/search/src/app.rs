@@ -55,8 +55,8 @@ impl Service for App {
 
     /// Redis and the product API may be unavailable.
     async fn start(settings: &Settings, context: StartContext<'_>) -> anyhow::Result<Self> {
-        let StartContext { cache, token, shutdown, .. } = context;
-        let watermarks = TagWatermarks::connect(&settings.common.redis.url).context("REDIS__URL")?;
+        let StartContext { cache, redis, token, shutdown, .. } = context;
+        let watermarks = TagWatermarks::connect(&redis);
         let client = settings.product_api.http_client().context("PRODUCT_API__URL")?;
         let api = ProductApi::new(&settings.product_api.url, client.clone());
         let log = EventLog::new(&settings.product_api.url, client).with_token(token);
@@ -94,6 +94,7 @@ impl Service for App {
         let applied = AppliedWrites::new(log.clone(), Arc::clone(&state));
         let follower = EventFollower {
             settings: settings.clone(),
+            redis,
             log,
             cache: cache.clone(),
             invalidator,

@@ -6,10 +6,11 @@ use std::time::Duration;
 use cache::CacheClient;
 use outbox::consumer::{Consumer, Delivery, EventProgress, Subscription};
 use outbox::log::{EventLog, LogError, LogPosition};
+use redis_connect::RedisAddress;
 use service::events::PRODUCT_EVENTS;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::index::Commit;
 use crate::indexer::{Indexer, Work};
@@ -29,6 +30,7 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 /// Builds the index where there is none, and follows the stream from there.
 pub(crate) struct EventFollower {
     pub(crate) settings: Settings,
+    pub(crate) redis: RedisAddress,
     pub(crate) log: EventLog,
     pub(crate) cache: CacheClient,
     pub(crate) invalidator: Invalidator,
@@ -51,15 +53,10 @@ impl EventFollower {
             log: self.log.clone(),
         };
         let reaction = Reaction { cache: self.cache, invalidator: self.invalidator, state: self.state, work };
-        match Consumer::start(&self.settings.events, &self.settings.common.redis.url, subscription, reaction) {
-            Ok(consumer) => {
-                self.progress.follow(consumer.followed());
-                indexer.run(queue, shutdown).await;
-                consumer.stop().await;
-            }
-            // Unreachable in practice: the cache has accepted this URL.
-            Err(error) => error!(%error, "events cannot be read"),
-        }
+        let consumer = Consumer::start(&self.settings.events, &self.redis, subscription, reaction);
+        self.progress.follow(consumer.followed());
+        indexer.run(queue, shutdown).await;
+        consumer.stop().await;
     }
 
     /// Returns the position from which the consumer follows the stream.

@@ -15,11 +15,11 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, KeysInterface};
 use fred::types::Key;
 use fred::types::config::Server;
+use redis_connect::RedisAddress;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::connect::{ConnectError, build_client};
 use super::error::{Result, StoreError};
 use super::server::{Identity, classify_error};
 use crate::health::{Health, Reason};
@@ -82,13 +82,13 @@ struct Clock {
 
 impl Connection {
     /// Creates the connection and begins to connect. It is in use once a probe has succeeded.
-    pub(super) fn open(settings: &CacheSettings, keyspace: &str) -> std::result::Result<Self, ConnectError> {
-        let client = build_client(settings)?;
+    pub(super) fn open(address: &RedisAddress, settings: &CacheSettings, keyspace: &str) -> Self {
+        let client = address.client(settings.command_timeout);
         let epoch = ConnectionEpoch { announced: client.reconnect_rx(), verified: AtomicUsize::new(0) };
         client.connect();
         let breaker_gauge = metrics::gauge!("cache_breaker_open", "keyspace" => keyspace.to_owned());
         breaker_gauge.set(1.0);
-        Ok(Self {
+        Self {
             client,
             breaker: Breaker::new(settings.breaker_threshold),
             epoch,
@@ -99,7 +99,7 @@ impl Connection {
             server: Mutex::default(),
             outdated: AtomicBool::new(false),
             forbidden: Mutex::default(),
-        })
+        }
     }
 
     /// Returns whether commands may be sent to Redis.

@@ -4,10 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fred::types::config::{Config, ServerConfig};
+use redis_connect::RedisAddress;
 use tokio::time::timeout;
 
-use super::connect::ConnectError;
 use super::connection::Connection;
 use super::server::ServerInfo;
 use super::wire::{self, Frame, Incoming, Outgoing};
@@ -18,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// What a connection needs to log in.
 #[derive(Clone, Debug)]
 pub(super) struct Login {
-    config: Config,
+    address: RedisAddress,
     pub(super) connection: Arc<Connection>,
 }
 
@@ -32,9 +31,8 @@ pub(super) struct LoggedIn {
 }
 
 impl Login {
-    pub(super) fn new(url: &str, connection: &Arc<Connection>) -> Result<Self, ConnectError> {
-        let config = Config::from_url(url).map_err(|error| ConnectError::Url(error.details().to_owned()))?;
-        Ok(Self { config, connection: Arc::clone(connection) })
+    pub(super) fn new(address: RedisAddress, connection: &Arc<Connection>) -> Self {
+        Self { address, connection: Arc::clone(connection) }
     }
 
     /// Connects, logs in, and compares the server with the verified one by its run id.
@@ -48,19 +46,16 @@ impl Login {
     async fn log_in(&self) -> io::Result<LoggedIn> {
         let unverified = || io::Error::other("the server is not the one that was verified, or hides its run_id");
         let verification = self.connection.verification().ok_or_else(unverified)?;
-        let ServerConfig::Centralized { server } = &self.config.server else {
-            return Err(io::Error::other("a single Redis server is needed"));
-        };
-        let (mut incoming, mut outgoing) = wire::connect((&server.host, server.port)).await?;
-        let password = self.config.password.clone().unwrap_or_default();
-        let user = self.config.username.clone().unwrap_or_else(|| "default".to_owned());
-        match password.is_empty() {
-            true => outgoing.push(&[b"HELLO", b"3"]),
-            false => outgoing.push(&[b"HELLO", b"3", b"AUTH", user.as_bytes(), password.as_bytes()]),
+        let (mut incoming, mut outgoing) = wire::connect(&self.address).await?;
+        match self.address.credentials().current().await.map_err(io::Error::other)? {
+            None => outgoing.push(&[b"HELLO", b"3"]),
+            Some((user, password)) => {
+                outgoing.push(&[b"HELLO", b"3", b"AUTH", user.as_bytes(), password.as_bytes()]);
+            }
         }
         let mut replies = 2;
-        if let Some(database) = self.config.database.filter(|database| *database != 0) {
-            outgoing.push(&[b"SELECT", database.to_string().as_bytes()]);
+        if self.address.database() != 0 {
+            outgoing.push(&[b"SELECT", self.address.database().to_string().as_bytes()]);
             replies += 1;
         }
         outgoing.push(&[b"INFO", b"server"]);

@@ -12,6 +12,7 @@ use fred::error::Error;
 use fred::interfaces::{KeysInterface, LuaInterface};
 use fred::types::scripts::Script;
 use fred::types::{Expiration, FromValue, SetOptions, Value};
+use redis_connect::RedisAddress;
 use tracing::warn;
 
 use super::connect::ConnectError;
@@ -43,6 +44,8 @@ pub(super) type Call = (Vec<String>, Vec<Value>);
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) connection: Arc<Connection>,
+    /// For connections of our own.
+    pub(super) login: Login,
     pub(crate) reads: EntryReads,
     pub(crate) keyspace: Keyspace,
     pub(super) scripts: Scripts,
@@ -93,14 +96,23 @@ pub(crate) enum RefreshReply {
 impl Store {
     /// Opens the connection and waits a moment for the first probe.
     pub(crate) async fn open(keyspace: Keyspace, settings: &CacheSettings) -> std::result::Result<Self, ConnectError> {
-        let connection = Arc::new(Connection::open(settings, keyspace.name())?);
+        let address = RedisAddress::parse(&settings.url)?;
+        let connection = Arc::new(Connection::open(&address, settings, keyspace.name()));
         if let Err(error) = connection.first_probe().await {
             // Otherwise the client would keep trying to log in.
             connection.close().await;
             return Err(error);
         }
-        let reads = EntryReads::new(Login::new(&settings.url, &connection)?, settings.command_timeout);
-        Ok(Self { connection, reads, keyspace, scripts: Scripts::new(), unreadable: RecurringFailure::default() })
+        let login = Login::new(address, &connection);
+        let reads = EntryReads::new(login.clone(), settings.command_timeout);
+        Ok(Self {
+            connection,
+            login,
+            reads,
+            keyspace,
+            scripts: Scripts::new(),
+            unreadable: RecurringFailure::default(),
+        })
     }
 
     pub(crate) async fn close(&self) {

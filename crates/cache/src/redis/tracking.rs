@@ -20,12 +20,8 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use self::session::{Link, Request};
-use super::connect::ConnectError;
-use super::connection::Connection;
-use super::login::Login;
 use super::scripts::Scripts;
-use super::store::RandomId;
-use crate::keyspace::Keyspace;
+use super::store::{RandomId, Store};
 use crate::near::NearMemory;
 use crate::recurring_failure::RecurringFailure;
 
@@ -49,9 +45,7 @@ pub(crate) struct TrackingTask {
 
 impl Tracking {
     /// Creates the connection's two sides. The task connects when it runs.
-    pub(crate) fn new(
-        url: &str, keyspace: &Keyspace, connection: &Arc<Connection>, memory: &Arc<NearMemory>,
-    ) -> Result<(Self, TrackingTask), ConnectError> {
+    pub(crate) fn new(store: &Store, memory: &Arc<NearMemory>) -> (Self, TrackingTask) {
         let (sender, requests) = mpsc::unbounded_channel();
         let is_up = Arc::new(AtomicBool::new(false));
         let id = Bytes::from(RandomId::random().to_string());
@@ -59,12 +53,12 @@ impl Tracking {
             id: id.clone(),
             is_up: Arc::clone(&is_up),
             memory: Arc::clone(memory),
-            login: Login::new(url, connection)?,
+            login: store.login.clone(),
             register: Scripts::new().register_holder,
-            channel: keyspace.near_channel(),
-            keyspace: keyspace.clone(),
+            channel: store.keyspace.near_channel(),
+            keyspace: store.keyspace.clone(),
         };
-        Ok((Self { id, requests: sender, is_up }, TrackingTask { requests, link }))
+        (Self { id, requests: sender, is_up }, TrackingTask { requests, link })
     }
 
     /// Reads an entry, so that Redis tracks it. `None` if the connection cannot be used, and the reply otherwise.

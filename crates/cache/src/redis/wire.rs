@@ -3,11 +3,10 @@
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
+use redis_connect::RedisAddress;
 use redis_protocol::resp3::decode::complete::decode_bytes_mut;
 use redis_protocol::resp3::types::BytesFrame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// The room for replies that a connection keeps.
 const BUFFER: usize = 64 * 1024;
@@ -25,22 +24,18 @@ pub(super) enum Frame {
     Other,
 }
 
-#[derive(Debug)]
 pub(super) struct Incoming {
-    half: OwnedReadHalf,
+    half: redis_connect::Incoming,
     buffer: BytesMut,
 }
 
-#[derive(Debug)]
 pub(super) struct Outgoing {
-    half: OwnedWriteHalf,
+    half: redis_connect::Outgoing,
     buffer: BytesMut,
 }
 
-pub(super) async fn connect(address: (&str, u16)) -> io::Result<(Incoming, Outgoing)> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (incoming, outgoing) = stream.into_split();
+pub(super) async fn connect(address: &RedisAddress) -> io::Result<(Incoming, Outgoing)> {
+    let (incoming, outgoing) = address.connect().await?;
     let buffer = || BytesMut::with_capacity(BUFFER);
     Ok((Incoming { half: incoming, buffer: buffer() }, Outgoing { half: outgoing, buffer: buffer() }))
 }
@@ -93,7 +88,8 @@ impl Outgoing {
         while self.buffer.has_remaining() {
             self.half.write_buf(&mut self.buffer).await?;
         }
-        Ok(())
+        // TLS keeps what was written until then.
+        self.half.flush().await
     }
 }
 

@@ -6,7 +6,7 @@ use cache::error::ConnectError;
 use cache::health::{Health, Reason};
 use cache::outcome::{Bypass, Fill};
 use cache::{CacheClient, CacheSettings, Keyspace, Outcome};
-use testkit::{Redis, eventually};
+use testkit::{Redis, Transport, eventually};
 
 use crate::support::{Node, Row, SOON, filled_node, patient, redis, settings};
 
@@ -48,7 +48,7 @@ async fn server_that_becomes_unsafe_is_not_used_until_it_is_safe_again() {
 async fn connection_error_does_not_repeat_the_password() {
     let redis = redis().await;
     redis.cli(&["CONFIG", "SET", "requirepass", "opensesame"]).await.unwrap();
-    let at = |login: &str| format!("redis://{login}127.0.0.1:{}", redis.port());
+    let at = |login: &str| Transport::of_this_run().url(redis.port()).replace("://", &format!("://{login}"));
     for login in [":hunter2@", "default:hunter2@", "stranger:hunter2@", ""] {
         let service = CacheSettings { url: at(login), ..CacheSettings::default() };
         let Err(error) = CacheClient::connect_with(Keyspace::new("shop").unwrap(), &service).await else {

@@ -30,6 +30,7 @@ mod negative;
 mod partitions;
 mod peers;
 mod pipelined_reads;
+mod reaching;
 mod redis_down;
 mod refreshing;
 mod registry;

@@ -7,4 +7,5 @@ mod read_only;
 mod repeating;
 mod sessions;
 mod stale_plans;
+mod starting;
 mod support;

@@ -41,7 +41,7 @@ impl Database {
         let all_settings = all.as_object_mut().expect("an object");
         all_settings.extend(settings.as_object().expect("an object").clone());
         let settings: PostgresSettings = serde_json::from_value(all).expect("settings");
-        connect(&settings, "pool").await.expect("connections")
+        connect(&settings, "pool", SOON).await.expect("connections")
     }
 }
 

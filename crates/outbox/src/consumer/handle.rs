@@ -1,8 +1,8 @@
 //! The consumer of one process.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use redis_connect::RedisAddress;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -21,7 +21,7 @@ use super::settings::{ChannelSubscription, ConsumerSettings, Delivery, Subscript
 use super::stream::Scripts;
 use super::task::Task;
 use crate::event::EventSource;
-use crate::redis::{self, COMMAND_TIMEOUT, RedisUrlError};
+use crate::redis::COMMAND_TIMEOUT;
 
 /// The task of a process that reads a stream. Stop it with [`Consumer::stop`]. Dropping it also stops the task, without
 /// waiting for the task to end.
@@ -35,19 +35,16 @@ pub struct Consumer {
 impl Consumer {
     /// Starts to read. The task waits for an unavailable Redis; after the start, only [`stop`](Self::stop) ends the
     /// task.
-    ///
-    /// # Errors
-    /// Returns an error if the URL cannot be used.
     pub fn start<R: EventHandler>(
-        settings: &ConsumerSettings, redis_url: &str, subscription: Subscription, handler: R,
-    ) -> Result<Self, RedisUrlError> {
+        settings: &ConsumerSettings, redis: &RedisAddress, subscription: Subscription, handler: R,
+    ) -> Self {
         let Subscription { source, delivery, dead_letters, log } = subscription;
         let (name, applied) = match delivery {
             Delivery::Group(name) => (name, Some(RecentEvents::default())),
             Delivery::Log(_) => ("log", None),
         };
         let meter = Meter::new(source.stream, name);
-        Self::spawn(settings, redis_url, source, meter, |session, stop| {
+        Self::spawn(settings, redis, source, meter, |session, stop| {
             let retry = Retry {
                 handler,
                 source,
@@ -74,16 +71,11 @@ impl Consumer {
     /// Starts to listen to a Pub/Sub channel. Whenever messages may have been missed, the consumer calls
     /// [`EventHandler::resync`]: after it has subscribed, each time, and when messages come too fast or cannot be applied.
     /// It skips a message that cannot be read ([`EventHandler::unreadable`]). It exports no metrics.
-    ///
-    /// # Errors
-    /// Returns an error if the URL cannot be used.
-    pub fn listen<R: EventHandler>(
-        redis_url: &str, subscription: ChannelSubscription, handler: R,
-    ) -> Result<Self, RedisUrlError> {
+    pub fn listen<R: EventHandler>(redis: &RedisAddress, subscription: ChannelSubscription, handler: R) -> Self {
         let ChannelSubscription { channel, types, command_timeout } = subscription;
         // The channel stands for the stream in log messages.
         let source = EventSource { stream: channel, channel: Some(channel), types };
-        Self::spawn(&ConsumerSettings::default(), redis_url, source, Meter::none(), |session, stop| {
+        Self::spawn(&ConsumerSettings::default(), redis, source, Meter::none(), |session, stop| {
             let monitor = session.monitor.clone();
             let retry = Retry { handler, source, monitor, stop, max_attempts: 1, applied: None };
             Task::Listener(Listener::new(channel, command_timeout, OnLoss::Resync, session, retry))
@@ -91,16 +83,14 @@ impl Consumer {
     }
 
     fn spawn<R: EventHandler>(
-        settings: &ConsumerSettings, redis_url: &str, source: EventSource, meter: Meter,
+        settings: &ConsumerSettings, redis: &RedisAddress, source: EventSource, meter: Meter,
         task: impl FnOnce(Session, CancellationToken) -> Task<R>,
-    ) -> Result<Self, RedisUrlError> {
-        // The error that every later connection would return.
-        redis::builder(redis_url, Duration::ZERO)?;
+    ) -> Self {
         let (status_sender, status) = watch::channel(ConsumerStatus::default());
         let (monitor, stop) = (ConsumerMonitor::new(meter, status_sender), CancellationToken::new());
         let ask = Arc::clone(&monitor.ask);
         let session = Session {
-            url: redis_url.to_owned(),
+            redis: redis.clone(),
             stream: source.stream,
             scripts: Scripts::new(),
             batch: settings.batch.max(1) as u64,
@@ -110,7 +100,7 @@ impl Consumer {
         };
         let task = task(session, stop.clone());
         let task = tokio::spawn(task.run(source.stream, monitor, stop.clone()));
-        Ok(Self { followed: Followed { status, ask }, stop: stop.drop_guard(), task })
+        Self { followed: Followed { status, ask }, stop: stop.drop_guard(), task }
     }
 
     /// Returns the current status.

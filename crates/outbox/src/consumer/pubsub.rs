@@ -10,6 +10,7 @@ use fred::clients::SubscriberClient;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientInterface, ClientLike, EventInterface, PubsubInterface};
 use fred::types::Message;
+use redis_connect::wait_for_silence;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::sleep;
@@ -21,7 +22,6 @@ use super::retry::Retry;
 use super::session::{Session, SessionEnd, Stopped};
 use crate::event::Event;
 use crate::recurring_failure::RecurringFailure;
-use crate::redis;
 
 const ATTEST_EVERY: Duration = Duration::from_secs(1);
 
@@ -57,7 +57,7 @@ impl<R: EventHandler> Listener<R> {
 
     /// Listens until the consumer is stopped or the connection breaks.
     pub(super) async fn session(&mut self) -> Result<(), SessionEnd> {
-        let client = self.session.subscriber(self.timeout)?;
+        let client = self.session.subscriber(self.timeout);
         let (messages, mut breaks) = (client.message_rx(), client.error_rx());
         let task = client.connect();
         let stop = self.session.stop.clone();
@@ -78,7 +78,7 @@ impl<R: EventHandler> Listener<R> {
                 heard = self.hear(messages) => heard.map_err(SessionEnd::from),
                 never = attest(&monitor) => match never {},
                 // A connection that only listens does not notice that its peer is gone.
-                () = redis::wait_for_silence(&client) => Err(Error::new(ErrorKind::Timeout, "Redis does not answer").into()),
+                () = wait_for_silence(&client) => Err(Error::new(ErrorKind::Timeout, "Redis does not answer").into()),
                 broken = breaks.recv() => match broken {
                     Ok((error, _)) => Err(error.into()),
                     Err(_) => Ok(()),

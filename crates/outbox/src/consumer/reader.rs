@@ -50,7 +50,7 @@ impl<R: EventHandler> Reader<R> {
 
     async fn read_stream(&mut self) -> Result<(), SessionEnd> {
         self.session.monitor.at(self.position.seq);
-        let stream = self.session.open()?;
+        let stream = self.session.open();
         let stop = self.session.stop.clone();
         loop {
             tokio::select! {

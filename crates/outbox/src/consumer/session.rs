@@ -3,18 +3,21 @@
 use std::time::Duration;
 
 use fred::clients::SubscriberClient;
-use fred::error::{Error, ErrorKind};
+use fred::error::Error;
+use redis_connect::RedisAddress;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::monitor::ConsumerMonitor;
 use super::stream::{Scripts, StreamReader};
 use crate::backoff::Backoff;
-use crate::redis::{self, RedisUrlError};
+
+/// The messages of a burst that a channel's client keeps. Each client reserves memory for nine such queues: 7 MB.
+const BURST: usize = 8_192;
 
 /// The configuration of the sessions, and the state that outlives them.
 pub(super) struct Session {
-    pub(super) url: String,
+    pub(super) redis: RedisAddress,
     pub(super) stream: &'static str,
     pub(super) scripts: Scripts,
     pub(super) batch: u64,
@@ -25,31 +28,24 @@ pub(super) struct Session {
 
 impl Session {
     /// Starts to connect.
-    pub(super) fn open(&self) -> Result<StreamReader, SessionEnd> {
-        StreamReader::open(&self.url, self.stream, &self.scripts).map_err(unusable)
+    pub(super) fn open(&self) -> StreamReader {
+        StreamReader::open(&self.redis, self.stream, &self.scripts)
     }
 
     /// Returns a client for a channel; not connected yet.
-    pub(super) fn subscriber(&self, timeout: Duration) -> Result<SubscriberClient, SessionEnd> {
-        let mut builder = redis::builder(&self.url, timeout).map_err(unusable)?;
-        // The buffer for a burst of messages. Each client with this setting reserves memory for nine such queues: 7 MB.
-        builder.with_performance_config(|performance| performance.broadcast_channel_capacity = 8_192);
-        Ok(builder.build_subscriber_client()?)
+    pub(super) fn subscriber(&self, timeout: Duration) -> SubscriberClient {
+        self.redis.subscriber(timeout, BURST)
     }
 
     /// Connects, and waits for Redis without a time limit.
     pub(super) async fn connect(&self) -> Result<StreamReader, SessionEnd> {
-        let stream = self.open()?;
+        let stream = self.open();
         tokio::select! {
             connected = stream.connected() => connected?,
             () = self.stop.cancelled() => return Err(SessionEnd::Stopped),
         }
         Ok(stream)
     }
-}
-
-fn unusable(error: RedisUrlError) -> SessionEnd {
-    SessionEnd::Redis(Error::new(ErrorKind::Config, error.to_string()))
 }
 
 /// The consumer was stopped before this was done.

@@ -18,13 +18,14 @@ use fred::types::config::Server;
 use fred::types::scripts::Script;
 use fred::types::streams::XID;
 use fred::types::{ClusterHash, CustomCommand, Value};
+use redis_connect::RedisAddress;
 use tokio::sync::broadcast::Receiver;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub(super) use self::state::StreamState;
 use crate::event::epoch_of;
-use crate::redis::{self, RedisUrlError};
+use crate::redis;
 
 /// The maximum time for which one read blocks.
 const WAIT: Duration = Duration::from_millis(500);
@@ -103,10 +104,10 @@ pub(super) struct StreamReader {
 
 impl StreamReader {
     /// Starts to connect; see [`connected`](Self::connected).
-    pub(super) fn open(url: &str, name: &'static str, scripts: &Scripts) -> Result<Self, RedisUrlError> {
-        let (reader, client) = (redis::client(url, HANGS)?, redis::client(url, redis::COMMAND_TIMEOUT)?);
+    pub(super) fn open(address: &RedisAddress, name: &'static str, scripts: &Scripts) -> Self {
+        let (reader, client) = (address.client(HANGS), address.client(redis::COMMAND_TIMEOUT));
         let tasks = [reader.connect(), client.connect()];
-        Ok(Self { name, scripts: scripts.clone(), reader, client, breaks: OnceLock::new(), tasks })
+        Self { name, scripts: scripts.clone(), reader, client, breaks: OnceLock::new(), tasks }
     }
 
     /// Waits until both connections are established.

@@ -1,6 +1,7 @@
 //! The relay of one process.
 
 use database::PostgresSettings;
+use redis_connect::RedisAddress;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,6 @@ use super::stream::StreamWriter;
 use super::task;
 use super::worker::Worker;
 use crate::event::EventSource;
-use crate::redis::RedisUrlError;
 
 /// The relay of one process. Only [`Relay::stop`] ends it.
 #[derive(Debug)]
@@ -29,14 +29,11 @@ impl Relay {
     /// Starts to relay from the outbox in `postgres` to `source`. The relay waits for stores that are unavailable.
     ///
     /// The relay calls `hook` with each batch before it appends the batch to the stream.
-    ///
-    /// # Errors
-    /// Returns an error if the Redis URL cannot be used.
     pub fn start(
-        settings: &RelaySettings, source: EventSource, postgres: &PostgresSettings, redis_url: &str,
+        settings: &RelaySettings, source: EventSource, postgres: &PostgresSettings, redis: &RedisAddress,
         hook: impl RelayHook,
-    ) -> Result<Self, RedisUrlError> {
-        let stream = StreamWriter::open(redis_url, source, settings.stream_length)?;
+    ) -> Self {
+        let stream = StreamWriter::open(redis, source, settings.stream_length);
         let stop = CancellationToken::new();
         let (settles, settled) = watch::channel(false);
         let (status_sender, failing) = watch::channel(None);
@@ -51,7 +48,7 @@ impl Relay {
             settles,
         };
         let task = tokio::spawn(task::run(worker, postgres.url.clone(), stop.clone()));
-        Ok(Self { stop, settled, failing, task })
+        Self { stop, settled, failing, task }
     }
 
     /// Waits until every event that was committed at the start is appended.

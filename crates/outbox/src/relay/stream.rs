@@ -6,12 +6,13 @@ use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::Value;
 use fred::types::config::Server;
 use fred::types::scripts::Script;
+use redis_connect::{RedisAddress, reconnect_when_silent};
 use tokio::sync::broadcast::Receiver;
 use uuid::Uuid;
 
 use super::table::Row;
 use crate::event::{EventSource, epoch_of};
-use crate::redis::{self, RedisUrlError};
+use crate::redis;
 
 const APPEND: &str = include_str!("scripts/append.lua");
 const REMOVE: &str = include_str!("scripts/remove.lua");
@@ -28,15 +29,15 @@ pub(super) struct StreamWriter {
 }
 
 impl StreamWriter {
-    pub(super) fn open(url: &str, source: EventSource, length: u64) -> Result<Self, RedisUrlError> {
-        let client = redis::client(url, redis::COMMAND_TIMEOUT)?;
+    pub(super) fn open(address: &RedisAddress, source: EventSource, length: u64) -> Self {
+        let client = address.client(redis::COMMAND_TIMEOUT);
         let [append, tail, remove] = [APPEND, TAIL, REMOVE].map(Script::from_lua);
-        Ok(Self { client, append, tail, remove, source, length: length.to_string() })
+        Self { client, append, tail, remove, source, length: length.to_string() }
     }
 
     /// Reconnects when Redis stops responding. Never returns.
     pub(super) async fn reconnect_when_silent(&self) {
-        redis::reconnect_when_silent(&self.client).await;
+        reconnect_when_silent(&self.client).await;
     }
 
     /// Starts to connect. To observe all connections, call [`connections`](Self::connections) first.

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, LuaInterface};
+use fred::types::CustomCommand;
 use fred::types::Value as RedisValue;
-use fred::types::config::Config;
-use fred::types::{Builder, CustomCommand};
 pub(crate) use log::Log;
-use outbox::EventSource;
 use outbox::consumer::{Consumer, ConsumerSettings, Delivery, HandlerError, Subscription, Transport};
+use outbox::{EventSource, RedisAddress};
 pub(crate) use recorder::Recorder;
 use serde_json::{Value, json};
 use testkit::{Redis, eventually};
@@ -96,7 +95,7 @@ impl World {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        let client = Builder::from_config(Config::from_url(&self.redis.url()).unwrap()).build().unwrap();
+        let client = RedisAddress::parse(&self.redis.url()).unwrap().client(Duration::ZERO);
         client.init().await.unwrap();
         client
     }
@@ -118,7 +117,8 @@ impl World {
     pub(crate) fn start_with(&self, settings: &ConsumerSettings, delivery: Delivery, recorder: &Recorder) -> Consumer {
         let subscription =
             Subscription { source: ORDER_EVENTS, delivery, dead_letters: LETTERS.to_owned(), log: self.log.client() };
-        Consumer::start(settings, &self.redis.url(), subscription, recorder.clone()).unwrap()
+        let redis = RedisAddress::parse(&self.redis.url()).unwrap();
+        Consumer::start(settings, &redis, subscription, recorder.clone())
     }
 
     pub(crate) fn start(&self, delivery: Delivery, recorder: &Recorder) -> Consumer {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-use super::Redis;
+use super::{Redis, Transport};
 use crate::server::output;
 
 /// The ACL users of the stack and the script that renders them.
@@ -21,7 +21,7 @@ impl Redis {
     pub async fn start_with_users(settings: &[(&str, &str)]) -> Result<Self> {
         let supervisor = Self::supervisor()?;
         let users = users(supervisor.directory()).await?;
-        Self::launch(supervisor, &[&[("aclfile", &*users)], settings].concat()).await
+        Self::launch(supervisor, Transport::Tcp, &[&[("aclfile", &*users)], settings].concat()).await
     }
 
     /// Returns the address for the user of a service, which has the same rights as in the stack.

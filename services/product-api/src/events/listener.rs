@@ -7,14 +7,14 @@
 
 use std::time::Duration;
 
-use cache::{CacheClient, CacheSettings, Invalidated, Invalidation};
+use cache::{CacheClient, Invalidated, Invalidation};
 use chrono::Utc;
 use contract::ProductChange;
 use metrics::{counter, histogram};
 use outbox::Unreadable;
 use outbox::consumer::{ChannelSubscription, Consumer, EventHandler, HandlerError, Resync};
 use outbox::log::LogPosition;
-use outbox::redis::RedisUrlError;
+use redis_connect::RedisAddress;
 use service::events::ProductEvent;
 use tokio::time::timeout;
 use tracing::info;
@@ -26,24 +26,18 @@ use crate::strategies::Strategy;
 const FIRST_CONNECTION: Duration = Duration::from_secs(1);
 
 /// Subscribes and starts to listen. If Redis is unavailable, the listener subscribes as soon as Redis is available.
-///
-/// # Errors
-/// Returns an error if the URL of Redis cannot be used.
-pub async fn listen(settings: &CacheSettings, cache: CacheClient, caches: Caches) -> Result<Consumer, RedisUrlError> {
-    let subscription = ChannelSubscription {
-        channel: ProductChange::CHANNEL,
-        types: ProductChange::TYPES,
-        command_timeout: settings.command_timeout,
-    };
+pub async fn listen(redis: &RedisAddress, command_timeout: Duration, cache: CacheClient, caches: Caches) -> Consumer {
+    let subscription =
+        ChannelSubscription { channel: ProductChange::CHANNEL, types: ProductChange::TYPES, command_timeout };
     let is_up = cache.health().is_in_use();
-    let consumer = Consumer::listen(&settings.url, subscription, Listener { cache, caches })?;
+    let consumer = Consumer::listen(redis, subscription, Listener { cache, caches });
     // Waits for the subscription, so that the listener receives the first event after a start. Without Redis it does not
     // wait.
     if is_up {
         let mut status = consumer.watch();
         let _ = timeout(FIRST_CONNECTION, async { drop(status.wait_for(|status| status.connected).await) }).await;
     }
-    Ok(consumer)
+    consumer
 }
 
 /// The handler of the channel's messages.

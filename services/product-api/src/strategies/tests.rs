@@ -25,7 +25,7 @@ async fn service(stores: &Stores) -> ProductService {
     let cache = CacheClient::connect_with(keyspace, &settings.common.redis).await.expect("a connection");
     let migrations = [outbox::relay::MIGRATIONS, app::MIGRATIONS];
     database::migrate(&settings.postgres, migrations, Duration::from_secs(60)).await.expect("the tables");
-    let pool = database::connect(&settings.postgres, NAME).await.expect("a pool");
+    let pool = database::connect(&settings.postgres, NAME, Duration::from_secs(20)).await.expect("a pool");
     seed::seed(&pool, 1).await.expect("the categories");
     let commit_bound = settings.postgres.commit_bound();
     let caches = Caches::new(&cache, &settings.lanes, commit_bound).expect("valid policies");

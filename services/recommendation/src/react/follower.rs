@@ -7,10 +7,11 @@ use outbox::consumer::{
     Consumer, ConsumerSettings, Delivery, EventHandler, EventProgress, HandlerError, Resync, Subscription,
 };
 use outbox::log::{EventLog, LogError};
+use redis_connect::RedisAddress;
 use service::events::{CART_EVENTS, PRODUCT_EVENTS};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use super::{CartEventHandler, ProductEventHandler};
 use crate::error::RecommendationError;
@@ -45,6 +46,8 @@ impl BothProgress {
 pub struct Follower {
     /// The settings of the consumers.
     pub settings: Settings,
+    /// The Redis of the streams.
+    pub redis: RedisAddress,
     /// The handler of product events.
     pub products: ProductEventHandler,
     /// The handler of cart events.
@@ -56,42 +59,41 @@ pub struct Follower {
 impl Follower {
     /// Starts both consumers, and stops them on `shutdown`.
     pub async fn follow(self, shutdown: CancellationToken) {
-        let Self { settings, products, carts, progress } = self;
+        let Self { settings, redis, products, carts, progress } = self;
+        let events = &settings.events;
         let consumers = async {
             // The streams start independently: cart events may arrive before there is a copy of the catalogue.
             tokio::join!(
                 async {
                     begin_products(&products).await;
                     let log = products.sync.log.clone();
-                    start(&settings, PRODUCT_EVENTS, log, products, &progress.products)
+                    start(events, &redis, PRODUCT_EVENTS, log, products, &progress.products)
                 },
                 async {
                     begin_carts(&carts).await;
                     let log = carts.log.clone();
-                    start(&settings, CART_EVENTS, log, carts, &progress.carts)
+                    start(events, &redis, CART_EVENTS, log, carts, &progress.carts)
                 }
             )
         };
-        let consumers = tokio::select! {
+        let (products, carts) = tokio::select! {
             consumers = consumers => consumers,
             () = shutdown.cancelled() => return,
         };
-        let (Some(products), Some(carts)) = consumers else { return };
         shutdown.cancelled().await;
         tokio::join!(products.stop(), carts.stop());
     }
 }
 
 fn start<R: EventHandler>(
-    settings: &Settings, source: EventSource, log: EventLog, handler: R, progress: &EventProgress,
-) -> Option<Consumer> {
+    settings: &ConsumerSettings, redis: &RedisAddress, source: EventSource, log: EventLog, handler: R,
+    progress: &EventProgress,
+) -> Consumer {
     let delivery = Delivery::Group(keys::GROUP);
     let subscription = Subscription { source, delivery, dead_letters: keys::DEAD_LETTERS.to_owned(), log };
-    Consumer::start(&settings.events, &settings.common.redis.url, subscription, handler)
-        .inspect(|consumer| progress.follow(consumer.followed()))
-        // Unreachable in practice: the cache has accepted this URL.
-        .inspect_err(|error| error!(%error, "events cannot be read"))
-        .ok()
+    let consumer = Consumer::start(settings, redis, subscription, handler);
+    progress.follow(consumer.followed());
+    consumer
 }
 
 /// Ensures that there is a copy of the catalogue, and that its position belongs to the history of the log.

@@ -9,7 +9,7 @@ use database::{PostgresSettings, connect};
 use recommendation::catalogue::{Catalogue, Changes};
 use recommendation::positions::Positions;
 
-use crate::support::Stores;
+use crate::support::{SOON, Stores};
 
 const SCHEMA: [&str; 2] = [
     include_str!("../../migrations/2026-11-23-000001_recommendation/up.sql"),
@@ -31,7 +31,7 @@ impl Rows {
         let settings: PostgresSettings =
             serde_json::from_value(serde_json::json!({ "url": stores.database.url(), "max_connections": 4 }))
                 .expect("settings");
-        let pool = connect(&settings, "rows").await.expect("connections");
+        let pool = connect(&settings, "rows", SOON).await.expect("connections");
         Self { stores, catalogue: Catalogue::new(pool.clone()), positions: Positions::new(pool) }
     }
 

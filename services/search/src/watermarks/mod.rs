@@ -33,7 +33,7 @@ use fred::error::Error;
 use fred::interfaces::ClientLike;
 use fred::types::scripts::Script;
 use fred::types::{ClusterHash, CustomCommand, Value};
-use outbox::redis::{self, RedisUrlError};
+use redis_connect::{RedisAddress, reconnect_when_silent};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::keys::WATERMARKS;
@@ -81,19 +81,16 @@ pub struct WatermarkError(String);
 
 impl TagWatermarks {
     /// Creates a client. It connects in the background, and keeps trying while Redis is unavailable.
-    ///
-    /// # Errors
-    /// Fails when the URL cannot be used.
-    pub fn connect(redis_url: &str) -> Result<Self, RedisUrlError> {
-        let client = redis::client(redis_url, COMMAND_TIMEOUT)?;
+    pub fn connect(redis: &RedisAddress) -> Self {
+        let client = redis.client(COMMAND_TIMEOUT);
         client.connect();
         let looks = tokio::spawn({
             let client = client.clone();
-            async move { redis::reconnect_when_silent(&client).await }
+            async move { reconnect_when_silent(&client).await }
         });
         let looks = Arc::new(AbortOnDropHandle::new(looks));
         let [finish, raise, claim, advance, highest] = [FINISH, RAISE, CLAIM, ADVANCE, HIGHEST].map(Script::from_lua);
-        Ok(Self { client, finish, raise, claim, advance, highest, _looks: looks })
+        Self { client, finish, raise, claim, advance, highest, _looks: looks }
     }
 
     /// Advances the watermarks of `tags` to event number `position`. The caller invalidates the tags afterwards.

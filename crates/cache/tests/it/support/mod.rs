@@ -7,7 +7,7 @@ mod row;
 use std::time::Duration;
 
 use cache::{CacheSettings, Policy, Tag};
-use testkit::Redis;
+use testkit::{Redis, Transport};
 
 pub(crate) use node::{Node, Reading};
 pub(crate) use push_filter::PushFilter;
@@ -99,5 +99,5 @@ pub(crate) async fn calls(redis: &Redis, command: &str) -> u64 {
 
 /// Returns the URL of Redis through a proxy.
 pub(crate) fn through(proxy: &Proxy) -> String {
-    format!("redis://127.0.0.1:{}", proxy.port())
+    Transport::of_this_run().url(proxy.port())
 }

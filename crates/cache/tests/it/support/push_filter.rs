@@ -21,7 +21,7 @@ pub(crate) struct PushFilter {
 impl PushFilter {
     pub(crate) async fn to(redis: &Redis) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let (port, server) = (listener.local_addr().unwrap().port(), redis.port());
+        let (port, server) = (listener.local_addr().unwrap().port(), redis.plain_port());
         let drops = Arc::new(AtomicBool::new(false));
         let dropping = Arc::clone(&drops);
         tokio::spawn(async move {

@@ -1,0 +1,42 @@
+//! The first connections of a pool.
+
+use std::time::Duration;
+
+use database::{PostgresSettings, StartupError, connect};
+use serde_json::json;
+use testkit::Proxy;
+use tokio::time::sleep;
+
+use crate::support::{Database, SOON};
+
+/// Returns a database, a proxy to it, and settings that lead through the proxy.
+async fn behind_proxy() -> (Database, Proxy, PostgresSettings) {
+    let database = Database::start().await;
+    let (server, name) = database.url.rsplit_once('/').expect("a URL with a database");
+    let (login, port) = server.rsplit_once(':').expect("a URL with a port");
+    let proxy = Proxy::to(port.parse().expect("a number")).await.expect("a proxy to the database");
+    let url = format!("{login}:{}/{name}", proxy.port());
+    let settings = serde_json::from_value(json!({ "url": url, "wait_timeout": "300ms" })).expect("settings");
+    (database, proxy, settings)
+}
+
+#[tokio::test]
+async fn pool_waits_for_a_postgres_that_does_not_answer_at_first() {
+    let (_database, proxy, settings) = behind_proxy().await;
+    proxy.hold();
+    let later = async {
+        // Longer than several attempts.
+        sleep(Duration::from_secs(1)).await;
+        proxy.release();
+    };
+    let (pool, ()) = tokio::join!(connect(&settings, "pool", SOON), later);
+    pool.expect("a pool, once Postgres answers");
+}
+
+#[tokio::test]
+async fn pool_is_given_up_after_the_longest_wait() {
+    let (_database, proxy, settings) = behind_proxy().await;
+    proxy.hold();
+    let given_up = connect(&settings, "pool", Duration::from_millis(500)).await;
+    assert!(matches!(given_up, Err(StartupError::Unreachable { .. })), "{:?}", given_up.err());
+}

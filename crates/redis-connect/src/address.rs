@@ -1,0 +1,166 @@
+//! The address of a Redis, checked and without its secrets.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::credentials::Credentials;
+use crate::error::AddressError;
+use crate::tls::Tls;
+
+/// Where a Redis listens, which database is used there, and who connects. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RedisAddress {
+    pub(crate) target: Target,
+    pub(crate) database: u8,
+    pub(crate) credentials: Credentials,
+    pub(crate) tls: Option<Tls>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The brackets of an IPv6 address are removed from the host.
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    Unix(PathBuf),
+}
+
+/// The default port.
+const PORT: u16 = 6379;
+
+impl RedisAddress {
+    /// Checks a URL, and reads the files that it names once, so that a missing one is found at the start.
+    ///
+    /// # Errors
+    /// Returns an error if the URL or a file cannot be used.
+    pub fn parse(url: &str) -> Result<Self, AddressError> {
+        let url = Url::parse(url).map_err(|error| AddressError::Url(error.to_string()))?;
+        let mut parameters = Parameters(url.query_pairs().into_owned().collect());
+        let (target, database) = match url.scheme() {
+            "redis" | "rediss" => (tcp(&url)?, url.path().trim_start_matches('/').to_owned()),
+            "redis+unix" => (unix(&url)?, parameters.take("db").unwrap_or_default()),
+            other => return Err(AddressError::Url(format!("it begins with {other}:"))),
+        };
+        let tls = match url.scheme() {
+            "rediss" => {
+                let [ca, certificate, key] = ["ca_file", "cert_file", "key_file"].map(|name| parameters.file(name));
+                Some(Tls::new(ca.as_deref(), certificate.as_deref(), key.as_deref())?)
+            }
+            _ => None,
+        };
+        let credentials = Credentials::new(&url, parameters.file("user_file"), parameters.file("password_file"))?;
+        match parameters.0.keys().next() {
+            Some(unknown) => Err(AddressError::Url(format!("it has the unknown parameter {unknown}"))),
+            None => Ok(Self { target, database: number(&database)?, credentials, tls }),
+        }
+    }
+
+    /// Returns who connects.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Returns the number of the database.
+    pub fn database(&self) -> u8 {
+        self.database
+    }
+}
+
+/// The parameters of a URL that have not been used yet.
+struct Parameters(HashMap<String, String>);
+
+impl Parameters {
+    fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    fn file(&mut self, name: &str) -> Option<PathBuf> {
+        self.take(name).map(PathBuf::from)
+    }
+}
+
+fn tcp(url: &Url) -> Result<Target, AddressError> {
+    let host = match url.host_str() {
+        None | Some("") => return Err(AddressError::Url("it has no host".to_owned())),
+        Some(host) => host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+    };
+    Ok(Target::Tcp { host, port: url.port().unwrap_or(PORT) })
+}
+
+fn unix(url: &Url) -> Result<Target, AddressError> {
+    let path = percent_decode_str(url.path()).decode_utf8().map_err(|error| AddressError::Url(error.to_string()))?;
+    match path.len() {
+        0 | 1 => Err(AddressError::Url("it has no path of a socket".to_owned())),
+        _ => Ok(Target::Unix(PathBuf::from(&*path))),
+    }
+}
+
+fn number(database: &str) -> Result<u8, AddressError> {
+    match database {
+        "" => Ok(0),
+        text => text.parse().map_err(|_| AddressError::Url("its database is not a number from 0 to 255".to_owned())),
+    }
+}
+
+/// The address as a URL without user and password.
+impl fmt::Display for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
+        match &self.target {
+            Target::Tcp { host, port } if host.contains(':') => {
+                write!(f, "{scheme}://[{host}]:{port}/{}", self.database)
+            }
+            Target::Tcp { host, port } => write!(f, "{scheme}://{host}:{port}/{}", self.database),
+            Target::Unix(path) => write!(f, "redis+unix://{}?db={}", path.display(), self.database),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_understood() {
+        for (url, shown) in [
+            ("redis://127.0.0.1", "redis://127.0.0.1:6379/0"),
+            ("redis://user:secret@redis:6380/3", "redis://redis:6380/3"),
+            ("redis://[::1]:6380", "redis://[::1]:6380/0"),
+            ("redis+unix:///run/redis.sock", "redis+unix:///run/redis.sock?db=0"),
+            ("redis+unix://user:secret@localhost/run/my%20redis.sock?db=2", "redis+unix:///run/my redis.sock?db=2"),
+        ] {
+            let address = RedisAddress::parse(url).unwrap();
+            assert_eq!(address.to_string(), shown, "{url}");
+            assert!(!format!("{address:?}").contains("secret"), "{address:?}");
+        }
+    }
+
+    #[test]
+    fn unusable_urls_are_refused_without_repeating_them() {
+        for (url, reason) in [
+            ("127.0.0.1:6379", "relative URL without a base"),
+            ("http://user:secret@host", "it begins with http:"),
+            ("redis://user:secret@host:port", "invalid port number"),
+            ("redis://user:secret@host/zero", "its database is not a number"),
+            ("redis://user:secret@host/256", "its database is not a number"),
+            ("redis://", "it has no host"),
+            ("redis+unix://user:secret@host", "it has no path"),
+            ("redis+unix:///run/redis.sock?database=1", "it has the unknown parameter database"),
+            ("redis://user:secret@host/0?db=1", "it has the unknown parameter db"),
+        ] {
+            let error = RedisAddress::parse(url).unwrap_err().to_string();
+            assert!(error.contains(reason) && !error.contains("secret"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn certificates_need_tls() {
+        let error = RedisAddress::parse("redis://host?ca_file=/ca.pem").unwrap_err().to_string();
+        assert!(error.contains("it has the unknown parameter ca_file"), "{error}");
+    }
+}

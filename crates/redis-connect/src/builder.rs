@@ -1,0 +1,65 @@
+//! The client library's configuration: one attempt and one time limit for each command, and reconnects forever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::clients::{Client, SubscriberClient};
+use fred::types::config::{
+    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig,
+};
+use fred::types::{Builder, RespVersion};
+
+use crate::RedisAddress;
+use crate::address::Target;
+
+/// The longest time to connect, and to log in.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// The pause between two attempts to connect, in milliseconds.
+const RECONNECT_MS: u32 = 100;
+
+impl RedisAddress {
+    /// Returns a client that is not connected yet. It speaks RESP3. A command takes `timeout` at most (zero: no limit), and
+    /// is never sent again. While Redis cannot be reached, also at the start, the client tries again ten times a second.
+    pub fn client(&self, timeout: Duration) -> Client {
+        self.builder(timeout).build().expect("a builder with a configuration")
+    }
+
+    /// Returns such a client for channels; `messages` of a burst are kept for a slow receiver.
+    pub fn subscriber(&self, timeout: Duration, messages: usize) -> SubscriberClient {
+        let mut builder = self.builder(timeout);
+        builder.with_performance_config(|performance| performance.broadcast_channel_capacity = messages);
+        builder.build_subscriber_client().expect("a builder with a configuration")
+    }
+
+    fn builder(&self, timeout: Duration) -> Builder {
+        let server = match &self.target {
+            Target::Tcp { host, port } => ServerConfig::Centralized { server: Server::new(host.as_str(), *port) },
+            Target::Unix(path) => ServerConfig::Unix { path: path.clone() },
+        };
+        let mut config = Config {
+            server,
+            version: RespVersion::RESP3,
+            fail_fast: false,
+            database: Some(self.database()).filter(|database| *database != 0),
+            credential_provider: Some(Arc::new(self.credentials().clone())),
+            ..Config::default()
+        };
+        if let Some(tls) = &self.tls {
+            tls.configure(&mut config);
+        }
+        let mut builder = Builder::from_config(config);
+        builder
+            .with_performance_config(|performance: &mut PerformanceConfig| {
+                performance.default_command_timeout = timeout;
+            })
+            .with_connection_config(|connection: &mut ConnectionConfig| {
+                connection.connection_timeout = CONNECT_TIMEOUT;
+                connection.internal_command_timeout = CONNECT_TIMEOUT;
+                connection.max_command_attempts = 1;
+                connection.reconnect_on_auth_error = true;
+                connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
+            })
+            .set_policy(ReconnectPolicy::new_constant(0, RECONNECT_MS));
+        builder
+    }
+}

@@ -1,0 +1,36 @@
+//! Servers that have gone silent. If a peer vanishes without closing the connection, the connection looks open for a
+//! quarter of an hour, and a client that only listens never notices.
+
+use std::time::Duration;
+
+use fred::error::ErrorKind;
+use fred::interfaces::ClientLike;
+use tokio::time::sleep;
+
+/// The interval between two pings, and the number of unanswered pings after which a server counts as silent.
+const LOOK: Duration = Duration::from_millis(500);
+const SILENT: u32 = 3;
+
+/// Reconnects `client` whenever its server stops responding. Never returns.
+pub async fn reconnect_when_silent(client: &impl ClientLike) {
+    loop {
+        wait_for_silence(client).await;
+        // An error means that there is nothing to reconnect; the next look finds out.
+        let _ = client.force_reconnection().await;
+    }
+}
+
+/// Returns when the server has not responded for some time.
+pub async fn wait_for_silence(client: &impl ClientLike) {
+    let mut silent = 0;
+    while silent < SILENT {
+        sleep(LOOK).await;
+        let unanswered = client.ping::<()>(None).await.err().is_some_and(|error| is_silence(error.kind()));
+        silent = if unanswered { silent + 1 } else { 0 };
+    }
+}
+
+/// Returns whether the error means that the server did not respond; a refusal is a response.
+fn is_silence(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled)
+}

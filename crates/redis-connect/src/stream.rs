@@ -1,0 +1,43 @@
+//! Plain connections, for what a client library cannot do.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite, split};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::RedisAddress;
+use crate::address::Target;
+
+/// The side of a connection that receives.
+pub type Incoming = Box<dyn AsyncRead + Send + Unpin>;
+/// The side of a connection that sends. What was written over TLS is sent by a flush.
+pub type Outgoing = Box<dyn AsyncWrite + Send + Unpin>;
+
+impl RedisAddress {
+    /// Opens a connection. It is not logged in, and uses database 0.
+    ///
+    /// # Errors
+    /// Returns an error if the server cannot be reached, or its certificate is not trusted.
+    pub async fn connect(&self) -> io::Result<(Incoming, Outgoing)> {
+        match &self.target {
+            Target::Unix(path) => {
+                let (incoming, outgoing) = UnixStream::connect(path).await?.into_split();
+                Ok((Box::new(incoming), Box::new(outgoing)))
+            }
+            Target::Tcp { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                match &self.tls {
+                    Some(tls) => {
+                        let (incoming, outgoing) = split(tls.connect(host, stream).await?);
+                        Ok((Box::new(incoming), Box::new(outgoing)))
+                    }
+                    None => {
+                        let (incoming, outgoing) = stream.into_split();
+                        Ok((Box::new(incoming), Box::new(outgoing)))
+                    }
+                }
+            }
+        }
+    }
+}
