@@ -13,11 +13,12 @@ mod sql;
 mod sqlstate;
 mod startup;
 mod statement;
+mod tls;
 mod watchdog;
 mod work;
 mod write;
 
-pub use connect::establish;
+pub use connect::{establish, establish_listening};
 pub use error::{AsDatabaseError, Error};
 pub use migrate::migrate;
 pub use mode::DatabaseMode;

@@ -6,6 +6,7 @@
 mod database;
 mod query;
 mod states;
+mod tls;
 
 pub use database::{Database, HeldLock};
 pub use states::FOREIGN_SETTINGS;
@@ -42,15 +43,25 @@ impl Postgres {
     /// Creates a cluster and starts its server, which takes one to two seconds. Most tests use [`shared_database`]
     /// instead.
     pub async fn start() -> Result<Self> {
+        let mut postgres = Self::create().await?;
+        postgres.launch().await?;
+        Ok(postgres)
+    }
+
+    async fn create() -> Result<Self> {
         let supervisor = Supervisor::new("postgres", Owner::current().other(), |_| ())?;
-        let mut postgres = Self(PrivateServer { supervisor, port: 0 });
+        let postgres = Self(PrivateServer { supervisor, port: 0 });
         postgres.create_cluster().await?;
+        Ok(postgres)
+    }
+
+    async fn launch(&mut self) -> Result<()> {
         let mut attempt = 1;
         loop {
-            postgres.0.port = free_port();
-            match postgres.run().await {
+            self.0.port = free_port();
+            match self.run().await {
                 Err(_) if attempt < ATTEMPTS => attempt += 1,
-                started => return started.map(|()| postgres),
+                started => return started,
             }
         }
     }

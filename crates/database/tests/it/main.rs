@@ -9,3 +9,4 @@ mod sessions;
 mod stale_plans;
 mod starting;
 mod support;
+mod tls;

@@ -4,11 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::SESSION_SETUP;
-use diesel::ConnectionError;
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
-use futures_util::StreamExt;
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -31,25 +30,21 @@ const LISTEN: Duration = Duration::from_secs(60);
 const SETUP: &str = "SET application_name = 'relay'; SET statement_timeout = 5000";
 
 /// Opens a connection for statements.
-pub(super) async fn connect(url: &str) -> Result<AsyncPgConnection, ConnectionError> {
+pub(super) async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
     in_time(database::establish(url, SETUP, SILENCE)).await
 }
 
-async fn connect_to_listen(url: &str) -> Result<AsyncPgConnection, ConnectionError> {
+async fn connect_to_listen(url: &str) -> ConnectionResult<(AsyncPgConnection, UnboundedReceiver<()>)> {
     in_time(async {
-        let mut connection = AsyncPgConnection::establish(url).await?;
+        let (mut connection, notifications) = database::establish_listening(url, SETUP, SILENCE).await?;
         // In a separate statement, so that `pg_stat_activity` shows the purpose of this session.
-        for setup in [&format!("{SESSION_SETUP}; {SETUP}"), "LISTEN outbox"] {
-            connection.batch_execute(setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-        }
-        Ok(connection)
+        connection.batch_execute("LISTEN outbox").await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+        Ok((connection, notifications))
     })
     .await
 }
 
-async fn in_time(
-    connecting: impl Future<Output = Result<AsyncPgConnection, ConnectionError>>,
-) -> Result<AsyncPgConnection, ConnectionError> {
+async fn in_time<T>(connecting: impl Future<Output = ConnectionResult<T>>) -> ConnectionResult<T> {
     let late = |_| Err(ConnectionError::BadConnection(format!("no answer within {CONNECT:?}")));
     timeout(CONNECT, connecting).await.unwrap_or_else(late)
 }
@@ -78,16 +73,12 @@ pub(super) async fn listen(url: String, wake: Arc<Notify>, stop: CancellationTok
 }
 
 /// Listens until the connection ends. Returns an error if it cannot connect or listen.
-async fn hear(url: &str, wake: &Notify) -> Result<(), ConnectionError> {
-    let mut connection = connect_to_listen(url).await?;
+async fn hear(url: &str, wake: &Notify) -> ConnectionResult<()> {
+    let (_connection, mut notifications) = connect_to_listen(url).await?;
     wake.notify_one();
-    let mut notifications = std::pin::pin!(connection.notifications_stream());
-    while let Some(notification) = notifications.next().await {
-        if let Err(error) = notification {
-            debug!(%error, "the connection that listens to the outbox has ended");
-            break;
-        }
+    while notifications.recv().await.is_some() {
         wake.notify_one();
     }
+    debug!("the connection that listens to the outbox has ended");
     Ok(())
 }
