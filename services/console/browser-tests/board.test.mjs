@@ -34,6 +34,10 @@ test("a change of the price makes copies stale by strategy, and the board agrees
   const answer = await page.locator("#answer").innerText();
   assert.match(answer, /^Latest change: TTL was stale for [\d,]+ ms/);
   assert.match(answer, /never after the response/);
+  // A page that opens later shows the latest change as well.
+  await page.reload();
+  await until("the same answer after a reload", async () => /^Latest change: TTL was stale for [\d,]+ ms/.test(await page.locator("#answer").innerText()));
+  await untilCell(page, "ttl", "redis", "fresh");
   await page.locator("#why").click();
   const cell = page.locator('td[data-strategy=ttl][data-column=redis]').first();
   assert.match(await cell.innerText(), /stale for [\d,.]+ (ms|s)/);

@@ -14,6 +14,10 @@ use crate::record::{Column, Record, now_ms};
 const CAPACITY: usize = 8_192;
 /// Seconds of figures that a page starts with.
 const FIGURES: usize = 60;
+/// Records of the latest change that a page starts with, at most.
+const TRAIL: usize = 1_000;
+/// Writes with a shorter pause between them belong to one change.
+const TOGETHER_MS: u64 = 2_000;
 /// Pages that are open at the same time.
 const VIEWERS: usize = 32;
 /// Records in one message.
@@ -51,9 +55,18 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    recent: VecDeque<Arc<str>>,
+    recent: VecDeque<Recent>,
+    /// The number of the record with which the latest change began, and the time of its last write.
+    change: Option<(u64, u64)>,
     snapshot: BTreeMap<Slot, Arc<str>>,
     figures: VecDeque<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Recent {
+    text: Arc<str>,
+    /// Whether it shows what became of a change.
+    is_trail: bool,
 }
 
 impl Default for Hub {
@@ -98,10 +111,16 @@ impl Hub {
             | Record::Read(_)
             | Record::Note { .. } => {}
         }
+        if let Record::Write(write) = record {
+            let last = state.change.filter(|(_, at_ms)| write.at_ms.saturating_sub(*at_ms) < TOGETHER_MS);
+            state.change = Some((last.map_or(state.next, |(began, _)| began), write.at_ms));
+        }
         if state.recent.len() == CAPACITY {
             state.recent.pop_front();
         }
-        state.recent.push_back(text);
+        let is_trail =
+            matches!(record, Record::Write(_) | Record::Published { .. } | Record::Feed { .. } | Record::Read(_));
+        state.recent.push_back(Recent { text, is_trail });
         state.next += 1;
         drop(state);
         self.0.added.notify_waiters();
@@ -174,6 +193,14 @@ impl State {
     fn first(&self) -> u64 {
         self.next - self.recent.len() as u64
     }
+
+    /// Returns what became of the latest change, as far as it is still in the buffer.
+    fn trail(&self) -> Vec<Arc<str>> {
+        let Some((began, _)) = self.change else { return Vec::new() };
+        let since = self.recent.iter().skip(began.saturating_sub(self.first()) as usize);
+        let trail = since.filter(|recent| recent.is_trail).take(TRAIL);
+        trail.map(|recent| Arc::clone(&recent.text)).collect()
+    }
 }
 
 fn json(record: &Record) -> String {
@@ -227,7 +254,7 @@ impl Subscription {
                     parts.push(hello(true).into());
                 }
                 let known = (next - state.first()) as usize;
-                parts.extend(state.recent.iter().skip(known).take(BATCH).cloned());
+                parts.extend(state.recent.iter().skip(known).take(BATCH).map(|recent| Arc::clone(&recent.text)));
                 let taken = state.recent.len().saturating_sub(known).min(BATCH);
                 self.next = Some(next + taken as u64);
             }
@@ -236,6 +263,7 @@ impl Subscription {
                 parts.push(hello(false).into());
                 parts.extend(state.snapshot.values().cloned());
                 parts.extend(state.figures.iter().cloned());
+                parts.extend(state.trail());
                 self.next = Some(state.next);
             }
         }
@@ -251,56 +279,4 @@ impl Drop for Subscription {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const QUIET: Duration = Duration::from_millis(1);
-
-    async fn next(page: &mut Subscription) -> (String, String) {
-        let message = page.next(&CancellationToken::new(), QUIET).await.expect("it is not stopped");
-        let (id, data) =
-            message.strip_prefix("id: ").and_then(|rest| rest.split_once("\ndata: ")).unwrap_or(("", &message));
-        (id.to_owned(), data.trim_end().to_owned())
-    }
-
-    #[tokio::test]
-    async fn page_resumes_at_its_id_and_a_foreign_id_starts_with_a_snapshot() {
-        let hub = Hub::default();
-        hub.emit(&Record::Truth { at_ms: 1, rows: Vec::new() });
-        hub.note("before");
-        let mut page = hub.subscribe(None).unwrap();
-        let (id, first) = next(&mut page).await;
-        assert!(first.contains(r#""kind":"hello""#) && first.contains(r#""resumed":false"#), "{first}");
-        assert!(first.contains(r#""kind":"truth""#) && !first.contains("before"), "{first}");
-        drop(page);
-        hub.note("in between");
-        let mut page = hub.subscribe(Some(&id)).unwrap();
-        let (_, resumed) = next(&mut page).await;
-        assert!(resumed.contains(r#""resumed":true"#) && resumed.contains("in between"), "{resumed}");
-        assert!(!resumed.contains("truth"), "{resumed}");
-        assert_eq!(next(&mut page).await.1, ": alive");
-        let (_, anew) = next(&mut hub.subscribe(Some("00000000-0")).unwrap()).await;
-        assert!(anew.contains(r#""resumed":false"#), "{anew}");
-    }
-
-    #[tokio::test]
-    async fn slow_page_receives_a_snapshot_instead_of_a_gap() {
-        let hub = Hub::default();
-        let mut page = hub.subscribe(None).unwrap();
-        next(&mut page).await;
-        for _ in 0..=CAPACITY {
-            hub.note("more");
-        }
-        assert!(next(&mut page).await.1.contains(r#""resumed":false"#));
-        assert_eq!(hub.state().recent.len(), CAPACITY, "the buffer is bounded");
-    }
-
-    #[tokio::test]
-    async fn number_of_pages_is_limited_and_a_closed_page_makes_room() {
-        let hub = Hub::default();
-        let mut pages: Vec<_> = (0..VIEWERS).map(|_| hub.subscribe(None).unwrap()).collect();
-        assert!(hub.subscribe(None).is_none());
-        pages.pop();
-        assert!(hub.subscribe(None).is_some());
-    }
-}
+mod tests;

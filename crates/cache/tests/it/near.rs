@@ -147,6 +147,26 @@ async fn stalled_process_delays_a_write_and_returns_nothing_old() {
     until_near(&peer, 1, &row).await;
 }
 
+/// Redis loses the register of holders, and a process that held entries does not notice it.
+#[tokio::test]
+async fn register_that_was_lost_is_not_believed_at_once() {
+    // Long enough for all that happens until the peer reads, so that it still has a lease then.
+    let bound = 20 * BOUND;
+    let redis = redis().await;
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let near = |url| CacheSettings { near_bound: Some(bound), ..settings(url) };
+    let (slow, policy) =
+        (CacheSettings { command_timeout: BOUND, ..near(through(&proxy)) }, patient().near(Near::Strict(bound)));
+    let (peer, writer) = (Node::with(&slow, policy.clone()).await, Node::with(&near(redis.url()), policy).await);
+    let row = Row::new([]);
+    until_near(&peer, 1, &row).await;
+    proxy.delay_replies();
+    redis.cli(&["FLUSHALL"]).await.unwrap();
+    let version = row.commit();
+    writer.remove(1).await;
+    assert_eq!(peer.read(1, &row).await.version(), Some(version));
+}
+
 #[tokio::test]
 async fn bounded_memory_is_old_for_no_longer_than_its_bound() {
     let redis = redis().await;
