@@ -146,4 +146,19 @@ mod tests {
         assert_eq!(parse(b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n"), Frame::Message("hi".into()));
         assert_eq!(parse(b">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"), Frame::Other);
     }
+
+    /// As TLS, which may keep what was written.
+    #[tokio::test]
+    async fn flush_reaches_through_a_stream_that_buffers() {
+        let (ours, mut theirs) = tokio::io::duplex(1_024);
+        let half = Box::new(tokio::io::BufWriter::new(ours));
+        let mut outgoing = Outgoing { half, buffer: BytesMut::new() };
+        outgoing.push(&[b"GET", b"k"]);
+        outgoing.flush().await.unwrap();
+        let expected = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
+        let mut sent = vec![0; expected.len()];
+        let arrives = tokio::time::timeout(std::time::Duration::from_secs(20), theirs.read_exact(&mut sent));
+        arrives.await.expect("it was flushed").unwrap();
+        assert_eq!(sent, expected);
+    }
 }
