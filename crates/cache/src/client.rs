@@ -57,8 +57,8 @@ impl CacheClient {
     /// answers.
     ///
     /// # Errors
-    /// Returns an error when the address of Redis cannot be used, or when the server is too old, refuses the login or may evict the
-    /// fence table.
+    /// Returns an error when the address of Redis cannot be used, or when the server is too old, refuses the login or may
+    /// evict the fence table.
     pub async fn connect_with(keyspace: Keyspace, settings: &CacheSettings) -> Result<Self, ConnectError> {
         let pending = PendingInvalidations::new(keyspace.name());
         let store = Arc::new(Store::open(keyspace, settings).await?);

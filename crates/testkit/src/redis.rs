@@ -88,7 +88,7 @@ impl Redis {
     }
 
     /// Returns the path of its Unix socket.
-    pub fn socket(&self) -> PathBuf {
+    fn socket(&self) -> PathBuf {
         self.directory().join("redis.sock")
     }
 

@@ -63,7 +63,7 @@ impl Certificates {
     }
 
     /// Returns the parameters of a URL for a client that has a certificate.
-    pub fn parameters(&self) -> String {
+    fn parameters(&self) -> String {
         let Self { ca, client: [certificate, key], .. } = self;
         format!("ca_file={}&cert_file={}&key_file={}", ca.display(), certificate.display(), key.display())
     }

@@ -31,7 +31,7 @@ async fn recommendation_starts_without_redis_and_uses_it_when_it_returns() {
     let answer = ours.get("/recommendations/1").await.expect(200);
     assert_eq!(answer.source(), "fwd=bypass; detail=redis-down");
     stores.redis.restart().await.expect("it starts");
-    // It stays degraded: without a cart service, nobody knows what the baskets were.
+    // It stays degraded: there is no cart service to read the baskets from.
     until_both_are_read(&ours).await;
     assert_eq!(ours.get("/readyz").await.expect(200).json()["checks"]["redis"]["status"], "ok");
     eventually("hits", SOON, async || ours.get("/recommendations/1").await.expect(200).source() == "hit").await;
