@@ -22,9 +22,9 @@ use crate::loader::{LazyLoader, Loader, SharedLoader};
 use crate::near_cache::{NearCache, TrackedRead};
 use crate::outcome::{Bypass, Observer, Outcome};
 use crate::policy::{EarlyRefresh, Policy};
-use crate::redis::Store;
 use crate::refresh::RefreshSet;
 use crate::single_flight::SingleFlight;
+use crate::store::Store;
 use crate::values::Values;
 
 /// Values of one type in a keyspace: `product:ttl:*`. Cheap to clone.
@@ -237,9 +237,9 @@ impl Region {
     pub(crate) async fn lookup(&self, key: &Key) -> Lookup {
         let (store, pending) = (&self.shared.store, &self.shared.invalidator.pending);
         let epoch = pending.epoch();
-        let near = self.definition.near.as_deref().filter(|_| store.connection.is_in_use());
+        let near = self.definition.near.as_deref().filter(|_| store.is_in_use());
         if let Some(entry) = near.and_then(|near| near.memory.get(key, epoch)) {
-            let now = store.connection.now_ms();
+            let now = store.now_ms();
             if entry.is_fresh(now) && self.accepts(&entry) {
                 return Lookup::Fresh(CachedEntry::from_stored(entry, now, Outcome::NearHit));
             }
@@ -250,7 +250,7 @@ impl Region {
         };
         let (found, stamp) = match tracked {
             TrackedRead::Found(found, stamp) => (Some(found), Some(stamp)),
-            TrackedRead::Unusable => (store.reads.get(key).await.ok(), None),
+            TrackedRead::Unusable => (store.get(key).await.ok(), None),
             TrackedRead::Late => (None, None),
         };
         let entry = match found {
@@ -264,7 +264,7 @@ impl Region {
         if !self.accepts(&entry) {
             return Lookup::Miss;
         }
-        let now = store.connection.now_ms();
+        let now = store.now_ms();
         if entry.is_fresh(now) {
             if let Some((near, stamp)) = near.zip(stamp) {
                 near.memory.insert(key, &entry, stamp);
@@ -302,7 +302,7 @@ impl Region {
         if policy.early_refresh == EarlyRefresh::Off {
             return None;
         }
-        let now = self.shared.store.connection.now_ms();
+        let now = self.shared.store.now_ms();
         cached.stored_entry().filter(|entry| policy.early_refresh.is_due(entry, now, load_time, rand::random))
     }
 
@@ -310,7 +310,7 @@ impl Region {
     fn unverified(&self, key: &Key, epoch: u64) -> Option<CachedEntry> {
         let near = self.definition.near.as_deref().filter(|_| self.definition.policy.near_in_outage)?;
         let entry = near.memory.get_unverified(key)?;
-        let now = self.shared.store.connection.now_ms();
+        let now = self.shared.store.now_ms();
         let pending = &self.shared.invalidator.pending;
         let may_be_served = entry.age(now) < entry.hard && self.accepts(&entry);
         let usable = may_be_served && !pending.is_suspect(epoch, key, &entry);

@@ -19,15 +19,17 @@ use crate::invalidate::Invalidator;
 use crate::invalidate::{Invalidated, Invalidation};
 use crate::keyspace::Tag;
 use crate::keyspace::{Keyspace, is_valid_name};
+use crate::memory::{Memory, MemoryStore};
 use crate::near::NearMemory;
 use crate::near_cache::NearCache;
 use crate::outcome::Observer;
 use crate::pending::PendingInvalidations;
 use crate::policy::{Near, Policy};
-use crate::redis::{ConnectError, Store, Tracking};
+use crate::redis::{ConnectError, RedisStore, Tracking};
 use crate::retry::run_retries;
 use crate::settings::{CacheSettings, check_near_bound};
 use crate::single_flight::SingleFlight;
+use crate::store::Store;
 use crate::sweep::run_sweep;
 use crate::values::Values;
 
@@ -60,22 +62,41 @@ impl CacheClient {
     /// Returns an error when the address of Redis cannot be used, or when the server is too old, refuses the login or may
     /// evict the fence table.
     pub async fn connect_with(keyspace: Keyspace, settings: &CacheSettings) -> Result<Self, ConnectError> {
-        let pending = PendingInvalidations::new(keyspace.name());
-        let store = Arc::new(Store::open(keyspace, settings).await?);
-        let connection = Arc::clone(&store.connection);
-        let events = Arc::new(EventBuffer::new(move || connection.now_ms()));
-        let (tasks, runtime) = (TaskTracker::new(), Handle::current());
+        let redis = Arc::new(RedisStore::open(keyspace, settings).await?);
         let (near, tracking) = match settings.near_bound.filter(|bound| !bound.is_zero()) {
             Some(bound) => {
                 let memory = NearMemory::new(settings.near_weight);
-                let (tracking, task) = Tracking::new(&store, &memory);
-                (
-                    Some(Arc::new(NearCache { memory, tracking, bound, read_timeout: settings.command_timeout })),
-                    Some(task),
-                )
+                let (tracking, task) = Tracking::new(&redis, &memory);
+                let (store, read_timeout) = (Arc::clone(&redis), settings.command_timeout);
+                (Some(Arc::new(NearCache { store, memory, tracking, bound, read_timeout })), Some(task))
             }
             None => (None, None),
         };
+        let client = Self::of(Store::in_redis(&redis), near, settings);
+        if let Some(tracking) = tracking {
+            client.spawn_until_stopped(tracking.run());
+        }
+        Ok(client)
+    }
+
+    /// Creates a client whose entries are in `memory`, with the default settings. Its background tasks run on the current
+    /// runtime.
+    pub fn in_memory(keyspace: Keyspace, memory: &Memory) -> Self {
+        Self::in_memory_with(keyspace, memory, &CacheSettings::default())
+    }
+
+    /// Creates a client whose entries are in `memory`. Of the settings, it uses the limits of loads, and the command timeout
+    /// where a test slows the memory down.
+    pub fn in_memory_with(keyspace: Keyspace, memory: &Memory, settings: &CacheSettings) -> Self {
+        let store = MemoryStore::new(memory, keyspace.name(), settings.command_timeout);
+        Self::of(Store::in_memory(keyspace, store), None, settings)
+    }
+
+    fn of(store: Store, near: Option<Arc<NearCache>>, settings: &CacheSettings) -> Self {
+        let (pending, store) = (PendingInvalidations::new(store.keyspace.name()), Arc::new(store));
+        let clock = Arc::clone(&store);
+        let events = Arc::new(EventBuffer::new(move || clock.now_ms()));
+        let (tasks, runtime) = (TaskTracker::new(), Handle::current());
         let invalidator = Arc::new(Invalidator {
             store: Arc::clone(&store),
             pending,
@@ -95,15 +116,12 @@ impl CacheClient {
         });
         let client = Self { shared, background: TaskTracker::new(), stop: CancellationToken::new() };
         client.start_background_tasks(settings.sweep_rest);
-        if let Some(tracking) = tracking {
-            client.spawn_until_stopped(tracking.run());
-        }
-        Ok(client)
+        client
     }
 
     fn start_background_tasks(&self, sweep_rest: Duration) {
         let (store, invalidator) = (&self.shared.store, &self.shared.invalidator);
-        let (probed, for_probe) = (Arc::clone(&store.connection), Arc::clone(invalidator));
+        let (probed, for_probe) = (Arc::clone(store), Arc::clone(invalidator));
         self.spawn_until_stopped(async move {
             // The client returns no entry until the purge has dropped the keyspace. The purge also removes what a load
             // stored before it. A load that began before the purge and commits after it is refused, because the
@@ -173,7 +191,7 @@ impl CacheClient {
     }
 
     fn near(&self, near: Near) -> Result<Option<Arc<NearCache>>, InvalidCache> {
-        let Some(bound) = near.bound() else { return Ok(None) };
+        let Some(bound) = near.bound().filter(|_| !self.shared.store.is_memory()) else { return Ok(None) };
         let cache = self.shared.invalidator.near.as_ref();
         check_near_bound(bound, cache.map(|cache| cache.bound))?;
         Ok(cache.inspect(|cache| cache.memory.serve(near)).map(Arc::clone))
@@ -221,7 +239,7 @@ impl CacheClient {
 
     /// Returns whether Redis is in use now, and what is wrong with it.
     pub fn health(&self) -> Health {
-        self.shared.store.connection.health()
+        self.shared.store.health()
     }
 
     /// Returns how many keys and tags have a deferred invalidation; a deferred purge counts as one.
@@ -252,7 +270,7 @@ impl CacheClient {
         self.background.close();
         self.background.wait().await;
         if let Some(near) = &invalidator.near {
-            near.leave(store).await;
+            near.leave().await;
         }
         store.close().await;
         invalidator.pending.len()

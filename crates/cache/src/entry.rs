@@ -28,7 +28,7 @@ use crate::outcome::Outcome;
 use crate::values::decompressed;
 
 /// Length of `V<id>` and `L<id>`, which the scripts compare.
-const TOKEN_LEN: usize = 33;
+pub(crate) const TOKEN_LEN: usize = 33;
 
 /// The content of a key.
 #[derive(Debug, Clone)]

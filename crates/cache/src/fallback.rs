@@ -14,8 +14,8 @@ use crate::cache::{Cache, Region};
 use crate::entry::{CachedEntry, StoredEntry, StoredValue};
 use crate::error::LoadError;
 use crate::keyspace::Key;
+use crate::lease::{LeaseReply, RefreshReply};
 use crate::outcome::Outcome;
-use crate::redis::{LeaseReply, RefreshReply};
 
 impl<T, C> Cache<T, C> {
     /// Returns this cache for reads that take an entry only if `accepts` is true for its stamp
@@ -31,7 +31,7 @@ impl<T, C> Cache<T, C> {
 impl Region {
     /// Returns whether this reader may take an entry without a load before.
     pub(crate) fn may_serve(&self, entry: &StoredEntry) -> bool {
-        let now = self.shared.store.connection.now_ms();
+        let now = self.shared.store.now_ms();
         entry.age(now) < entry.hard && self.accepts(entry)
     }
 
@@ -75,9 +75,9 @@ impl Region {
     async fn fallback(&self, key: &Key) -> Option<CachedEntry> {
         let (store, pending) = (&self.shared.store, &self.shared.invalidator.pending);
         let epoch = pending.epoch();
-        let Ok(Some(StoredValue::Value(entry))) = store.reads.get(key).await else { return None };
+        let Ok(Some(StoredValue::Value(entry))) = store.get(key).await else { return None };
         let usable = self.may_replace_a_load(&entry) && !pending.is_suspect(epoch, key, &entry);
-        let now = store.connection.now_ms();
+        let now = store.now_ms();
         usable.then(|| {
             let outcome = if entry.is_fresh(now) { Outcome::Hit } else { entry.stale_outcome(now) };
             CachedEntry::from_stored(entry, now, outcome)
@@ -85,7 +85,7 @@ impl Region {
     }
 
     fn may_replace_a_load(&self, entry: &StoredEntry) -> bool {
-        let now = self.shared.store.connection.now_ms();
+        let now = self.shared.store.now_ms();
         entry.age(now) < entry.hard + self.definition.policy.fallback_ms() && self.accepts(entry)
     }
 }

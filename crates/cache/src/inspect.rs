@@ -112,7 +112,7 @@ impl CacheClient {
         let near = self.shared.invalidator.near.as_ref()?;
         let epoch = self.shared.invalidator.pending.epoch();
         let (entry, is_servable) = near.memory.peek(key, epoch)?;
-        let now = self.shared.store.connection.now_ms();
+        let now = self.shared.store.now_ms();
         Some(NearEntryInfo {
             key: key.to_string(),
             is_servable: is_servable && entry.age(now) < entry.hard,
@@ -206,7 +206,7 @@ impl CacheClient {
             StoredValue::Unreadable => {}
             StoredValue::Lease => info.state = EntryState::Leased,
             StoredValue::Value(entry) => {
-                let now = self.shared.store.connection.now_ms();
+                let now = self.shared.store.now_ms();
                 info.state = match entry.age(now) {
                     age if age >= entry.hard => EntryState::Expired,
                     _ if entry.absent => EntryState::Absent,

@@ -21,7 +21,8 @@ use crate::feed::{CacheEvent, EventBuffer, InvalidationRecord};
 use crate::keyspace::{Key, Tag};
 use crate::near_cache::NearCache;
 use crate::pending::PendingInvalidations;
-use crate::redis::{Step, Store, StoreError};
+use crate::redis::{Step, StoreError};
+use crate::store::Store;
 
 /// Keys in one command at most.
 const KEYS: usize = 64;
@@ -258,19 +259,17 @@ impl Invalidator {
         let own = invalidation.tags.is_empty().then_some(&*keys);
         near.memory.drop_keys(&keys);
         if invalidation.effect == Mode::Removed && steps.len() <= MAX_CONCURRENT {
-            let (entries, holders) = self.store.remove_and_list(&steps, near.bound).await?;
-            near.confirm(&self.store, holders, own).await?;
-            return Ok(entries);
+            return near.remove(&steps, own).await;
         }
         let entries = self.run_steps(invalidation.effect, steps).await?;
-        near.confirm(&self.store, None, own).await?;
+        near.confirm(None, own).await?;
         Ok(entries)
     }
 
     /// Waits until no process can return from its memory what this entry was before it was replaced.
     pub(crate) async fn confirm_replaced(&self, key: &Key) -> Result<(), StoreError> {
         let Some(near) = &self.near else { return Ok(()) };
-        near.confirm(&self.store, None, Some(std::slice::from_ref(key))).await
+        near.confirm(None, Some(std::slice::from_ref(key))).await
     }
 
     async fn run_steps(&self, effect: Mode, steps: Vec<Step>) -> Result<u64, StoreError> {
@@ -301,7 +300,7 @@ impl Invalidator {
                 let (next, names) = self.store.scan(partition, &cursor, 512).await?;
                 let keys: Vec<Key> = names.iter().filter_map(|name| self.store.keyspace.parse(name)).collect();
                 if !keys.is_empty() {
-                    total += self.store.connection.unlink(keys.iter().map(Key::bytes)).await?;
+                    total += self.store.remove(&Step::Keys(keys)).await?;
                 }
                 if next == "0" {
                     break;
@@ -311,7 +310,7 @@ impl Invalidator {
         }
         if let Some(near) = &self.near {
             near.memory.validity.everything_changed();
-            near.confirm(&self.store, None, None).await?;
+            near.confirm(None, None).await?;
         }
         Ok(total)
     }

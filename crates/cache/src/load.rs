@@ -27,11 +27,11 @@ use crate::cache::{Definition, Lookup, Region};
 use crate::entry::{CachedEntry, StoredEntry};
 use crate::error::LoadError;
 use crate::keyspace::Key;
+use crate::lease::{Grant, LeaseReply, RefreshReply};
 use crate::loader::{Content, SharedLoader};
 use crate::outcome::{Bypass, Fill, Outcome};
 use crate::pending::PendingInvalidations;
 use crate::policy::EarlyRefresh;
-use crate::redis::{Grant, LeaseReply, RefreshReply};
 use crate::refresh::RefreshSet;
 use crate::single_flight::{Join, LoadIo, run_load};
 
@@ -265,7 +265,7 @@ impl LoadIo for MissContext {
     }
 
     fn now_ms(&self) -> u64 {
-        self.region.shared.store.connection.now_ms()
+        self.region.shared.store.now_ms()
     }
 
     async fn acquire_permit(&self, key: &Key) -> Option<Self::Permit> {

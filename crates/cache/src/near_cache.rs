@@ -10,11 +10,12 @@ use tokio::time::{sleep, timeout};
 use crate::entry::StoredValue;
 use crate::keyspace::Key;
 use crate::near::{NearMemory, Stamp, with_margin};
-use crate::redis::{Holders, Store, StoreError, Tracking};
+use crate::redis::{Holders, RedisStore, Step, StoreError, Tracking};
 
 /// The near cache of one client, with its connection.
 #[derive(Debug)]
 pub(crate) struct NearCache {
+    pub(crate) store: Arc<RedisStore>,
     pub(crate) memory: Arc<NearMemory>,
     pub(crate) tracking: Tracking,
     /// The longest time for which any process of the keyspace may hold a lease.
@@ -50,10 +51,18 @@ impl NearCache {
     }
 
     /// Ends the lease, so that no write waits for this process. Call it when the tracked connection is closed.
-    pub(crate) async fn leave(&self, store: &Store) {
+    pub(crate) async fn leave(&self) {
         self.memory.validity.end_lease();
         // If this fails, writes wait until the lease would be over.
-        let _ = store.remove_holder(&self.tracking.id).await;
+        let _ = self.store.remove_holder(&self.tracking.id).await;
+    }
+
+    /// Removes the entries of some steps everywhere, and returns how many existed. `keys` are the process's own copies, or
+    /// `None` if it does not know them all.
+    pub(crate) async fn remove(&self, steps: &[Step], keys: Option<&[Key]>) -> Result<u64, StoreError> {
+        let (entries, holders) = self.store.remove_and_list(steps, self.bound).await?;
+        self.confirm(holders, keys).await?;
+        Ok(entries)
     }
 
     /// Waits until no process can return from its memory what Redis held before this call. Call it after the removal,
@@ -62,12 +71,10 @@ impl NearCache {
     ///
     /// # Errors
     /// Returns an error when Redis does not list the processes: some may hold the old value for as long as their lease.
-    pub(crate) async fn confirm(
-        &self, store: &Store, listed: Option<Holders>, keys: Option<&[Key]>,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn confirm(&self, listed: Option<Holders>, keys: Option<&[Key]>) -> Result<(), StoreError> {
         let Holders { mut ids, unknown } = match listed {
             Some(listed) => listed,
-            None => store.list_holders(self.bound).await?,
+            None => self.store.list_holders(self.bound).await?,
         };
         if let Some(keys) = keys {
             self.memory.drop_keys(keys);

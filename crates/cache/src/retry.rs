@@ -15,7 +15,7 @@ pub(crate) async fn run_retries(invalidator: &Invalidator) {
     loop {
         invalidator.pending.wait_until_pending().await;
         // Only while Redis is in use. Polling is enough, because the probe polls as well.
-        if invalidator.store.connection.is_in_use() {
+        if invalidator.store.is_in_use() {
             retry(invalidator).await;
         }
         tokio::time::sleep(PAUSE).await;

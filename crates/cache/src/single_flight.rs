@@ -33,10 +33,10 @@ use tokio::sync::watch;
 use crate::entry::CachedEntry;
 use crate::error::LoadError;
 use crate::keyspace::Key;
+use crate::lease::LeaseReply;
 use crate::loader::Content;
 use crate::outcome::{Bypass, Fill, Outcome};
 use crate::pending::PendingInvalidations;
-use crate::redis::LeaseReply;
 use crate::sync::{AtomicU32, Mutex};
 
 /// The loads in flight of this process.

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, counter};
 use tokio::time::sleep;
 
-use crate::redis::{Store, StoreError};
+use crate::redis::StoreError;
+use crate::store::Store;
 
 /// The shortest pause, with any settings: without Redis, nothing else would slow the loop down.
 const SHORTEST: Duration = Duration::from_millis(1);

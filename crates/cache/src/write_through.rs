@@ -21,9 +21,9 @@ use crate::cache::{Cache, Region};
 use crate::codec::Json;
 use crate::invalidate::{Invalidated, Invalidation};
 use crate::keyspace::Key;
+use crate::lease::Grant;
 use crate::loader::NewEntry;
 use crate::outcome::{Fill, Outcome};
-use crate::redis::Grant;
 
 /// A writer's lease on an entry, held from within its transaction until after its COMMIT.
 ///

@@ -7,14 +7,15 @@ use fred::interfaces::ClientLike;
 use fred::types::{ClusterHash, CustomCommand, Value};
 
 use super::error::Result;
-use super::store::{RandomId, Store, args, millis};
+use super::store::{RedisStore, args, millis};
 use crate::keyspace::{Key, Tag};
+use crate::lease::RandomId;
 
 /// The members of one write guard in one partition.
 #[derive(Debug)]
 pub(crate) struct GuardMembers {
     partition: u16,
-    members: BTreeSet<String>,
+    pub(crate) members: BTreeSet<String>,
 }
 
 impl GuardMembers {
@@ -32,7 +33,7 @@ impl GuardMembers {
     }
 }
 
-impl Store {
+impl RedisStore {
     /// Places the part of a guard that lies in one partition. After `lease` it is over.
     pub(crate) async fn place_guard(&self, guard: &GuardMembers, lease: Duration) -> Result<()> {
         let members = guard.members.iter().map(|member| Value::from(member.as_str()));

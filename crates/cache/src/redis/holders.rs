@@ -8,7 +8,7 @@ use fred::interfaces::HashesInterface;
 use fred::types::Value;
 
 use super::error::{Result, StoreError};
-use super::store::{Call, Store, args, millis};
+use super::store::{Call, RedisStore, args, millis};
 use crate::near::with_margin;
 
 /// The TTL, in seconds, of a register or sentinel that no process uses any more. It is long because Redis may evict the
@@ -23,7 +23,7 @@ pub(crate) struct Holders {
     pub(crate) unknown: Duration,
 }
 
-impl Store {
+impl RedisStore {
     /// Lists the processes that may return from their memory what Redis has executed the removal of before this call.
     /// No process may hold a lease for longer than `bound`.
     pub(crate) async fn list_holders(&self, bound: Duration) -> Result<Holders> {

@@ -21,6 +21,6 @@ pub(crate) use error::StoreError;
 pub(crate) use guards::GuardMembers;
 pub(crate) use holders::Holders;
 pub(crate) use removals::Step;
-pub(crate) use scans::InspectedEntry;
-pub(crate) use store::{Grant, LeaseReply, RefreshReply, Store};
+pub(crate) use scans::{InspectedEntry, SweepReply};
+pub(crate) use store::RedisStore;
 pub(crate) use tracking::Tracking;

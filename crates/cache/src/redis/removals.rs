@@ -10,9 +10,10 @@ use fred::types::{ClusterHash, CustomCommand, Value};
 
 use super::error::Result;
 use super::holders::Holders;
-use super::store::{Call, RandomId, Store, args, is_unknown_script};
+use super::store::{Call, RedisStore, args, is_unknown_script};
 use crate::keyspace::Key;
 use crate::keyspace::Tag;
+use crate::lease::RandomId;
 
 /// Members that one script call removes at most, so that it stays short.
 const REMOVE_BATCH: i64 = 512;
@@ -38,7 +39,7 @@ struct TagRemoval {
     removed: u64,
 }
 
-impl Store {
+impl RedisStore {
     /// Removes the entries of one step. Returns how many existed.
     pub(crate) async fn remove(&self, step: &Step) -> Result<u64> {
         match step {

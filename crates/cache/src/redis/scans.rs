@@ -6,7 +6,7 @@ use fred::interfaces::{KeysInterface, SetsInterface};
 use fred::types::scan::ScanType;
 
 use super::error::Result;
-use super::store::{Store, args};
+use super::store::{RedisStore, args};
 use crate::entry::StoredValue;
 use crate::keyspace::Key;
 use crate::keyspace::Tag;
@@ -32,7 +32,7 @@ pub(crate) struct SweepReply {
     pub(crate) more: bool,
 }
 
-impl Store {
+impl RedisStore {
     /// Returns the next cursor (`0` at the end) and one page of the names of strings under the prefix, without the
     /// cache's own names. A stream under the prefix belongs to another program.
     pub(crate) async fn scan(&self, partition: u16, cursor: &str, count: u32) -> Result<(String, Vec<String>)> {

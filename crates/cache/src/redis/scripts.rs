@@ -1,5 +1,5 @@
 //! The registry of Lua scripts. Each file under `scripts/` names its keys, its arguments, its result and the race that
-//! it closes; one function of [`Store`](super::Store) calls it.
+//! it closes; one function of [`RedisStore`](super::RedisStore) calls it.
 
 use fred::types::scripts::Script;
 

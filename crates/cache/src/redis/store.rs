@@ -1,9 +1,6 @@
 //! The operations of the cache on Redis, each one command or one script: leases and commits here, reads (`reads.rs`),
 //! invalidations (`removals.rs`), write guards (`guards.rs`), scans (`scans.rs`).
-//!
-//! A lease is the right to load an entry, and to store the loaded value if nothing has outdated it in the meantime.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +18,10 @@ use super::error::{Result, StoreError};
 use super::login::Login;
 use super::reads::EntryReads;
 use super::scripts::Scripts;
-use crate::entry::{StoredEntry, StoredValue};
+use crate::entry::StoredValue;
+use crate::health::Health;
 use crate::keyspace::{Key, Keyspace};
+use crate::lease::{Grant, LeaseReply, RandomId, RefreshReply};
 use crate::loader::Content;
 use crate::outcome::{Fill, FillRefusal};
 use crate::recurring_failure::RecurringFailure;
@@ -42,58 +41,18 @@ pub(super) type Call = (Vec<String>, Vec<Value>);
 
 /// Access to Redis for one keyspace.
 #[derive(Debug)]
-pub(crate) struct Store {
-    pub(crate) connection: Arc<Connection>,
+pub(crate) struct RedisStore {
+    pub(super) connection: Arc<Connection>,
     /// For connections of our own.
     pub(super) login: Login,
-    pub(crate) reads: EntryReads,
+    reads: EntryReads,
     pub(crate) keyspace: Keyspace,
     pub(super) scripts: Scripts,
     /// Entries that another version of the program wrote.
     pub(super) unreadable: RecurringFailure,
 }
 
-/// 128 random bits, drawn anew for each use. A command that may have run is never sent again with the same ones.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RandomId(u128);
-
-/// The state of the fence table when a load was allowed to begin.
-#[derive(Clone, Debug)]
-pub(crate) struct Grant {
-    /// `L<id>` or `V<id>`: what the entry must still hold when the load is committed.
-    token: Bytes,
-    generation: Bytes,
-    clock: u64,
-}
-
-/// The reply to one attempt to acquire the lease.
-pub(crate) enum LeaseReply<G = Grant> {
-    /// The caller may load the entry and store the value.
-    Granted(G),
-    /// Another client holds the lease.
-    Taken,
-    /// Another client has stored the value in the meantime.
-    Found(StoredEntry),
-    /// The entry could not be read, and has been removed.
-    Retry,
-    /// This reader may not take the entry, and a load of it has just failed.
-    Failed,
-    /// Redis did not answer.
-    Unavailable,
-}
-
-/// The reply to an attempt to load an entry that exists.
-pub(crate) enum RefreshReply {
-    Granted(Grant),
-    /// The entry has changed in the meantime.
-    Changed,
-    /// Another client is loading the entry.
-    Taken,
-    /// A load of the entry has failed, less than a lease ago.
-    Failed,
-}
-
-impl Store {
+impl RedisStore {
     /// Opens the connection and waits a moment for the first probe.
     pub(crate) async fn open(keyspace: Keyspace, settings: &CacheSettings) -> std::result::Result<Self, ConnectError> {
         let address = RedisAddress::parse(&settings.url)?;
@@ -113,6 +72,26 @@ impl Store {
             scripts: Scripts::new(),
             unreadable: RecurringFailure::default(),
         })
+    }
+
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.connection.is_in_use()
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.connection.now_ms()
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.connection.health()
+    }
+
+    pub(crate) async fn run_probe(&self, on_server_replaced: impl Fn() + Send + Sync) {
+        self.connection.run_probe(on_server_replaced).await;
+    }
+
+    pub(crate) async fn get(&self, key: &Key) -> Result<Option<StoredValue>> {
+        self.reads.get(key).await
     }
 
     pub(crate) async fn close(&self) {
@@ -138,7 +117,7 @@ impl Store {
     }
 }
 
-impl Store {
+impl RedisStore {
     /// Acquires the lease of an absent entry.
     pub(crate) async fn acquire(&self, key: &Key, lease: Duration) -> LeaseReply {
         let id = RandomId::random();
@@ -245,28 +224,6 @@ impl Store {
     fn grant(&self, token: Bytes, reply: Value) -> Result<Grant> {
         let (generation, clock): (Bytes, u64) = self.connection.accept(reply.convert())?;
         Ok(Grant { token, generation, clock })
-    }
-}
-
-impl RandomId {
-    pub(crate) fn random() -> Self {
-        Self(rand::random())
-    }
-
-    pub(super) fn token(self, kind: char) -> Bytes {
-        format!("{kind}{self}").into()
-    }
-}
-
-impl fmt::Display for RandomId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for RandomId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 

@@ -21,7 +21,8 @@ use tracing::warn;
 
 use self::session::{Link, Request};
 use super::scripts::Scripts;
-use super::store::{RandomId, Store};
+use super::store::RedisStore;
+use crate::lease::RandomId;
 use crate::near::NearMemory;
 use crate::recurring_failure::RecurringFailure;
 
@@ -45,7 +46,7 @@ pub(crate) struct TrackingTask {
 
 impl Tracking {
     /// Creates the connection's two sides. The task connects when it runs.
-    pub(crate) fn new(store: &Store, memory: &Arc<NearMemory>) -> (Self, TrackingTask) {
+    pub(crate) fn new(store: &RedisStore, memory: &Arc<NearMemory>) -> (Self, TrackingTask) {
         let (sender, requests) = mpsc::unbounded_channel();
         let is_up = Arc::new(AtomicBool::new(false));
         let id = Bytes::from(RandomId::random().to_string());

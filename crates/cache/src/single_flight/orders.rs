@@ -19,11 +19,11 @@ use crate::bulkhead::{KeyLock, KeyLocks};
 use crate::entry::CachedEntry;
 use crate::error::LoadError;
 use crate::keyspace::{Key, Keyspace};
+use crate::lease::LeaseReply;
 use crate::loader::{Content, NewEntry};
 use crate::outcome::{Bypass, Fill, FillRefusal, Outcome};
 use crate::pending::PendingInvalidations;
 use crate::pending::orders::entry;
-use crate::redis::LeaseReply;
 
 /// Interleavings that a test tries.
 const ORDERS: usize = 10_000;

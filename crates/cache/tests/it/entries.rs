@@ -5,7 +5,7 @@ use std::time::Duration;
 use cache::error::Deferred;
 use cache::{CacheClient, NewEntry, Outcome, Policy, Tag, with};
 
-use crate::support::{DatabaseError, Row, existing, node, patient, redis};
+use crate::support::{DatabaseError, existing, node, patient, redis};
 
 async fn post(title: &&'static str, id: u32) -> Result<Option<String>, DatabaseError> {
     Ok((id == 42).then(|| format!("{title} {id}")))
@@ -25,16 +25,6 @@ async fn value_and_its_absence_are_cached_decoded() {
     assert_eq!((held.outcome(), held.body().unwrap().as_ref()), (Outcome::Hit, b"\"On leases 42\"".as_slice()));
     assert_eq!(posts.invalidate(42).await.acknowledged(), Ok(1));
     assert_eq!(existing(&redis, &["shop:post:42", "shop:post:1"]).await, 1);
-}
-
-#[tokio::test]
-async fn value_of_another_type_is_replaced() {
-    let (_redis, node) = node().await;
-    let numbers = node.client.cache::<u64>("item", patient()).unwrap();
-    node.fill(1, &Row::new([])).await;
-    assert!(numbers.get(1).await.unwrap().value().is_err());
-    assert_eq!(numbers.get_or_load(1, || async { Ok::<_, DatabaseError>(7) }).await.unwrap(), Some(7));
-    assert_eq!(numbers.get(1).await.unwrap().value().unwrap(), Some(7));
 }
 
 #[tokio::test]

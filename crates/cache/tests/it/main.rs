@@ -7,10 +7,10 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod batches;
+mod both;
 mod bulkhead;
 mod connecting;
 mod declined;
-mod early_refresh;
 mod entries;
 mod examples;
 mod failing_loads;

@@ -5,9 +5,8 @@ use std::time::Duration;
 use cache::Outcome;
 use cache::inspect::EntryState;
 use cache::outcome::Fill;
-use cache::write_through::Published;
 
-use crate::support::{LONG, Node, Row, filled_node, number, patient, redis, shelf};
+use crate::support::{LONG, Node, Row, number, patient, redis, shelf};
 
 fn nothing_on(shelf_id: u32) -> Row {
     let row = Row::default();
@@ -57,13 +56,4 @@ async fn negative_entry_has_its_own_ttl() {
     assert!((1..=3_000).contains(&number(&redis, &["PTTL", "shop:item:1"]).await));
     let found = number(&redis, &["PTTL", "shop:item:2"]).await;
     assert!((LONG / 2).as_millis() < found as u128, "{found}");
-}
-
-#[tokio::test]
-async fn deletion_can_be_written_through() {
-    let (_redis, node, row) = filled_node([]).await;
-    let writing = node.cache.begin_write(1).await;
-    assert_eq!(writing.publish(Row::default().read()).await, Published::Stored);
-    let hit = node.read(1, &row).await;
-    assert_eq!((hit.outcome(), hit.body()), (Outcome::Hit, None));
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use cache::outcome::Fill;
-use cache::{Invalidated, Invalidation, Outcome};
-use testkit::{Redis, eventually};
+use cache::{Invalidated, Invalidation};
+use testkit::Redis;
 
-use crate::support::{Node, Row, SOON, filled_node, one_node, patient, redis, two_nodes};
+use crate::support::{Node, Row, SOON, redis, two_nodes};
 
 /// A node with an entry whose removal is deferred, because Redis refuses `UNLINK`; and a peer that still sees the
 /// entry.
@@ -58,27 +57,4 @@ async fn shutdown_ends_after_its_grace_period_and_counts_lost_names() {
     let (node, ..) = deferred(&redis).await;
     let stopping = node.client.shutdown(Duration::from_millis(300));
     assert_eq!(tokio::time::timeout(SOON, stopping).await.expect("the shutdown hangs"), 1);
-}
-
-#[tokio::test]
-async fn write_in_doubt_is_invalidated_now_and_after_the_commit_bound() {
-    let (_redis, node, row) = filled_node([]).await;
-    let gone = Invalidation::hard().key(node.key(1));
-    let invalidated = node.client.invalidate_in_doubt(gone, Duration::from_secs(4)).await;
-    assert_eq!(invalidated, Invalidated::Done { entries: 1 });
-    // The database has not read the COMMIT yet, and a reader stores the old row.
-    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
-    row.commit();
-    eventually("the old row to be removed", SOON, async || node.cached(1).await.is_none()).await;
-}
-
-#[tokio::test]
-async fn dropped_write_lease_invalidates_now_and_after_the_commit_bound() {
-    let (_redis, node, row) = one_node([]).await;
-    let writer = node.under(patient().commit_bound(Duration::from_secs(4)));
-    drop(writer.cache.begin_write(1).await);
-    // The lease would last for longer than a test may take.
-    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
-    row.commit();
-    eventually("the old row to be removed", SOON, async || node.cached(1).await.is_none()).await;
 }

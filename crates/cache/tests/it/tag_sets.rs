@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use cache::outcome::Fill;
 use cache::{CacheSettings, Outcome};
 use testkit::{Redis, eventually};
 
 use crate::support::{
-    Node, Row, SOON, behind_proxy, calls, existing, filled_node, node, number, one_node, patient, redis, settings,
-    shelf,
+    Node, Row, SOON, behind_proxy, calls, existing, node, number, one_node, patient, redis, settings, shelf,
 };
 
 async fn members(redis: &Redis, set: &str) -> i64 {
@@ -88,19 +86,6 @@ async fn sweep_never_removes_the_registration_of_an_existing_entry() {
     }
 }
 
-#[tokio::test]
-async fn entry_with_changed_tags_is_removed_by_its_new_tags() {
-    let (_redis, node, row) = filled_node([shelf(1)]).await;
-    node.expire(1).await;
-    row.set_tags([shelf(2)]);
-    row.commit();
-    node.read(1, &row).await;
-    node.until_cached(1, 2).await;
-    row.commit();
-    assert_eq!(node.remove_tag(shelf(2)).await, 1);
-    assert_eq!(node.read(1, &row).await.version(), Some(3));
-}
-
 /// An entry of the same tag is filled while an invalidation of the tag is in flight: it is newer than the fence.
 #[tokio::test]
 async fn entries_filled_during_an_invalidation_of_their_tag_stay() {
@@ -164,14 +149,4 @@ async fn concurrent_tag_invalidations_each_end_with_all_entries_gone() {
     }
     proxy.release_replies();
     assert_eq!(held_up.await.unwrap(), 512);
-}
-
-/// The same script call makes the value readable and removable.
-#[tokio::test]
-async fn value_is_registered_before_it_is_readable() {
-    let (_redis, node, row) = one_node([shelf(1), shelf(2)]).await;
-    for _ in 0..50 {
-        assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
-        assert_eq!(node.remove_tag(shelf(2)).await, 1);
-    }
 }

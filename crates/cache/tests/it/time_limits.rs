@@ -33,20 +33,6 @@ async fn hung_load_releases_its_readers_its_permit_and_its_lease() {
 }
 
 #[tokio::test]
-async fn timed_out_load_is_aborted_and_never_stored() {
-    let redis = redis().await;
-    let (peer, row) = (Node::on(&redis).await, Row::new([]));
-    let node = Node::with(&settings(redis.url()), limited(Duration::from_millis(200))).await;
-    let (reading, hanging) = node.loading(1, &row).await;
-    assert!(matches!(reading.result().await.unwrap_err(), LoadError::TimedOut(_)));
-    eventually("the end of the loader", SOON, async || hanging.is_aborted()).await;
-    let version = row.commit();
-    assert_eq!(peer.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
-    node.settle().await;
-    assert_eq!(peer.cached(1).await, Some(version));
-}
-
-#[tokio::test]
 async fn hung_refresh_releases_its_permit_and_the_next_one_works() {
     let redis = redis().await;
     let narrow = CacheSettings { max_loads: 1, load_queue: LONG, ..settings(redis.url()) };

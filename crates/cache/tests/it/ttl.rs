@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testkit::eventually;
 
-use crate::support::{Node, Row, SOON, existing, number, one_node, patient, redis, shelf};
+use crate::support::{Node, Row, SOON, existing, number, patient, redis, shelf};
 
 #[tokio::test]
 async fn jitter_spreads_ttls_and_never_lengthens_them() {
@@ -24,15 +24,6 @@ async fn jitter_spreads_ttls_and_never_lengthens_them() {
     }
     assert!(hard.iter().all(|ttl| (60_000..=100_000).contains(ttl)), "{hard:?}");
     assert!(hard.iter().any(|ttl| *ttl < 75_000) && hard.iter().any(|ttl| *ttl > 85_000), "not spread: {hard:?}");
-}
-
-#[tokio::test]
-async fn expired_value_is_loaded_again() {
-    let (_redis, node, row) = one_node([]).await;
-    let brief = node.under(Policy::ttl(Duration::from_millis(100)));
-    brief.fill(1, &row).await;
-    row.commit();
-    eventually("the end of its life", SOON, async || brief.read(1, &row).await.version() == Some(2)).await;
 }
 
 #[tokio::test]

@@ -16,11 +16,12 @@ use tracing::info;
 
 use super::barrier::Barrier;
 use crate::keyspace::Keyspace;
+use crate::lease::RandomId;
 use crate::near::{NearMemory, with_margin};
 use crate::recurring_failure::RecurringFailure;
 use crate::redis::holders::UNUSED_TTL;
 use crate::redis::login::{LoggedIn, Login};
-use crate::redis::store::{RandomId, millis};
+use crate::redis::store::millis;
 use crate::redis::wire::{Frame, Incoming, Outgoing};
 
 /// The longest time for a connection to be set up, and for a barrier to be verified: longer than any lease.

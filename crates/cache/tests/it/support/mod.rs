@@ -3,21 +3,18 @@
 mod node;
 mod push_filter;
 mod row;
+mod times;
 
 use std::time::Duration;
 
-use cache::{CacheSettings, Policy, Tag};
+use cache::{CacheClient, CacheSettings, Keyspace, Policy, Tag};
 use testkit::{Redis, Transport};
 
 pub(crate) use node::{Node, Reading};
 pub(crate) use push_filter::PushFilter;
 pub(crate) use row::{DatabaseError, Gate, Load, Loader, Row};
 pub(crate) use testkit::Proxy;
-
-/// The longest that a test waits for an expected event.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
-/// Longer than that: a test that waits for something of this duration fails.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) use times::{LONG, SOON, patient, shelf};
 
 /// Settings for a Redis that answers: a busy machine is not a dead server. There is no sweep, unless a test enables it.
 pub(crate) fn settings(url: String) -> CacheSettings {
@@ -30,13 +27,19 @@ pub(crate) fn settings(url: String) -> CacheSettings {
     }
 }
 
-/// A policy under which nothing ends by itself during a test.
-pub(crate) fn patient() -> Policy {
-    Policy::ttl(LONG).negative_ttl(LONG).lease(LONG).wait(2 * LONG)
-}
+impl Node {
+    /// Creates a node whose entries, leases and waits outlast the test.
+    pub(crate) async fn on(redis: &Redis) -> Self {
+        Self::with(&settings(redis.url()), patient()).await
+    }
 
-pub(crate) fn shelf(id: u32) -> Tag {
-    Tag::new("shelf", id)
+    pub(crate) async fn with(settings: &CacheSettings, policy: Policy) -> Self {
+        Self::of(Keyspace::new("shop").unwrap(), settings, policy).await
+    }
+
+    pub(crate) async fn of(keyspace: Keyspace, settings: &CacheSettings, policy: Policy) -> Self {
+        Self::new(CacheClient::connect_with(keyspace, settings).await.unwrap(), policy)
+    }
 }
 
 /// Starts a Redis that only this test uses.

@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use cache::error::LoadError;
-use cache::{Cache, CacheClient, CacheSettings, Cached, Invalidated, Invalidation, Key, Keyspace, Policy, Tag};
+use cache::{Cache, CacheClient, Cached, Invalidated, Invalidation, Key, Policy, Tag};
 use futures_util::future::join_all;
-use testkit::{Redis, eventually};
+use testkit::eventually;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 
-use super::{Load, Loader, Row, SOON, patient, settings};
+use super::row::{Load, Loader, Row};
+use super::times::SOON;
 
 /// A client of keyspace `shop` with a cache `item`.
 #[derive(Clone, Debug)]
@@ -22,17 +23,7 @@ pub(crate) struct Node {
 pub(crate) struct Reading(JoinHandle<Result<Cached<String>, LoadError>>);
 
 impl Node {
-    /// Creates a node whose entries, leases and waits outlast the test.
-    pub(crate) async fn on(redis: &Redis) -> Self {
-        Self::with(&settings(redis.url()), patient()).await
-    }
-
-    pub(crate) async fn with(settings: &CacheSettings, policy: Policy) -> Self {
-        Self::of(Keyspace::new("shop").unwrap(), settings, policy).await
-    }
-
-    pub(crate) async fn of(keyspace: Keyspace, settings: &CacheSettings, policy: Policy) -> Self {
-        let client = CacheClient::connect_with(keyspace, settings).await.unwrap();
+    pub(crate) fn new(client: CacheClient, policy: Policy) -> Self {
         let cache = client.cache("item", policy).unwrap();
         Self { client, cache }
     }
