@@ -36,6 +36,17 @@ async fn worker_loads_missing_posts_by_one_call() {
 }
 
 #[tokio::test]
+async fn memory_example_needs_no_redis() {
+    assert_eq!(
+        printed("memory").await,
+        [
+            "fwd=miss; stored, Some(\"Post 1\")", "hit, Some(\"Post 1\")", "1 entry of author 1 is removed",
+            "fwd=miss; stored, Some(\"Renamed\")",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn two_tier_example_shows_the_change_of_the_other_process() {
     assert_eq!(
         printed("two_tier").await,
