@@ -25,7 +25,7 @@ use crate::redis::{Step, StoreError};
 use crate::store::Store;
 
 /// Keys in one command at most.
-const KEYS: usize = 64;
+pub(crate) const KEYS: usize = 64;
 /// Keys, and tags, that a feed record names at most.
 const MAX_NAMES_IN_FEED: usize = 16;
 /// Concurrent commands of one invalidation.
@@ -38,6 +38,8 @@ pub struct Invalidation {
     pub(crate) keys: Vec<Key>,
     pub(crate) keys_before: Vec<(Key, u64)>,
     pub(crate) tags: Vec<Tag>,
+    /// Tags of which an entry must carry all; none of the lists is empty.
+    pub(crate) together: Vec<Vec<Tag>>,
 }
 
 /// The effect on an invalidated entry.
@@ -79,13 +81,17 @@ impl Invalidated {
 impl Invalidation {
     /// Creates an invalidation that removes entries: their stored values are never served again.
     pub fn hard() -> Self {
-        Self { effect: Mode::Removed, keys: Vec::new(), keys_before: Vec::new(), tags: Vec::new() }
+        Self::new(Mode::Removed)
     }
 
     /// Creates an invalidation that marks entries stale: the next reader still receives the old value, and starts a
     /// refresh.
     pub fn soft() -> Self {
-        Self { effect: Mode::Expired, keys: Vec::new(), keys_before: Vec::new(), tags: Vec::new() }
+        Self::new(Mode::Expired)
+    }
+
+    fn new(effect: Mode) -> Self {
+        Self { effect, keys: Vec::new(), keys_before: Vec::new(), tags: Vec::new(), together: Vec::new() }
     }
 
     /// Adds an entry.
@@ -111,21 +117,39 @@ impl Invalidation {
         self
     }
 
-    /// Adds several tags.
+    /// Adds several tags, and so every entry that carries any of them.
     pub fn tags(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
         self.tags.extend(tags);
         self
     }
 
+    /// Adds every entry that carries all of these tags. Without tags, it adds nothing.
+    ///
+    /// It looks at every entry that carries the rarest of them. While Redis is unavailable, what is deferred is the
+    /// invalidation of the first tag alone: it removes more, and nothing less.
+    pub fn tags_together(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        let tags: Vec<Tag> = tags.into_iter().collect();
+        match tags.len() {
+            0 | 1 => self.tags.extend(tags),
+            _ => self.together.push(tags),
+        }
+        self
+    }
+
     pub(crate) fn len(&self) -> (usize, usize) {
-        (self.keys.len() + self.keys_before.len(), self.tags.len())
+        (self.keys.len() + self.keys_before.len(), self.named_tags().count())
+    }
+
+    fn named_tags(&self) -> impl Iterator<Item = &Tag> {
+        self.tags.iter().chain(self.together.iter().flatten())
     }
 
     /// Returns the feed record: the first few names, and the number of further ones.
     pub(crate) fn record(&self, entries: Option<u64>) -> InvalidationRecord {
         let keys: Vec<Key> = self.named_keys().take(MAX_NAMES_IN_FEED).cloned().collect();
-        let tags: Vec<Tag> = self.tags.iter().take(MAX_NAMES_IN_FEED).cloned().collect();
-        let more = self.keys.len() + self.keys_before.len() + self.tags.len() - keys.len() - tags.len();
+        let tags: Vec<Tag> = self.named_tags().take(MAX_NAMES_IN_FEED).cloned().collect();
+        let (all_keys, all_tags) = self.len();
+        let more = all_keys + all_tags - keys.len() - tags.len();
         InvalidationRecord { everything: false, keys, tags, more, soft: self.effect == Mode::Expired, entries }
     }
 
@@ -133,10 +157,12 @@ impl Invalidation {
         self.keys.iter().chain(self.keys_before.iter().map(|(key, _)| key))
     }
 
-    /// Returns the names without the versions: an unconditional removal promises more.
+    /// Returns the names without the versions, and one tag of those that are carried together: what is removed for them
+    /// promises more.
     pub(crate) fn into_names(self) -> (impl Iterator<Item = Key>, Vec<Tag>) {
         let older = self.keys_before.into_iter().map(|(key, _)| key);
-        (self.keys.into_iter().chain(older), self.tags)
+        let one_of_each = self.together.into_iter().filter_map(|tags| tags.into_iter().next());
+        (self.keys.into_iter().chain(older), self.tags.into_iter().chain(one_of_each).collect())
     }
 
     pub(crate) fn steps(&self, partitions: u16) -> Vec<Step> {
@@ -253,15 +279,17 @@ impl Invalidator {
     /// Carries out an invalidation, here and in the memory of every process, and returns how many entries existed.
     pub(crate) async fn run(&self, invalidation: &Invalidation) -> Result<u64, StoreError> {
         let steps = invalidation.steps(self.store.keyspace.partitions());
-        let Some(near) = &self.near else { return self.run_steps(invalidation.effect, steps).await };
+        let Some(near) = &self.near else { return self.run_without_near(invalidation, steps).await };
         let keys: Vec<Key> = invalidation.named_keys().cloned().collect();
         // Which entries carry a tag is known only to Redis.
-        let own = invalidation.tags.is_empty().then_some(&*keys);
+        let names_only_keys = invalidation.tags.is_empty() && invalidation.together.is_empty();
+        let own = names_only_keys.then_some(&*keys);
         near.memory.drop_keys(&keys);
-        if invalidation.effect == Mode::Removed && steps.len() <= MAX_CONCURRENT {
+        let is_plain = invalidation.effect == Mode::Removed && invalidation.together.is_empty();
+        if is_plain && steps.len() <= MAX_CONCURRENT {
             return near.remove(&steps, own).await;
         }
-        let entries = self.run_steps(invalidation.effect, steps).await?;
+        let entries = self.run_without_near(invalidation, steps).await?;
         near.confirm(None, own).await?;
         Ok(entries)
     }
@@ -270,6 +298,16 @@ impl Invalidator {
     pub(crate) async fn confirm_replaced(&self, key: &Key) -> Result<(), StoreError> {
         let Some(near) = &self.near else { return Ok(()) };
         near.confirm(None, Some(std::slice::from_ref(key))).await
+    }
+
+    async fn run_without_near(&self, invalidation: &Invalidation, steps: Vec<Step>) -> Result<u64, StoreError> {
+        let mut total = self.run_steps(invalidation.effect, steps).await?;
+        for tags in &invalidation.together {
+            for partition in 0..self.store.keyspace.partitions() {
+                total += self.run_together(invalidation.effect, partition, tags).await?;
+            }
+        }
+        Ok(total)
     }
 
     async fn run_steps(&self, effect: Mode, steps: Vec<Step>) -> Result<u64, StoreError> {
@@ -282,7 +320,7 @@ impl Invalidator {
         Ok(total)
     }
 
-    async fn run_step(&self, effect: Mode, step: Step) -> Result<u64, StoreError> {
+    pub(crate) async fn run_step(&self, effect: Mode, step: Step) -> Result<u64, StoreError> {
         match (effect, step) {
             (Mode::Removed, step) | (_, step @ Step::Older(_)) => self.store.remove(&step).await,
             (Mode::Expired, Step::Keys(keys)) => self.store.expire(keys.iter().map(Key::to_string).collect()).await,

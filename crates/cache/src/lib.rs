@@ -33,6 +33,7 @@ mod single_flight;
 mod store;
 mod sweep;
 mod sync;
+mod tags_together;
 mod values;
 pub mod write_guard;
 pub mod write_through;

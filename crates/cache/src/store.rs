@@ -12,7 +12,7 @@ use crate::lease::{Grant, LeaseReply, RandomId, RefreshReply};
 use crate::loader::Content;
 use crate::memory::MemoryStore;
 use crate::outcome::Fill;
-use crate::redis::{GuardMembers, InspectedEntry, RedisStore, Step, StoreError, SweepReply};
+use crate::redis::{GuardMembers, InspectedEntry, RedisStore, Step, StoreError, SweepReply, TagCursor};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -130,6 +130,18 @@ impl Store {
     /// Marks the entries of one partition that carry `tag` as stale. Returns how many existed.
     pub(crate) async fn expire_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
         on!(self, store => store.expire_tag(partition, tag).await)
+    }
+
+    /// Fences a tag: no load of an entry that carries it, and began before, can be stored.
+    pub(crate) async fn fence_tag(&self, partition: u16, tag: &Tag) -> Result<()> {
+        on!(self, store => store.fence_tag(partition, tag).await)
+    }
+
+    /// Returns one page of the names of the entries in a partition that carry `tag`, and where the next one begins.
+    pub(crate) async fn scan_tag(
+        &self, partition: u16, tag: &Tag, cursor: TagCursor,
+    ) -> Result<(Option<TagCursor>, Vec<String>)> {
+        on!(self, store => store.scan_tag(partition, tag, cursor).await)
     }
 
     /// Drops the generation of a partition: no load in flight can be stored.

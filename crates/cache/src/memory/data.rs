@@ -197,7 +197,7 @@ impl Data {
         members.iter().filter(|place| self.entries.take(place).is_some()).count() as u64
     }
 
-    /// `fence_tag.lua`, and `soften.lua` for each entry. Returns how many values existed.
+    /// Fences the tag, and makes the step of `soften.lua` for each entry. Returns how many values existed.
     pub(super) fn expire_tag(&mut self, tag: &str, now: u64) -> u64 {
         self.fence_tag(tag);
         let members = self.entries.members(tag, now);
@@ -217,7 +217,8 @@ impl Data {
         true
     }
 
-    fn fence_tag(&mut self, tag: &str) {
+    /// `fence_tag.lua`.
+    pub(super) fn fence_tag(&mut self, tag: &str) {
         let fence = self.fence.get_or_insert_with(Fence::new);
         fence.clock += 1;
         if fence.tags.len() >= MAX_FENCES {
@@ -286,3 +287,6 @@ fn with_soft_ttl_zero(raw: &[u8]) -> Option<Bytes> {
     let head = format!("V{}{before} soft=0{after}", RandomId::random());
     Some([head.as_bytes(), &raw[line..]].concat().into())
 }
+
+#[cfg(test)]
+mod tests;

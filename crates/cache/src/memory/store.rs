@@ -18,7 +18,7 @@ use crate::keyspace::{Key, Tag};
 use crate::lease::{Grant, LeaseReply, RandomId, RefreshReply};
 use crate::loader::Content;
 use crate::outcome::Fill;
-use crate::redis::{GuardMembers, InspectedEntry, Step, StoreError, SweepReply};
+use crate::redis::{GuardMembers, InspectedEntry, Step, StoreError, SweepReply, TagCursor};
 
 /// Entries that one step of the sweep removes at most.
 const SWEEP: usize = 128;
@@ -177,6 +177,17 @@ impl MemoryStore {
     pub(crate) async fn expire_tag(&self, _: u16, tag: &Tag) -> Result<u64> {
         let (mut data, now) = self.enter().await?;
         Ok(data.expire_tag(tag.as_str(), now))
+    }
+
+    pub(crate) async fn fence_tag(&self, _: u16, tag: &Tag) -> Result<()> {
+        self.enter().await?.0.fence_tag(tag.as_str());
+        Ok(())
+    }
+
+    pub(crate) async fn scan_tag(&self, _: u16, tag: &Tag, _: TagCursor) -> Result<(Option<TagCursor>, Vec<String>)> {
+        let (data, now) = self.enter().await?;
+        let names = data.entries.members(tag.as_str(), now);
+        Ok((None, names.iter().map(|(_, name)| String::from_utf8_lossy(name).into_owned()).collect()))
     }
 
     pub(crate) async fn drop_generation(&self, _: u16) -> Result<()> {

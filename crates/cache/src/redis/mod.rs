@@ -20,7 +20,7 @@ pub use connect::ConnectError;
 pub(crate) use error::StoreError;
 pub(crate) use guards::GuardMembers;
 pub(crate) use holders::Holders;
-pub(crate) use removals::Step;
+pub(crate) use removals::{Step, TagCursor};
 pub(crate) use scans::{InspectedEntry, SweepReply};
 pub(crate) use store::RedisStore;
 pub(crate) use tracking::Tracking;

@@ -33,6 +33,19 @@ pub(crate) enum Step {
     Tag(u16, Tag),
 }
 
+/// A position among the entries that carry a tag: first those of its set, then those that a hard invalidation removes.
+#[derive(Debug)]
+pub(crate) struct TagCursor {
+    is_emptying: bool,
+    at: String,
+}
+
+impl Default for TagCursor {
+    fn default() -> Self {
+        Self { is_emptying: false, at: "0".to_owned() }
+    }
+}
+
 /// The state of the removal of a tag's entries.
 struct TagRemoval {
     stage: String,
@@ -130,32 +143,47 @@ impl RedisStore {
 
     /// Marks the entries of one partition that carry `tag` as stale. Returns how many existed.
     pub(crate) async fn expire_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
-        let fence = vec![self.keyspace.fence(partition)];
-        let args = args![tag.as_str(), RandomId::random().to_string(), self.fences()];
-        // The fence first: after it, no older load can be stored, so the scans find every relevant value. The tag set
-        // before the emptying set, because a hard invalidation moves members in that direction.
-        let _clock: u64 = self.run(&self.scripts.fence_tag, fence, args).await?;
-        Ok(self.expire_members(partition, self.keyspace.tag_set(partition, tag)).await?
-            + self.expire_members(partition, self.keyspace.emptying_set(partition, tag)).await?)
-    }
-
-    async fn expire_members(&self, partition: u16, set: String) -> Result<u64> {
-        let prefix = self.keyspace.prefix(partition);
-        let (mut cursor, mut total) = ("0".to_owned(), 0);
-        loop {
-            self.connection.ready()?;
-            let scan = CustomCommand::new_static("SSCAN", ClusterHash::FirstKey, false);
-            let page =
-                self.connection.client.custom(scan, args![set.as_str(), cursor.as_str(), "COUNT", EXPIRE_BATCH]).await;
-            let (next, members): (String, Vec<String>) = self.connection.accept(page)?;
-            for some in members.chunks(EXPIRE_BATCH as usize) {
-                total += self.expire(some.iter().map(|bare| format!("{prefix}{bare}")).collect()).await?;
-            }
-            if next == "0" {
-                return Ok(total);
+        self.fence_tag(partition, tag).await?;
+        let (mut total, mut cursor) = (0, Some(TagCursor::default()));
+        while let Some(at) = cursor {
+            let (next, names) = self.scan_tag(partition, tag, at).await?;
+            for some in names.chunks(EXPIRE_BATCH as usize) {
+                total += self.expire(some.to_vec()).await?;
             }
             cursor = next;
         }
+        Ok(total)
+    }
+
+    /// Fences a tag: after it, no older load can be stored, so a scan finds every entry that is concerned.
+    pub(crate) async fn fence_tag(&self, partition: u16, tag: &Tag) -> Result<()> {
+        let args = args![tag.as_str(), RandomId::random().to_string(), self.fences()];
+        let _clock: u64 = self.run(&self.scripts.fence_tag, vec![self.keyspace.fence(partition)], args).await?;
+        Ok(())
+    }
+
+    /// Returns one page of the names of the entries in a partition that carry `tag`, and where the next one begins.
+    pub(crate) async fn scan_tag(
+        &self, partition: u16, tag: &Tag, cursor: TagCursor,
+    ) -> Result<(Option<TagCursor>, Vec<String>)> {
+        self.connection.ready()?;
+        let set = match cursor.is_emptying {
+            false => self.keyspace.tag_set(partition, tag),
+            true => self.keyspace.emptying_set(partition, tag),
+        };
+        let scan = CustomCommand::new_static("SSCAN", ClusterHash::FirstKey, false);
+        let args = args![set, cursor.at.as_str(), "COUNT", EXPIRE_BATCH];
+        let (at, members): (String, Vec<String>) =
+            self.connection.accept(self.connection.client.custom(scan, args).await)?;
+        let prefix = self.keyspace.prefix(partition);
+        let names = members.iter().map(|bare| format!("{prefix}{bare}")).collect();
+        let next = match (at.as_str(), cursor.is_emptying) {
+            ("0", true) => None,
+            // In this order, because a hard invalidation moves members in that direction.
+            ("0", false) => Some(TagCursor { is_emptying: true, ..TagCursor::default() }),
+            _ => Some(TagCursor { at, ..cursor }),
+        };
+        Ok((next, names))
     }
 
     /// Marks entries as stale. Returns how many existed.

@@ -17,6 +17,7 @@ pub(crate) mod requiring;
 pub(crate) mod soft;
 pub(crate) mod stopping;
 pub(crate) mod tag_sets;
+pub(crate) mod tags_together;
 pub(crate) mod time_limits;
 pub(crate) mod ttl;
 pub(crate) mod whole_keyspace;
