@@ -122,3 +122,38 @@ fn paths_in_the_architecture_cross_few_files_which_exist() {
     assert!(counts.iter().all(|count| *count >= 5), "{counts:?}");
     assert!(counts.into_iter().zip([15, 22, 15, 16]).all(|(count, most)| count <= most), "{counts:?}");
 }
+
+/// Returns the text of every file below `folder` whose name ends with `.rs`, with its path.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a source");
+            found.push((path, text));
+        }
+    }
+    found
+}
+
+#[test]
+fn metrics_page_lists_exactly_the_metrics_of_the_code() {
+    let page = fs::read_to_string(root().join("docs/METRICS.md")).expect("the page");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|row| row.split('`').next());
+    let listed: BTreeSet<String> = rows.map(str::to_owned).collect();
+
+    let folders = ["crates/cache/src", "crates/outbox/src", "crates/service/src", "services"];
+    let makers =
+        ["counter!(", "gauge!(", "histogram!(", "counted(", "measured(", "labelled(", "const DURATION: &str = "];
+    let mut emitted = BTreeSet::new();
+    for (_, text) in folders.iter().flat_map(|folder| sources(&root().join(folder))) {
+        for maker in makers {
+            let names = text.split(maker).skip(1).filter_map(|rest| rest.strip_prefix('"'));
+            emitted.extend(names.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+        }
+    }
+    assert!(emitted.len() > 40, "only {} metrics were found", emitted.len());
+    assert_eq!(listed, emitted);
+}
