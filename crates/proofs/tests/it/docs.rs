@@ -11,7 +11,7 @@ fn root() -> PathBuf {
 /// Returns the Markdown files at the top level, in `docs` and next to the crates and services.
 fn documents() -> Vec<PathBuf> {
     let mut documents = markdown_in(&root());
-    for folder in ["docs", "docs/adr", "docs/bench", "docs/strategies"] {
+    for folder in ["docs", "docs/adr", "docs/bench", "docs/strategies", "crates/cache/docs"] {
         documents.extend(markdown_in(&root().join(folder)));
     }
     for folder in ["crates", "services"] {
