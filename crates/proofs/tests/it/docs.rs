@@ -139,6 +139,22 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
 }
 
 #[test]
+fn tests_that_the_comparison_names_exist() {
+    let page = fs::read_to_string(root().join("docs/COMPARISON.md")).expect("the page");
+    let (_, section) = page.split_once("## Tests of this crate\n").expect("the section");
+    let tests = sources(&root().join("crates/cache/tests"));
+    let mut checked = 0;
+    for row in section.lines().filter(|line| line.starts_with("| ") && line.contains(".rs` |")) {
+        let [file, test] = [1, 3].map(|at| row.split('`').nth(at).expect("a file and a test"));
+        let declaration = format!("fn {test}(");
+        let exists = tests.iter().any(|(path, text)| path.ends_with(file) && text.contains(&declaration));
+        assert!(exists, "no {file} in crates/cache/tests has a test {test}");
+        checked += 1;
+    }
+    assert!(checked > 10, "only {checked} tests were found");
+}
+
+#[test]
 fn metrics_page_lists_exactly_the_metrics_of_the_code() {
     let page = fs::read_to_string(root().join("docs/METRICS.md")).expect("the page");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|row| row.split('`').next());
