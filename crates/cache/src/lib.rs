@@ -1,3 +1,4 @@
+#![cfg_attr(not(doctest), doc = include_str!("docs/links.txt"))]
 #![doc = include_str!("../README.md")]
 
 mod batch;
@@ -5,6 +6,8 @@ mod bulkhead;
 mod cache;
 mod client;
 pub mod codec;
+#[cfg(doc)]
+pub mod docs;
 mod early_refresh;
 mod entry;
 pub mod error;

@@ -55,7 +55,8 @@ pub enum Near {
     #[default]
     Off,
     /// A process may return an invalidated entry from its memory for at most this long after the invalidation was
-    /// acknowledged, no matter which connection or process stalls. Writes do not wait.
+    /// acknowledged, no matter which connection or process stalls. Writes wait for no process. After a start or a loss of Redis, the
+    /// first ones wait until the register of processes is older than `near_bound`.
     Bounded(Duration),
     /// Never stale after an acknowledged invalidation. A write waits until the other processes have dropped the entry:
     /// about two round trips, or at most `near_bound` and a tenth more if one of them does not answer.

@@ -11,7 +11,7 @@ fn root() -> PathBuf {
 /// Returns the Markdown files at the top level, in `docs` and next to the crates and services.
 fn documents() -> Vec<PathBuf> {
     let mut documents = markdown_in(&root());
-    for folder in ["docs", "docs/adr", "docs/bench", "docs/strategies"] {
+    for folder in ["docs", "docs/adr", "docs/bench", "docs/strategies", "crates/cache/docs"] {
         documents.extend(markdown_in(&root().join(folder)));
     }
     for folder in ["crates", "services"] {
@@ -121,4 +121,55 @@ fn paths_in_the_architecture_cross_few_files_which_exist() {
     let counts = [hit.len(), hit.len() + miss.len(), write.len(), event.len()];
     assert!(counts.iter().all(|count| *count >= 5), "{counts:?}");
     assert!(counts.into_iter().zip([15, 22, 15, 16]).all(|(count, most)| count <= most), "{counts:?}");
+}
+
+/// Returns the text of every file below `folder` whose name ends with `.rs`, with its path.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a source");
+            found.push((path, text));
+        }
+    }
+    found
+}
+
+#[test]
+fn tests_that_the_comparison_names_exist() {
+    let page = fs::read_to_string(root().join("docs/COMPARISON.md")).expect("the page");
+    let (_, section) = page.split_once("## Tests of this crate\n").expect("the section");
+    let tests = sources(&root().join("crates/cache/tests"));
+    let mut checked = 0;
+    for row in section.lines().filter(|line| line.starts_with("| ") && line.contains(".rs` |")) {
+        let [file, test] = [1, 3].map(|at| row.split('`').nth(at).expect("a file and a test"));
+        let declaration = format!("fn {test}(");
+        let exists = tests.iter().any(|(path, text)| path.ends_with(file) && text.contains(&declaration));
+        assert!(exists, "no {file} in crates/cache/tests has a test {test}");
+        checked += 1;
+    }
+    assert!(checked > 10, "only {checked} tests were found");
+}
+
+#[test]
+fn metrics_page_lists_exactly_the_metrics_of_the_code() {
+    let page = fs::read_to_string(root().join("docs/METRICS.md")).expect("the page");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|row| row.split('`').next());
+    let listed: BTreeSet<String> = rows.map(str::to_owned).collect();
+
+    let folders = ["crates/cache/src", "crates/outbox/src", "crates/service/src", "services"];
+    let makers =
+        ["counter!(", "gauge!(", "histogram!(", "counted(", "measured(", "labelled(", "const DURATION: &str = "];
+    let mut emitted = BTreeSet::new();
+    for (_, text) in folders.iter().flat_map(|folder| sources(&root().join(folder))) {
+        for maker in makers {
+            let names = text.split(maker).skip(1).filter_map(|rest| rest.strip_prefix('"'));
+            emitted.extend(names.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+        }
+    }
+    assert!(emitted.len() > 40, "only {} metrics were found", emitted.len());
+    assert_eq!(listed, emitted);
 }
