@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::credentials::Credentials;
 use crate::error::AddressError;
+use crate::sentinel::Sentinels;
 use crate::tls::Tls;
 
 /// Where a Redis listens, which database is used there, and who connects. Cheap to clone.
@@ -19,7 +20,7 @@ pub struct RedisAddress {
     pub(crate) tls: Option<Tls>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Target {
     /// The brackets of an IPv6 address are removed from the host.
     Tcp {
@@ -27,10 +28,13 @@ pub(crate) enum Target {
         port: u16,
     },
     Unix(PathBuf),
+    /// The primary is found through its sentinels.
+    Sentinels(Sentinels),
 }
 
-/// The default port.
+/// The default port of a server, and of a sentinel.
 const PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26379;
 
 impl RedisAddress {
     /// Checks a URL, and reads the files that it names once, so that a missing one is found at the start.
@@ -42,6 +46,10 @@ impl RedisAddress {
         let mut parameters = Parameters(url.query_pairs().into_owned().collect());
         let (target, database) = match url.scheme() {
             "redis" | "rediss" => (tcp(&url)?, url.path().trim_start_matches('/').to_owned()),
+            "redis-sentinel" => {
+                let sentinels = sentinels(&url, &mut parameters)?;
+                (Target::Sentinels(sentinels), url.path().trim_start_matches('/').to_owned())
+            }
             "redis+unix" => (unix(&url)?, parameters.take("db").unwrap_or_default()),
             other => return Err(AddressError::Url(format!("it begins with {other}:"))),
         };
@@ -91,6 +99,25 @@ fn tcp(url: &Url) -> Result<Target, AddressError> {
     Ok(Target::Tcp { host, port: url.port().unwrap_or(PORT) })
 }
 
+/// Returns the sentinels that a URL names: one as its host, further ones in a parameter.
+fn sentinels(url: &Url, parameters: &mut Parameters) -> Result<Sentinels, AddressError> {
+    let no_service = || AddressError::Url("it has no parameter service, the name that the sentinels know".to_owned());
+    let service = parameters.take("service").filter(|name| !name.is_empty()).ok_or_else(no_service)?;
+    let nodes = parameters.take("nodes").unwrap_or_default();
+    let nodes = nodes.split(',').filter(|node| !node.is_empty()).map(|node| Url::parse(&format!("redis://{node}")));
+    let mut hosts = Vec::new();
+    for url in [Ok(url.clone())].into_iter().chain(nodes) {
+        let url = url.map_err(|error| AddressError::Url(format!("of its nodes, one cannot be used: {error}")))?;
+        let port = url.port().unwrap_or(SENTINEL_PORT);
+        match tcp(&url)? {
+            Target::Tcp { host, .. } => hosts.push((host, port)),
+            Target::Unix(_) | Target::Sentinels(_) => {}
+        }
+    }
+    let [user, password] = ["sentinel_user_file", "sentinel_password_file"].map(|name| parameters.file(name));
+    Ok(Sentinels { service, hosts, credentials: Credentials::from_files(user, password)? })
+}
+
 fn unix(url: &Url) -> Result<Target, AddressError> {
     let path = percent_decode_str(url.path()).decode_utf8().map_err(|error| AddressError::Url(error.to_string()))?;
     match path.len() {
@@ -112,8 +139,8 @@ mod tests {
 
     #[test]
     fn every_form_is_understood() {
-        let tcp = |host: &str, port| Target::Tcp { host: host.to_owned(), port };
-        let unix = |path: &str| Target::Unix(path.into());
+        let tcp = |host: &str, port: u16| format!("{:?}", Target::Tcp { host: host.to_owned(), port });
+        let unix = |path: &str| format!("{:?}", Target::Unix(path.into()));
         for (url, target, database) in [
             ("redis://127.0.0.1", tcp("127.0.0.1", 6379), 0),
             ("redis://user:secret@redis:6380/3", tcp("redis", 6380), 3),
@@ -122,7 +149,7 @@ mod tests {
             ("redis+unix://user:secret@localhost/run/my%20redis.sock?db=2", unix("/run/my redis.sock"), 2),
         ] {
             let address = RedisAddress::parse(url).unwrap();
-            assert_eq!((&address.target, address.database), (&target, database), "{url}");
+            assert_eq!((format!("{:?}", address.target), address.database), (target, database), "{url}");
             assert!(!format!("{address:?}").contains("secret"), "{address:?}");
         }
     }
@@ -142,6 +169,24 @@ mod tests {
         ] {
             let error = RedisAddress::parse(url).unwrap_err().to_string();
             assert!(error.contains(reason) && !error.contains("secret"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn sentinels_are_named_by_the_host_and_a_parameter() {
+        let url = "redis-sentinel://user:secret@one:26380/3?service=shop&nodes=two,[::1]:26381";
+        let address = RedisAddress::parse(url).unwrap();
+        let Target::Sentinels(Sentinels { service, hosts, .. }) = &address.target else { panic!("{address:?}") };
+        let hosts: Vec<(&str, u16)> = hosts.iter().map(|(host, port)| (host.as_str(), *port)).collect();
+        assert_eq!((service.as_str(), address.database), ("shop", 3));
+        assert_eq!(hosts, [("one", 26380), ("two", 26379), ("::1", 26381)]);
+        for (url, reason) in [
+            ("redis-sentinel://one", "it has no parameter service"),
+            ("redis-sentinel://one?service=shop&nodes=two:port", "of its nodes, one cannot be used"),
+            ("redis://one?service=shop", "it has the unknown parameter service"),
+        ] {
+            let error = RedisAddress::parse(url).unwrap_err().to_string();
+            assert!(error.contains(reason), "{url}: {error}");
         }
     }
 

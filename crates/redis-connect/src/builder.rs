@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use fred::clients::{Client, SubscriberClient};
+use fred::error::{Error, ErrorKind};
 use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig,
+    Config, ConnectionConfig, CredentialProvider, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig,
 };
 use fred::types::{Builder, RespVersion};
 
 use crate::RedisAddress;
 use crate::address::Target;
+use crate::credentials::Credentials;
+use crate::sentinel::Sentinels;
 
 /// The longest time to connect, and to log in.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -35,13 +39,21 @@ impl RedisAddress {
         let server = match &self.target {
             Target::Tcp { host, port } => ServerConfig::Centralized { server: Server::new(host.as_str(), *port) },
             Target::Unix(path) => ServerConfig::Unix { path: path.clone() },
+            Target::Sentinels(Sentinels { service, hosts, .. }) => ServerConfig::Sentinel {
+                hosts: hosts.iter().map(|(host, port)| Server::new(host.as_str(), *port)).collect(),
+                service_name: service.clone(),
+            },
+        };
+        let sentinels = match &self.target {
+            Target::Sentinels(sentinels) => Some(sentinels.clone()),
+            Target::Tcp { .. } | Target::Unix(_) => None,
         };
         let mut config = Config {
             server,
             version: RespVersion::RESP3,
             fail_fast: false,
             database: Some(self.database()).filter(|database| *database != 0),
-            credential_provider: Some(Arc::new(self.credentials().clone())),
+            credential_provider: Some(Arc::new(Logins { server: self.credentials().clone(), sentinels })),
             ..Config::default()
         };
         if let Some(tls) = &self.tls {
@@ -61,5 +73,22 @@ impl RedisAddress {
             })
             .set_policy(ReconnectPolicy::new_constant(0, RECONNECT_MS));
         builder
+    }
+}
+
+/// What fred asks before each login.
+#[derive(Debug)]
+pub(crate) struct Logins {
+    pub(crate) server: Credentials,
+    pub(crate) sentinels: Option<Sentinels>,
+}
+
+#[async_trait]
+impl CredentialProvider for Logins {
+    async fn fetch(&self, server: Option<&Server>) -> Result<(Option<String>, Option<String>), Error> {
+        let asked = self.sentinels.as_ref().filter(|all| server.is_some_and(|server| all.is_sentinel(server.port)));
+        let credentials = asked.map_or(&self.server, |sentinels| &sentinels.credentials);
+        let current = credentials.current().await.map_err(|error| Error::new(ErrorKind::IO, error.to_string()))?;
+        Ok(current.map_or((None, None), |(user, password)| (Some(user), Some(password))))
     }
 }

@@ -4,9 +4,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use async_trait::async_trait;
-use fred::error::{Error, ErrorKind};
-use fred::types::config::{CredentialProvider, Server};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -35,6 +32,11 @@ impl Credentials {
         Ok(Self { user, password })
     }
 
+    /// Returns credentials of which nothing is in a URL.
+    pub(crate) fn from_files(user: Option<PathBuf>, password: Option<PathBuf>) -> Result<Self, AddressError> {
+        Ok(Self { user: Secret::new("", user)?, password: Secret::new("", password)? })
+    }
+
     /// Returns the user and the password as they are now; `None` for a user that has no password.
     ///
     /// # Errors
@@ -48,15 +50,6 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").finish_non_exhaustive()
-    }
-}
-
-/// fred asks before each login.
-#[async_trait]
-impl CredentialProvider for Credentials {
-    async fn fetch(&self, _: Option<&Server>) -> Result<(Option<String>, Option<String>), Error> {
-        let current = self.current().await.map_err(|error| Error::new(ErrorKind::IO, error.to_string()))?;
-        Ok(current.map_or((None, None), |(user, password)| (Some(user), Some(password))))
     }
 }
 

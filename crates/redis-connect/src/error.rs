@@ -8,8 +8,8 @@ use std::path::PathBuf;
 pub enum AddressError {
     /// The URL cannot be used.
     #[error(
-        "the Redis URL cannot be used: {0}; expected redis://user:password@host:port/db, rediss://… for TLS, or \
-         redis+unix:///path/to/socket?db=0"
+        "the Redis URL cannot be used: {0}; expected redis://user:password@host:port/db, rediss://… for TLS, \
+         redis+unix:///path/to/socket?db=0, or redis-sentinel://host:port?service=name"
     )]
     Url(String),
     /// A file that the URL names cannot be used.

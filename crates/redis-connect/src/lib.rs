@@ -8,6 +8,7 @@
 //! | `redis://user:password@host:6379/0` | over TCP; an IPv6 address is written in brackets: `redis://[::1]:6379` |
 //! | `rediss://user:password@host:6379/0` | over TLS (feature `tls`) |
 //! | `redis+unix:///run/redis.sock?db=0` | over a Unix socket; with a user: `redis+unix://user:password@host/…`, where the host is not used |
+//! | `redis-sentinel://user:password@sentinel:26379/0?service=name` | the primary of a service, which its sentinels name at each connection |
 //!
 //! | parameter of the URL | meaning |
 //! |---|---|
@@ -15,6 +16,9 @@
 //! | `ca_file` | the authorities that may have signed the server's certificate, in the PEM format; default: those of the system |
 //! | `cert_file`, `key_file` | the certificate of the client and its private key, in the PEM format |
 //! | `db` | the number of the database, for a Unix socket |
+//! | `service` | the name that the sentinels have for the primary and its replicas |
+//! | `nodes` | further sentinels, as `host:port,host:port` |
+//! | `sentinel_user_file`, `sentinel_password_file` | files with the name of the user and the password for the sentinels, if they require a login |
 //!
 //! [`reconnect_when_silent`] is for a client that would not notice that its server has vanished.
 
@@ -22,6 +26,7 @@ mod address;
 mod builder;
 mod credentials;
 mod error;
+mod sentinel;
 mod silence;
 mod stream;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]

@@ -24,19 +24,25 @@ impl RedisAddress {
                 let (incoming, outgoing) = UnixStream::connect(path).await?.into_split();
                 Ok((Box::new(incoming), Box::new(outgoing)))
             }
-            Target::Tcp { host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                match &self.tls {
-                    Some(tls) => {
-                        let (incoming, outgoing) = split(tls.connect(host, stream).await?);
-                        Ok((Box::new(incoming), Box::new(outgoing)))
-                    }
-                    None => {
-                        let (incoming, outgoing) = stream.into_split();
-                        Ok((Box::new(incoming), Box::new(outgoing)))
-                    }
-                }
+            Target::Tcp { host, port } => self.connect_to(host, *port).await,
+            Target::Sentinels(sentinels) => {
+                let (host, port) = sentinels.primary().await?;
+                self.connect_to(&host, port).await
+            }
+        }
+    }
+
+    async fn connect_to(&self, host: &str, port: u16) -> io::Result<(Incoming, Outgoing)> {
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        match &self.tls {
+            Some(tls) => {
+                let (incoming, outgoing) = split(tls.connect(host, stream).await?);
+                Ok((Box::new(incoming), Box::new(outgoing)))
+            }
+            None => {
+                let (incoming, outgoing) = stream.into_split();
+                Ok((Box::new(incoming), Box::new(outgoing)))
             }
         }
     }

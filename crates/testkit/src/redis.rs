@@ -1,5 +1,6 @@
 //! A private Redis (or Valkey) on loopback, without persistence, which is removed with the test.
 
+mod sentinels;
 mod transport;
 #[cfg(feature = "stack")]
 mod users;
@@ -16,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+pub use self::sentinels::Sentinels;
 pub use self::transport::{Certificates, Transport};
 use crate::ports::free_port;
 use crate::server::{ATTEMPTS, PrivateServer, output};

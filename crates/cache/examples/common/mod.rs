@@ -63,6 +63,7 @@ impl Database {
 
 /// The Redis of the examples: `REDIS_URL`, or one on this machine.
 #[expect(clippy::disallowed_methods, reason = "an example has no settings")]
+#[allow(dead_code, reason = "each example uses some of these")]
 pub(crate) fn redis_url() -> String {
     std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379/0".to_owned())
 }

@@ -104,6 +104,7 @@ impl Connection {
         let mut silent: u32 = 0;
         // The time of the last answer, or of the last forced reconnect.
         let mut since = Instant::now();
+        let mut reconnected = Instant::now();
         loop {
             let pause = if self.is_in_use() { PROBE_CLOSED } else { PROBE_OPEN };
             tokio::select! {
@@ -125,7 +126,13 @@ impl Connection {
                 Ok(()) => (silent, refusals.reason) = (0, None),
                 Err(ProbeError::State(reason)) => {
                     (silent, refusals.reason) = (0, None);
+                    let is_replica = reason == Reason::Replica;
                     self.leave(reason);
+                    if is_replica && reconnected.elapsed() >= RECONNECT_AFTER {
+                        reconnected = Instant::now();
+                        // After a failover, the address or the sentinels lead to another server, but not this connection.
+                        let _ = self.client.force_reconnection().await;
+                    }
                 }
                 Err(ProbeError::NoAnswer(error)) => {
                     self.failed(&error);

@@ -36,6 +36,7 @@ mod refreshing;
 mod registry;
 mod repairs;
 mod requiring;
+mod sentinels;
 mod soft;
 mod stopping;
 mod stress;

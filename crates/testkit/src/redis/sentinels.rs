@@ -1,0 +1,115 @@
+//! A primary, a replica that follows it through a proxy, and three sentinels that watch them.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use supervise::tools;
+use tokio::process::Command;
+
+use super::{Redis, Transport};
+use crate::ports::free_port;
+use crate::proxy::Proxy;
+use crate::server::{ATTEMPTS, PrivateServer, output};
+use crate::supervisor::Supervisor;
+
+/// The name that the sentinels have for the primary.
+const SERVICE: &str = "shop";
+/// The longest time for the servers to find one another.
+const START: Duration = Duration::from_secs(30);
+
+/// A service of Redis that is watched by sentinels.
+#[derive(Debug)]
+pub struct Sentinels {
+    /// The server that is the primary at first.
+    pub first: Redis,
+    /// The server that follows it.
+    pub second: Redis,
+    /// Between the second server and the first: cut it, and the second one misses what the first one acknowledges.
+    pub replication: Proxy,
+    sentinels: Vec<PrivateServer>,
+}
+
+impl Sentinels {
+    /// Starts the servers, and waits until every sentinel knows all of them.
+    pub async fn start() -> Result<Self> {
+        let settings = [("repl-diskless-sync-delay", "0"), ("repl-ping-replica-period", "1")];
+        let start = async || Redis::launch(Redis::supervisor()?, Transport::Tcp, &settings).await;
+        let (first, second) = (start().await?, start().await?);
+        let replication = Proxy::to(first.port()).await?;
+        second.cli(&["REPLICAOF", "127.0.0.1", &replication.port().to_string()]).await?;
+        let mut group = Self { first, second, replication, sentinels: Vec::new() };
+        for _ in 0..3 {
+            let sentinel = group.start_sentinel().await?;
+            group.sentinels.push(sentinel);
+        }
+        group.until_complete().await?;
+        Ok(group)
+    }
+
+    /// Returns the URL for clients. It names all sentinels.
+    pub fn url(&self) -> String {
+        let ports: Vec<u16> = self.sentinels.iter().map(PrivateServer::port).collect();
+        let others: Vec<String> = ports[1..].iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        format!("redis-sentinel://127.0.0.1:{}?service={SERVICE}&nodes={}", ports[0], others.join(","))
+    }
+
+    /// Makes the second server the primary, as a person would before maintenance.
+    pub async fn fail_over(&self) -> Result<()> {
+        self.ask(0, &["SENTINEL", "FAILOVER", SERVICE]).await.map(drop)
+    }
+
+    /// Returns the port of the primary, as a sentinel knows it.
+    pub async fn primary(&self) -> Result<u16> {
+        let address = self.ask(0, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE]).await?;
+        Ok(address.lines().last().unwrap_or_default().parse()?)
+    }
+
+    async fn ask(&self, sentinel: usize, command: &[&str]) -> Result<String> {
+        cli(self.sentinels[sentinel].port(), command).await
+    }
+
+    async fn start_sentinel(&self) -> Result<PrivateServer> {
+        let mut server = PrivateServer { supervisor: Supervisor::new("sentinel", None, |_| ())?, port: 0 };
+        let mut attempt = 1;
+        loop {
+            server.port = free_port();
+            let configuration = server.supervisor.directory().join("sentinel.conf");
+            let text = format!(
+                "bind 127.0.0.1\nport {}\nsentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
+                 sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 10000\n",
+                server.port,
+                self.first.port(),
+            );
+            std::fs::write(&configuration, text)?;
+            let redis = tools::redis_server()?.to_string_lossy().into_owned();
+            server.supervisor.spawn(vec![
+                redis,
+                configuration.to_string_lossy().into_owned(),
+                "--sentinel".to_owned(),
+            ])?;
+            let answers = async || cli(server.port, &["PING"]).await.is_ok_and(|answer| answer == "PONG");
+            match server.until_ready("a sentinel", START, answers).await {
+                Err(_) if attempt < ATTEMPTS => attempt += 1,
+                started => return started.map(|()| server),
+            }
+        }
+    }
+
+    async fn until_complete(&self) -> Result<()> {
+        for sentinel in 0..self.sentinels.len() {
+            let complete = async || {
+                let found = self.ask(sentinel, &["SENTINEL", "MASTER", SERVICE]).await.unwrap_or_default();
+                let words: Vec<&str> = found.lines().collect();
+                let is = |name, value| words.windows(2).any(|pair| pair == [name, value]);
+                is("num-slaves", "1") && is("num-other-sentinels", "2") && is("flags", "master")
+            };
+            self.first.until_ready("the group of sentinels", START, complete).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn cli(port: u16, command: &[&str]) -> Result<String> {
+    let mut client = Command::new(tools::redis_client()?);
+    output(client.args(["-e", "-p", &port.to_string()]).args(command)).await
+}
