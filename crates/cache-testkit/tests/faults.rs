@@ -36,7 +36,8 @@ async fn time_passes_only_when_it_is_advanced() {
 
 #[tokio::test]
 async fn deferred_invalidation_reaches_the_other_process_after_each_fault() {
-    let faults: [(&str, fn(&TestMemory)); 3] =
+    type Begin = fn(&TestMemory);
+    let faults: [(&str, Begin); 3] =
         [("fail", TestMemory::fail), ("hang", TestMemory::hang), ("slow", |memory| memory.slow(MINUTE))];
     for (name, begin) in faults {
         let memory = TestMemory::new();

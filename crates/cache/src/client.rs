@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis_connect::RedisAddress;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,9 @@ use crate::store::Store;
 use crate::sweep::run_sweep;
 use crate::values::Values;
 
+/// The partitions of a keyspace on a cluster, unless it is made with another number.
+const PARTITIONS: u16 = 64;
+
 /// A client for one keyspace in Redis. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CacheClient {
@@ -43,13 +47,15 @@ pub struct CacheClient {
 }
 
 impl CacheClient {
-    /// Connects to Redis with the default settings. All keys begin with the name of the keyspace: `blog:…`.
+    /// Connects to Redis with the default settings. All keys begin with the name of the keyspace: `blog:…`. On a cluster, it
+    /// has 64 partitions.
     ///
     /// # Errors
     /// Returns an error when the name is not valid, and the errors of [`connect_with`](Self::connect_with).
     pub async fn connect(url: &str, keyspace: &str) -> Result<Self, ConnectError> {
         let settings = CacheSettings { url: url.to_owned(), ..CacheSettings::default() };
-        Self::connect_with(Keyspace::new(keyspace)?, &settings).await
+        let partitions = if RedisAddress::parse(url)?.is_cluster() { PARTITIONS } else { 1 };
+        Self::connect_with(Keyspace::partitioned(keyspace, partitions)?, &settings).await
     }
 
     /// Connects to Redis, checks that the server is safe to use, and starts the background tasks on the current
@@ -62,8 +68,12 @@ impl CacheClient {
     /// Returns an error when the address of Redis cannot be used, or when the server is too old, refuses the login or may
     /// evict the fence table.
     pub async fn connect_with(keyspace: Keyspace, settings: &CacheSettings) -> Result<Self, ConnectError> {
+        let near_bound = settings.near_bound.filter(|bound| !bound.is_zero());
+        if near_bound.is_some() && RedisAddress::parse(&settings.url)?.is_cluster() {
+            return Err(ConnectError::NearOnCluster);
+        }
         let redis = Arc::new(RedisStore::open(keyspace, settings).await?);
-        let (near, tracking) = match settings.near_bound.filter(|bound| !bound.is_zero()) {
+        let (near, tracking) = match near_bound {
             Some(bound) => {
                 let memory = NearMemory::new(settings.near_weight);
                 let (tracking, task) = Tracking::new(&redis, &memory);

@@ -39,6 +39,8 @@ pub enum Reason {
     EvictionPolicy(String),
     /// Redis is too old; holds its version.
     Version(String),
+    /// The keyspace has another number of partitions than in other processes, or too few for the cluster; holds both numbers.
+    Partitions(String),
     /// Redis has reached its `maxmemory` and evicts nothing.
     Full,
     /// Redis refuses a command to this user.
@@ -79,7 +81,8 @@ impl Reason {
             | Self::SaveFailed
             | Self::TooFewReplicas
             | Self::EvictionPolicy(_)
-            | Self::Version(_) => true,
+            | Self::Version(_)
+            | Self::Partitions(_) => true,
         }
     }
 
@@ -92,6 +95,7 @@ impl Reason {
             | Self::Login(_)
             | Self::TooManyClients
             | Self::Version(_)
+            | Self::Partitions(_)
             | Self::Full
             | Self::Forbidden
             | Self::NoInfo
@@ -102,7 +106,7 @@ impl Reason {
 
     /// Returns whether the state lasts until a person changes a setting.
     pub(crate) fn needs_operator(&self) -> bool {
-        matches!(self, Self::Login(_) | Self::EvictionPolicy(_) | Self::Version(_))
+        matches!(self, Self::Login(_) | Self::EvictionPolicy(_) | Self::Version(_) | Self::Partitions(_))
     }
 }
 
@@ -138,6 +142,7 @@ impl fmt::Display for Reason {
             Self::Version(version) => {
                 write!(f, "Redis {version} is too old, at least version 7.0 is needed; the cache is not in use")
             }
+            Self::Partitions(text) => write!(f, "{text}; the cache is not in use"),
             Self::Full => f.write_str("Redis has reached maxmemory (OOM); no further entries are stored"),
             Self::Forbidden => {
                 f.write_str("Redis refuses a command to this user (NOPERM); operations that need it fail")

@@ -30,6 +30,8 @@ pub(crate) enum Target {
     Unix(PathBuf),
     /// The primary is found through its sentinels.
     Sentinels(Sentinels),
+    /// Some nodes of a cluster, which know all of it.
+    Cluster(Vec<(String, u16)>),
 }
 
 /// The default port of a server, and of a sentinel.
@@ -50,6 +52,10 @@ impl RedisAddress {
                 let sentinels = sentinels(&url, &mut parameters)?;
                 (Target::Sentinels(sentinels), url.path().trim_start_matches('/').to_owned())
             }
+            "redis-cluster" if url.path().trim_start_matches('/').is_empty() => {
+                (Target::Cluster(hosts(&url, PORT, &mut parameters)?), String::new())
+            }
+            "redis-cluster" => return Err(AddressError::Url("a cluster has only database 0".to_owned())),
             "redis+unix" => (unix(&url)?, parameters.take("db").unwrap_or_default()),
             other => return Err(AddressError::Url(format!("it begins with {other}:"))),
         };
@@ -72,6 +78,11 @@ impl RedisAddress {
         &self.credentials
     }
 
+    /// Returns whether the address leads to a cluster.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.target, Target::Cluster(_))
+    }
+
     /// Returns the number of the database.
     pub fn database(&self) -> u8 {
         self.database
@@ -92,30 +103,35 @@ impl Parameters {
 }
 
 fn tcp(url: &Url) -> Result<Target, AddressError> {
-    let host = match url.host_str() {
-        None | Some("") => return Err(AddressError::Url("it has no host".to_owned())),
-        Some(host) => host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-    };
-    Ok(Target::Tcp { host, port: url.port().unwrap_or(PORT) })
+    Ok(Target::Tcp { host: host(url)?, port: url.port().unwrap_or(PORT) })
+}
+
+fn host(url: &Url) -> Result<String, AddressError> {
+    match url.host_str() {
+        None | Some("") => Err(AddressError::Url("it has no host".to_owned())),
+        Some(host) => Ok(host.trim_start_matches('[').trim_end_matches(']').to_owned()),
+    }
 }
 
 /// Returns the sentinels that a URL names: one as its host, further ones in a parameter.
 fn sentinels(url: &Url, parameters: &mut Parameters) -> Result<Sentinels, AddressError> {
     let no_service = || AddressError::Url("it has no parameter service, the name that the sentinels know".to_owned());
     let service = parameters.take("service").filter(|name| !name.is_empty()).ok_or_else(no_service)?;
+    let hosts = hosts(url, SENTINEL_PORT, parameters)?;
+    let [user, password] = ["sentinel_user_file", "sentinel_password_file"].map(|name| parameters.file(name));
+    Ok(Sentinels { service, hosts, credentials: Credentials::from_files(user, password)? })
+}
+
+/// Returns the host of a URL, and those of its parameter `nodes`.
+fn hosts(url: &Url, port: u16, parameters: &mut Parameters) -> Result<Vec<(String, u16)>, AddressError> {
     let nodes = parameters.take("nodes").unwrap_or_default();
     let nodes = nodes.split(',').filter(|node| !node.is_empty()).map(|node| Url::parse(&format!("redis://{node}")));
     let mut hosts = Vec::new();
     for url in [Ok(url.clone())].into_iter().chain(nodes) {
         let url = url.map_err(|error| AddressError::Url(format!("of its nodes, one cannot be used: {error}")))?;
-        let port = url.port().unwrap_or(SENTINEL_PORT);
-        match tcp(&url)? {
-            Target::Tcp { host, .. } => hosts.push((host, port)),
-            Target::Unix(_) | Target::Sentinels(_) => {}
-        }
+        hosts.push((host(&url)?, url.port().unwrap_or(port)));
     }
-    let [user, password] = ["sentinel_user_file", "sentinel_password_file"].map(|name| parameters.file(name));
-    Ok(Sentinels { service, hosts, credentials: Credentials::from_files(user, password)? })
+    Ok(hosts)
 }
 
 fn unix(url: &Url) -> Result<Target, AddressError> {
@@ -184,6 +200,7 @@ mod tests {
             ("redis-sentinel://one", "it has no parameter service"),
             ("redis-sentinel://one?service=shop&nodes=two:port", "of its nodes, one cannot be used"),
             ("redis://one?service=shop", "it has the unknown parameter service"),
+            ("redis-cluster://one/3", "a cluster has only database 0"),
         ] {
             let error = RedisAddress::parse(url).unwrap_err().to_string();
             assert!(error.contains(reason), "{url}: {error}");

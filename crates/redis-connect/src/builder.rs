@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use fred::clients::{Client, SubscriberClient};
 use fred::error::{Error, ErrorKind};
 use fred::types::config::{
-    Config, ConnectionConfig, CredentialProvider, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig,
+    ClusterDiscoveryPolicy, Config, ConnectionConfig, CredentialProvider, PerformanceConfig, ReconnectPolicy, Server,
+    ServerConfig, TcpConfig,
 };
 use fred::types::{Builder, RespVersion};
 
@@ -39,14 +40,16 @@ impl RedisAddress {
         let server = match &self.target {
             Target::Tcp { host, port } => ServerConfig::Centralized { server: Server::new(host.as_str(), *port) },
             Target::Unix(path) => ServerConfig::Unix { path: path.clone() },
-            Target::Sentinels(Sentinels { service, hosts, .. }) => ServerConfig::Sentinel {
-                hosts: hosts.iter().map(|(host, port)| Server::new(host.as_str(), *port)).collect(),
-                service_name: service.clone(),
-            },
+            Target::Cluster(hosts) => {
+                ServerConfig::Clustered { hosts: servers(hosts), policy: ClusterDiscoveryPolicy::UseCache }
+            }
+            Target::Sentinels(Sentinels { service, hosts, .. }) => {
+                ServerConfig::Sentinel { hosts: servers(hosts), service_name: service.clone() }
+            }
         };
         let sentinels = match &self.target {
             Target::Sentinels(sentinels) => Some(sentinels.clone()),
-            Target::Tcp { .. } | Target::Unix(_) => None,
+            Target::Tcp { .. } | Target::Unix(_) | Target::Cluster(_) => None,
         };
         let mut config = Config {
             server,
@@ -68,12 +71,19 @@ impl RedisAddress {
                 connection.connection_timeout = CONNECT_TIMEOUT;
                 connection.internal_command_timeout = CONNECT_TIMEOUT;
                 connection.max_command_attempts = 1;
+                // A command that meets MOVED fails once, and the library then knows the new owner. It must not follow ASK:
+                // it takes the next reply on the connection, whose ever it is, for that of its ASKING.
+                connection.max_redirections = 0;
                 connection.reconnect_on_auth_error = true;
                 connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
             })
             .set_policy(ReconnectPolicy::new_constant(0, RECONNECT_MS));
         builder
     }
+}
+
+fn servers(hosts: &[(String, u16)]) -> Vec<Server> {
+    hosts.iter().map(|(host, port)| Server::new(host.as_str(), *port)).collect()
 }
 
 /// What fred asks before each login.

@@ -25,6 +25,7 @@ impl RedisAddress {
                 Ok((Box::new(incoming), Box::new(outgoing)))
             }
             Target::Tcp { host, port } => self.connect_to(host, *port).await,
+            Target::Cluster(_) => Err(io::Error::other("a cluster has no single server")),
             Target::Sentinels(sentinels) => {
                 let (host, port) = sentinels.primary().await?;
                 self.connect_to(&host, port).await

@@ -25,7 +25,7 @@ pub use postgres::{Database, FOREIGN_SETTINGS, HeldLock, Postgres, shared_databa
 pub use postgres_proxy::{PostgresFault, PostgresProxy};
 pub use process::{ChildProcess, Exit};
 pub use proxy::Proxy;
-pub use redis::{Certificates, Redis, Sentinels, Transport};
+pub use redis::{Certificates, Redis, RedisCluster, Sentinels, Transport};
 pub use server::PrivateServer;
 pub use sibling::sibling;
 #[cfg(feature = "stack")]

@@ -1,5 +1,6 @@
 //! A private Redis (or Valkey) on loopback, without persistence, which is removed with the test.
 
+mod cluster;
 mod sentinels;
 mod transport;
 #[cfg(feature = "stack")]
@@ -17,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+pub use self::cluster::RedisCluster;
 pub use self::sentinels::Sentinels;
 pub use self::transport::{Certificates, Transport};
 use crate::ports::free_port;

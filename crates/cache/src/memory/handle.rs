@@ -35,7 +35,7 @@ pub(super) struct State {
 }
 
 /// What a memory does instead of answering at once, as a Redis in trouble would.
-#[cfg_attr(not(feature = "faults"), expect(dead_code, reason = "only tests cause faults"))]
+#[cfg_attr(not(feature = "faults"), expect(dead_code, unreachable_pub, reason = "only tests cause faults"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It answers this much later. Longer than the command timeout is the same as not at all.

@@ -23,6 +23,12 @@ pub enum ConnectError {
     /// The server is older than the scripts require.
     #[error("Redis {0} is too old: at least version 7.0 is needed")]
     Version(String),
+    /// The keyspace has another number of partitions than in other processes, or too few for a cluster.
+    #[error("{0}; make the keyspace with `Keyspace::partitioned`, with the same number in every process")]
+    Partitions(String),
+    /// A near cache is not available on a cluster.
+    #[error("a near cache needs a single Redis, and the URL leads to a cluster; leave `near_bound` unset")]
+    NearOnCluster,
     /// The credentials are wrong.
     #[error("Redis refuses the login: {0}")]
     Login(String),

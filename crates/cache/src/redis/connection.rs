@@ -23,6 +23,7 @@ use tracing::{debug, error, info, warn};
 use super::error::{Result, StoreError};
 use super::server::{Identity, classify_error};
 use crate::health::{Health, Reason};
+use crate::keyspace::Keyspace;
 use crate::settings::CacheSettings;
 
 #[derive(Debug)]
@@ -40,6 +41,17 @@ pub(crate) struct Connection {
     pub(super) outdated: AtomicBool,
     /// When Redis last refused a command to this user.
     pub(super) forbidden: Mutex<Option<Instant>>,
+    pub(super) is_cluster: bool,
+    pub(super) partitions: Partitions,
+    /// The number of the connection over which the partitions were compared last.
+    pub(super) partitions_checked: AtomicUsize,
+}
+
+/// In how many partitions a keyspace is, and where its first process has written that down.
+#[derive(Debug)]
+pub(super) struct Partitions {
+    pub(super) count: u16,
+    pub(super) key: String,
 }
 
 /// The circuit breaker: no command is sent while Redis is down, so a read then costs only the time of the database.
@@ -82,11 +94,11 @@ struct Clock {
 
 impl Connection {
     /// Creates the connection and begins to connect. It is in use once a probe has succeeded.
-    pub(super) fn open(address: &RedisAddress, settings: &CacheSettings, keyspace: &str) -> Self {
+    pub(super) fn open(address: &RedisAddress, settings: &CacheSettings, keyspace: &Keyspace) -> Self {
         let client = address.client(settings.command_timeout);
         let epoch = ConnectionEpoch { announced: client.reconnect_rx(), verified: AtomicUsize::new(0) };
         client.connect();
-        let breaker_gauge = metrics::gauge!("cache_breaker_open", "keyspace" => keyspace.to_owned());
+        let breaker_gauge = metrics::gauge!("cache_breaker_open", "keyspace" => keyspace.name().to_owned());
         breaker_gauge.set(1.0);
         Self {
             client,
@@ -94,11 +106,14 @@ impl Connection {
             epoch,
             clock: Clock { started: Instant::now(), offset_ms: AtomicI64::new(0) },
             breaker_gauge,
-            failures: metrics::counter!("cache_redis_failures_total", "keyspace" => keyspace.to_owned()),
+            failures: metrics::counter!("cache_redis_failures_total", "keyspace" => keyspace.name().to_owned()),
             health: watch::Sender::new(Health::Down(Reason::NoAnswer)),
             server: Mutex::default(),
             outdated: AtomicBool::new(false),
             forbidden: Mutex::default(),
+            is_cluster: address.is_cluster(),
+            partitions: Partitions { count: keyspace.partitions(), key: format!("{}:~partitions", keyspace.name()) },
+            partitions_checked: AtomicUsize::new(0),
         }
     }
 
@@ -177,10 +192,14 @@ impl Connection {
         server.as_ref().and_then(|(identity, _)| identity.run_id().map(str::to_owned))
     }
 
-    /// Sets the server's time, which was read between `asked` and now.
-    pub(super) fn set_time(&self, server_ms: u64, asked: Instant) {
-        let middle = asked.duration_since(self.clock.started) + asked.elapsed() / 2;
-        self.clock.offset_ms.store(server_ms as i64 - middle.as_millis() as i64, Relaxed);
+    /// Returns by how many milliseconds a server's clock is ahead of this one, if it showed `server_ms` at that moment.
+    pub(super) fn offset(&self, server_ms: u64, at: Instant) -> i64 {
+        server_ms as i64 - at.duration_since(self.clock.started).as_millis() as i64
+    }
+
+    /// Sets by how many milliseconds the server's clock is ahead of this one.
+    pub(super) fn set_offset(&self, ms: i64) {
+        self.clock.offset_ms.store(ms, Relaxed);
     }
 
     /// Returns the number of the current connection, or of the last one.

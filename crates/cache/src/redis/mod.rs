@@ -6,6 +6,7 @@ mod error;
 mod guards;
 mod holders;
 mod login;
+mod node;
 mod probe;
 mod reads;
 mod removals;

@@ -2,7 +2,7 @@
 //!
 //! It sends three commands: `TIME` (for the clock), `INFO` (which server, and in which state), and a script that would
 //! be allowed to write but does nothing. Redis refuses such a script in every state in which it refuses writes, and
-//! writes nothing for it. The probe runs twice a second, and ten times a second while Redis is not in use.
+//! writes nothing for it. In a cluster, it sends them to each primary. The probe runs twice a second, and ten times a second while Redis is not in use.
 //!
 //! After a state in which invalidations were refused, or in which the dataset may be an older one, the client purges
 //! the keyspace before it serves entries from it again (ADR 10).
@@ -12,14 +12,16 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
-use fred::types::{ClusterHash, CustomCommand};
+use fred::interfaces::{ClientLike, ClusterInterface, EventInterface, KeysInterface};
+use fred::types::SetOptions;
+use futures_util::future::try_join_all;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::connect::ConnectError;
-use super::connection::Connection;
+use super::connection::{Connection, Partitions};
+use super::node::{Node, ProbeError};
 use super::server::{Identity, ServerInfo, classify_error};
 use crate::health::Reason;
 
@@ -36,17 +38,6 @@ const MAX_SILENT_PROBES: u32 = 5;
 const FIRST_PROBE: Duration = Duration::from_secs(2);
 /// How long a forbidden command is reported after its last refusal.
 const FORBIDDEN: Duration = Duration::from_secs(5);
-
-/// Allowed to write, so Redis refuses it when it refuses writes; writes nothing. KEYS and ARGV: none. Returns 1.
-const MAY_WRITE: &str = "#!lua\nreturn 1";
-
-/// The reason why Redis must not be used.
-enum ProbeError {
-    /// Redis does not answer.
-    NoAnswer(Error),
-    /// Redis answers, and is in this state.
-    State(Reason),
-}
 
 /// The errors of connection attempts, as the client library announces them: a probe only times out during such
 /// attempts.
@@ -88,6 +79,7 @@ impl Connection {
             Reason::Login(said) => Err(ConnectError::Login(said)),
             Reason::EvictionPolicy(policy) => Err(ConnectError::EvictionPolicy(policy)),
             Reason::Version(version) => Err(ConnectError::Version(version)),
+            Reason::Partitions(text) => Err(ConnectError::Partitions(text)),
             reason => {
                 self.leave(reason);
                 Ok(())
@@ -155,17 +147,16 @@ impl Connection {
     }
 
     async fn probe(&self, on_server_replaced: &(impl Fn() + Send + Sync)) -> Result<(), ProbeError> {
-        let asked = Instant::now();
-        let time = CustomCommand::new_static("TIME", ClusterHash::Random, false);
-        let time: Result<(u64, u64), Error> = self.client.custom(time, Vec::<String>::new()).await;
-        let (seconds, micros) = time.map_err(ProbeError::of)?;
-        self.set_time(seconds * 1000 + micros / 1000, asked);
+        let clocks = try_join_all(self.nodes()?.iter().map(Node::time)).await?;
+        self.set_offset(clocks.into_iter().map(|(server_ms, at)| self.offset(server_ms, at)).max().unwrap_or_default());
+        // After an answer, which needs a connection, and before the states: a connection that is made in between stays
+        // unverified. Then the nodes once more: a new one is known before it is connected.
         let number = self.number();
-        let server = self.read_server_info().await?;
-        if let Some(reason) = server.forbids_use() {
-            return Err(ProbeError::State(reason));
-        }
-        let refused = self.check_writes().await?;
+        let nodes = self.nodes()?;
+        let (servers, refused): (Vec<_>, Vec<_>) =
+            try_join_all(nodes.iter().map(Node::state)).await?.into_iter().unzip();
+        let (server, refused) = (ServerInfo::of_all(servers), refused.into_iter().flatten().next());
+        self.check_partitions(number, nodes.len()).await?;
         self.compare(&server.identity, number, on_server_replaced);
         // After `on_server_replaced`, so that a reader that trusts this connection already distrusts its entries. A
         // connection made in the meantime stays unverified.
@@ -174,28 +165,45 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads `INFO`. If the server refuses it, every field is unknown.
-    async fn read_server_info(&self) -> Result<ServerInfo, ProbeError> {
-        match self.client.info::<String>(None).await {
-            Ok(info) => Ok(ServerInfo::parse(&info)),
-            Err(error) if classify_error(error.details()) == Some(Reason::Forbidden) => Ok(ServerInfo::default()),
-            Err(error) if ProbeError::is_silence(&error) => Err(ProbeError::NoAnswer(error)),
-            Err(error) => match classify_error(error.details()) {
-                Some(reason) => Err(ProbeError::State(reason)),
-                // The server does not know the command, or has renamed it.
-                None => Ok(ServerInfo::default()),
-            },
+    /// Returns the servers that have the entries: one, or the primaries of the cluster.
+    fn nodes(&self) -> Result<Vec<Node>, ProbeError> {
+        if !self.is_cluster {
+            return Ok(vec![Node::of(&self.client, None)]);
+        }
+        let primaries =
+            self.client.cached_cluster_state().map(|state| state.unique_primary_nodes()).unwrap_or_default();
+        match primaries.is_empty() {
+            true => Err(ProbeError::NoAnswer(Error::new(ErrorKind::Cluster, "no node of the cluster is known yet"))),
+            false => Ok(primaries.into_iter().map(|server| Node::of(&self.client, Some(server))).collect()),
         }
     }
 
-    /// Checks that Redis accepts writes. Returns a refusal that reads and invalidations do not depend on.
-    async fn check_writes(&self) -> Result<Option<Reason>, ProbeError> {
-        let answer: Result<i64, Error> = self.client.eval(MAY_WRITE, Vec::<String>::new(), Vec::<String>::new()).await;
-        let Err(error) = answer else { return Ok(None) };
-        match classify_error(error.details()) {
-            Some(reason) if !reason.forbids_use() => Ok(Some(reason)),
-            _ => Err(ProbeError::of(error)),
+    /// Checks that all processes have the same number of partitions, once for each connection: the first one writes it down.
+    async fn check_partitions(&self, number: usize, primaries: usize) -> Result<(), ProbeError> {
+        let Partitions { count, key } = &self.partitions;
+        if primaries > usize::from(*count) {
+            let text = format!(
+                "a cluster of {primaries} primaries needs at least as many partitions, and the keyspace has {count}"
+            );
+            return Err(ProbeError::State(Reason::Partitions(text)));
         }
+        if self.partitions_checked.load(SeqCst) == number {
+            return Ok(());
+        }
+        let found: Result<Option<u16>, Error> = match count {
+            1 => self.client.get(key).await,
+            count => self.client.set(key, *count, None, Some(SetOptions::NX), true).await,
+        };
+        match found {
+            Ok(Some(other)) if other != *count => {
+                let text = format!("another process of the keyspace has {other} partitions, and this one has {count}");
+                return Err(ProbeError::State(Reason::Partitions(text)));
+            }
+            Ok(_) => self.partitions_checked.store(number, SeqCst),
+            // Redis refuses it to this user, or did not answer: nothing is known.
+            Err(error) => debug!(%error, "the number of partitions could not be compared"),
+        }
+        Ok(())
     }
 
     /// Distrusts all entries if the server is or may be another one than before, or has refused invalidations.
@@ -240,20 +248,5 @@ impl ConnectErrors {
             self.unexplained += 1;
             self.reason = self.reason.take().filter(|_| self.unexplained < MAX_UNEXPLAINED_ATTEMPTS);
         }
-    }
-}
-
-impl ProbeError {
-    fn of(error: Error) -> Self {
-        match classify_error(error.details()) {
-            // Without `TIME` there is no clock.
-            Some(Reason::Forbidden) => Self::State(Reason::Login(error.details().to_owned())),
-            Some(reason) => Self::State(reason),
-            None => Self::NoAnswer(error),
-        }
-    }
-
-    fn is_silence(error: &Error) -> bool {
-        matches!(error.kind(), ErrorKind::IO | ErrorKind::Timeout | ErrorKind::Canceled | ErrorKind::Backpressure)
     }
 }

@@ -87,6 +87,10 @@ impl EntryReads {
 
     /// Returns the connection of this thread, and begins to connect if there is none.
     fn pipeline(&self) -> Option<Arc<Pipeline>> {
+        if self.login.connection.is_cluster {
+            // An entry is on one of several servers; the library knows on which.
+            return None;
+        }
         let runtime = Handle::try_current().ok()?;
         PIPELINES.with_borrow_mut(|all| {
             let id = runtime.id();

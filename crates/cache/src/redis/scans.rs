@@ -2,8 +2,9 @@
 //! entries.
 
 use bytes::Bytes;
-use fred::interfaces::{KeysInterface, SetsInterface};
-use fred::types::scan::ScanType;
+use fred::interfaces::{ClientLike, SetsInterface};
+use fred::types::{ClusterHash, CustomCommand};
+use fred::util::redis_keyslot;
 
 use super::error::Result;
 use super::store::{RedisStore, args};
@@ -39,8 +40,11 @@ impl RedisStore {
         self.connection.ready()?;
         // A keyspace name contains no character that is special in a pattern.
         let pattern = format!("{}[^~]*", self.keyspace.prefix(partition));
-        let kind = Some(ScanType::String);
-        let page = self.connection.client.scan_page(cursor.to_owned(), pattern, Some(count), kind).await;
+        // On the server that has the partition.
+        let slot = ClusterHash::Custom(redis_keyslot(self.keyspace.prefix(partition).as_bytes()));
+        let scan = CustomCommand::new_static("SCAN", slot, false);
+        let args = args![cursor, "MATCH", pattern, "COUNT", i64::from(count), "TYPE", "string"];
+        let page = self.connection.client.custom(scan, args).await;
         let (next, names): (String, Vec<Bytes>) = self.connection.accept(page)?;
         // A name that is not text is not a name of this cache.
         Ok((next, names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect()))

@@ -34,6 +34,26 @@ impl ServerInfo {
         }
     }
 
+    /// Returns the state of several servers that share a dataset: the first problem of any of them counts.
+    pub(super) fn of_all(mut servers: Vec<Self>) -> Self {
+        // In an order that does not depend on which one answered first.
+        servers.sort_by(|one, other| one.identity.run_id.cmp(&other.identity.run_id));
+        let all = |field: fn(&Self) -> Option<&String>| -> Option<String> {
+            let fields: Option<Vec<&str>> = servers.iter().map(|server| field(server).map(String::as_str)).collect();
+            fields.filter(|fields| !fields.is_empty()).map(|fields| fields.join(","))
+        };
+        let identity = Identity {
+            run_id: all(|server| server.identity.run_id.as_ref()),
+            replication_id: all(|server| server.identity.replication_id.as_ref()),
+        };
+        let eviction_policy = all(|server| server.eviction_policy.as_ref());
+        match servers.into_iter().reduce(|one, other| if one.forbids_use().is_some() { one } else { other }) {
+            Some(worst) if worst.forbids_use().is_some() => Self { identity, ..worst },
+            Some(any) => Self { identity, eviction_policy, ..any },
+            None => Self::default(),
+        }
+    }
+
     /// Returns the reason why this server must not be used, if there is one.
     pub(super) fn forbids_use(&self) -> Option<Reason> {
         let major = self.version.as_deref().and_then(|version| version.split('.').next()?.parse().ok());
@@ -120,6 +140,26 @@ mod tests {
         for (old, new, expected) in cases {
             assert_eq!(info(old, new).forbids_use(), expected, "{new}");
         }
+    }
+
+    #[test]
+    fn of_several_servers_the_worst_one_counts_and_each_is_a_part_of_the_identity() {
+        let one = || info("", "");
+        let other = || info("aaaa", "cccc");
+        let both = ServerInfo::of_all(vec![one(), other()]);
+        assert_eq!(both, ServerInfo::of_all(vec![other(), one()]), "in any order");
+        assert_eq!((both.forbids_use(), both.missing_protection()), (None, None));
+        assert_eq!(both.identity.is_same(&ServerInfo::of_all(vec![one(), info("aaaa", "dddd")]).identity), Some(false));
+        assert_eq!(both.identity.is_same(&one().identity), Some(false));
+        for servers in [vec![one(), info("role:master", "role:slave")], vec![info("role:master", "role:slave"), one()]]
+        {
+            assert_eq!(ServerInfo::of_all(servers).forbids_use(), Some(Reason::Replica));
+        }
+        assert_eq!(
+            ServerInfo::of_all(vec![one(), info("run_id:aaaa\r\n", "")]).missing_protection(),
+            Some(Reason::NoRunId)
+        );
+        assert_eq!(ServerInfo::of_all(vec![one()]), one());
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl RedisStore {
     /// Opens the connection and waits a moment for the first probe.
     pub(crate) async fn open(keyspace: Keyspace, settings: &CacheSettings) -> std::result::Result<Self, ConnectError> {
         let address = RedisAddress::parse(&settings.url)?;
-        let connection = Arc::new(Connection::open(&address, settings, keyspace.name()));
+        let connection = Arc::new(Connection::open(&address, settings, &keyspace));
         if let Err(error) = connection.first_probe().await {
             // Otherwise the client would keep trying to log in.
             connection.close().await;

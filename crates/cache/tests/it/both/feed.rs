@@ -50,7 +50,7 @@ pub(crate) async fn next(subscription: &mut FeedSubscription) -> Value {
 async fn feed_emits_each_event_on_an_entry() {
     let (_redis, node, row) = one_node([shelf(1)]).await;
     let mut subscription = listening(&node).await;
-    let (cache, key) = ("item", "shop:item:1");
+    let (cache, key) = ("item", node.key(1).to_string());
 
     node.fill(1, &row).await;
     let fill = json!({ "kind": "fill", "lane": cache, "key": key, "version": 1, "tags": ["shelf:1"] });

@@ -1,0 +1,90 @@
+//! What a probe asks one server: the only one, or a primary of a cluster.
+
+use std::time::Instant;
+
+use fred::clients::{Client, WithOptions};
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientLike, LuaInterface};
+use fred::types::config::{Options, Server};
+use fred::types::{ClusterHash, CustomCommand};
+
+use super::server::{ServerInfo, classify_error};
+use crate::health::Reason;
+
+/// Allowed to write, so Redis refuses it when it refuses writes; writes nothing. KEYS and ARGV: none. Returns 1.
+const MAY_WRITE: &str = "#!lua\nreturn 1";
+
+/// The reason why Redis must not be used.
+pub(super) enum ProbeError {
+    /// Redis does not answer.
+    NoAnswer(Error),
+    /// Redis answers, and is in this state.
+    State(Reason),
+}
+
+/// A server that has entries.
+pub(super) struct Node(WithOptions<Client>);
+
+impl Node {
+    /// Returns the server of a client; of a cluster, the one that is named.
+    pub(super) fn of(client: &Client, server: Option<Server>) -> Self {
+        Self(client.with_options(&Options { cluster_node: server, ..Options::default() }))
+    }
+
+    /// Reads the server's clock: its time in milliseconds since 1970, and that of this process at the same moment.
+    pub(super) async fn time(&self) -> Result<(u64, Instant), ProbeError> {
+        let asked = Instant::now();
+        let time = CustomCommand::new_static("TIME", ClusterHash::Random, false);
+        let time: Result<(u64, u64), Error> = self.0.custom(time, Vec::<String>::new()).await;
+        let (seconds, micros) = time.map_err(ProbeError::of)?;
+        Ok((seconds * 1000 + micros / 1000, asked + asked.elapsed() / 2))
+    }
+
+    /// Reads the state of the server, and a refusal of writes that reads and invalidations do not depend on.
+    pub(super) async fn state(&self) -> Result<(ServerInfo, Option<Reason>), ProbeError> {
+        let info = self.info().await?;
+        match info.forbids_use() {
+            Some(reason) => Err(ProbeError::State(reason)),
+            None => Ok((info, self.check_writes().await?)),
+        }
+    }
+
+    /// Reads `INFO`. If the server refuses it, every field is unknown.
+    async fn info(&self) -> Result<ServerInfo, ProbeError> {
+        match self.0.info::<String>(None).await {
+            Ok(info) => Ok(ServerInfo::parse(&info)),
+            Err(error) if classify_error(error.details()) == Some(Reason::Forbidden) => Ok(ServerInfo::default()),
+            Err(error) if ProbeError::is_silence(&error) => Err(ProbeError::NoAnswer(error)),
+            Err(error) => match classify_error(error.details()) {
+                Some(reason) => Err(ProbeError::State(reason)),
+                // The server does not know the command, or has renamed it.
+                None => Ok(ServerInfo::default()),
+            },
+        }
+    }
+
+    /// Checks that Redis accepts writes. Returns a refusal that reads and invalidations do not depend on.
+    async fn check_writes(&self) -> Result<Option<Reason>, ProbeError> {
+        let answer: Result<i64, Error> = self.0.eval(MAY_WRITE, Vec::<String>::new(), Vec::<String>::new()).await;
+        let Err(error) = answer else { return Ok(None) };
+        match classify_error(error.details()) {
+            Some(reason) if !reason.forbids_use() => Ok(Some(reason)),
+            _ => Err(ProbeError::of(error)),
+        }
+    }
+}
+
+impl ProbeError {
+    fn of(error: Error) -> Self {
+        match classify_error(error.details()) {
+            // Without `TIME` there is no clock.
+            Some(Reason::Forbidden) => Self::State(Reason::Login(error.details().to_owned())),
+            Some(reason) => Self::State(reason),
+            None => Self::NoAnswer(error),
+        }
+    }
+
+    fn is_silence(error: &Error) -> bool {
+        matches!(error.kind(), ErrorKind::IO | ErrorKind::Timeout | ErrorKind::Canceled | ErrorKind::Backpressure)
+    }
+}

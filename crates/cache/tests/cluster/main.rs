@@ -1,0 +1,9 @@
+//! The tests that need no server of a particular kind, on a cluster of three primaries and three replicas, and what only a
+//! cluster has.
+#![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
+
+#[path = "../it/both/mod.rs"]
+mod both;
+mod partitions;
+mod support;
+mod topology;
