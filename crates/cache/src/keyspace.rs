@@ -47,7 +47,7 @@ impl Keyspace {
         Self::partitioned(name, 1)
     }
 
-    /// Creates a keyspace in `partitions` parts, each of whose names would lie in one slot of a Redis cluster.
+    /// Creates a keyspace in `partitions` parts, each within one slot of a Redis cluster.
     ///
     /// All processes that share the keyspace must use the same number.
     ///
