@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use serde::{Deserialize, Serialize};
+use trace_context::propagate;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -83,7 +84,7 @@ impl CartSnapshot {
             request = request.bearer_auth(token);
         }
         let unavailable = |error: reqwest::Error| SnapshotError(error.without_url().to_string());
-        let answer = request.send().await.map_err(unavailable)?;
+        let answer = propagate(request).send().await.map_err(unavailable)?;
         match answer.status() {
             StatusCode::OK => answer.json().await.map_err(unavailable),
             status => Err(SnapshotError(format!("it answered {status}"))),

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use reqwest::{Client, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use trace_context::propagate;
 
 /// The maximum number of products in one request or response.
 pub const MAX_IDS: usize = 500;
@@ -138,7 +139,8 @@ impl ProductApi {
 
     /// Returns the body of the response; `None` if its status is 404.
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Option<T>, ProductApiError> {
-        let answer = self.client.get(format!("{}/{path}", self.base)).query(query).send().await?;
+        let request = self.client.get(format!("{}/{path}", self.base)).query(query);
+        let answer = propagate(request).send().await?;
         match answer.status() {
             StatusCode::OK => Ok(Some(answer.json().await?)),
             StatusCode::NOT_FOUND => Ok(None),

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use trace_context::TraceParent;
 use uuid::Uuid;
 
 /// The newest schema that this crate reads, and the schema that it writes.
@@ -31,8 +32,9 @@ pub struct Event<T> {
     /// When the row was written, by the database's clock.
     pub occurred_at: DateTime<Utc>,
     /// The trace of the write (W3C Trace Context), if it had one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traceparent: Option<String>,
+    /// An invalid one counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "trace_context::lenient")]
+    pub traceparent: Option<TraceParent>,
     /// The change.
     #[serde(flatten)]
     pub change: T,

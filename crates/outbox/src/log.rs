@@ -14,6 +14,7 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::timeout;
+use trace_context::propagate;
 use uuid::Uuid;
 
 /// The maximum number of events in one page.
@@ -136,7 +137,9 @@ impl EventLog {
         }
     }
 
+    /// Adds the token and the current trace.
     fn authorised(&self, request: RequestBuilder) -> RequestBuilder {
+        let request = propagate(request);
         match &self.bearer {
             Some(Bearer(token)) => request.bearer_auth(token),
             None => request,

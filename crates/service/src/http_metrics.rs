@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{Error, Resource, web};
+use tracing::Span;
 
 use crate::problem::{Kind, Problem};
-use crate::redacted;
+use crate::{redacted, request_span};
 pub(crate) use failures::Failures;
 pub(crate) use series::DURATION;
 use series::Series;
@@ -49,15 +50,16 @@ impl WorkerMetrics {
         Self { series: Series::default(), failures }
     }
 
-    /// Records a request that began at `start`. `method` is the client's: that of the request may have been changed for
-    /// the router.
-    pub(crate) fn record(&self, method: &Method, start: Instant, response: &ServiceResponse) {
+    /// Records a request that began at `start`, also in its `span`. `method` is the client's: that of the request may have
+    /// been changed for the router.
+    pub(crate) fn record(&self, method: &Method, start: Instant, response: &ServiceResponse, span: &Span) {
         let took = start.elapsed();
         let (request, status) = (response.request(), response.status());
         let labelled = request.app_data::<Route>().map(|route| route.0);
         let pattern = if labelled.is_none() { request.match_pattern() } else { None };
         let route = labelled.or(pattern.as_deref()).unwrap_or(UNMATCHED);
         self.series.record(route, method, status, took);
+        request_span::answered(span, method, route, status);
         tracing::debug!(http.method = %method, http.path = %redacted::path(request.path()), http.status = status.as_u16(), ?took, "answered");
 
         if status.is_server_error() && route != crate::health::READYZ {
@@ -71,9 +73,10 @@ impl WorkerMetrics {
 
     /// Records a request for which an inner middleware returned an error instead of a response; the request is no longer
     /// available.
-    pub(crate) fn record_error(&self, method: &Method, error: &Error, took: Duration) {
+    pub(crate) fn record_error(&self, method: &Method, error: &Error, took: Duration, span: &Span) {
         let status = error.as_response_error().status_code();
         self.series.record(UNMATCHED, method, status, took);
+        request_span::answered(span, method, UNMATCHED, status);
         if status.is_server_error() {
             Failed { method, route: UNMATCHED, path: UNMATCHED, status }.log(Some(error), &self.failures);
         }

@@ -16,6 +16,7 @@ pub mod policy_settings;
 pub mod problem;
 pub mod process;
 mod redacted;
+mod request_span;
 pub mod response;
 pub mod response_middleware;
 mod run;

@@ -18,6 +18,7 @@ use outbox::relay::RelaySettings;
 
 use crate::server::{HttpSettings, MAX_WORKERS};
 use crate::settings::SettingsError;
+use crate::telemetry::TraceSettings;
 
 type Checked = Result<(), SettingsError>;
 
@@ -55,6 +56,19 @@ pub fn http(http: &HttpSettings) -> Checked {
     within("HTTP__WRITE_TIMEOUT", http.write_timeout, 10 * MS..=HOUR)?;
     within("HTTP__DRAIN_DELAY", http.drain_delay, Duration::ZERO..=HOUR)?;
     within("HTTP__GRACE", http.grace, Duration::ZERO..=HOUR)
+}
+
+/// Checks the `[traces]` section.
+pub fn traces(traces: &TraceSettings) -> Checked {
+    within("TRACES__INTERVAL", traces.interval, 10 * MS..=MINUTE)?;
+    match traces.endpoint.parse::<Uri>() {
+        _ if traces.endpoint.is_empty() => Ok(()),
+        Ok(uri) if is_address(&uri) && uri.scheme_str() == Some("http") => Ok(()),
+        _ => {
+            let reason = "(or OTEL_EXPORTER_OTLP_ENDPOINT) must be an address such as http://host:4318, without TLS";
+            Err(SettingsError::wrong("TRACES__ENDPOINT", reason))
+        }
+    }
 }
 
 /// Checks the `[postgres]` section.

@@ -13,16 +13,20 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 
 use crate::run::{self, Service};
 use crate::settings::ServiceSettings;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Traces};
 use crate::{healthcheck, server, telemetry};
 
 /// How long threads that still block may keep the process after the service has ended.
 const LINGER: Duration = Duration::from_millis(500);
+
+/// The least time for sending the remaining spans.
+const MIN_FLUSH: Duration = Duration::from_millis(500);
 
 /// The stack of a worker thread, in bytes. Twice tokio's default: without optimisation, each running `async fn` takes
 /// some kilobytes of it, and the deepest call chain, from an event to a new connection, did not fit.
@@ -87,9 +91,21 @@ fn serve<P: Program>() -> Result<(), String> {
         // First of all: a SIGTERM during the start must be handled too.
         let shutdown = server::shutdown_on_signals().map_err(text)?;
         let settings = P::Settings::from_env().map_err(text)?;
-        let telemetry = telemetry::init(&settings.common().log).map_err(text)?;
-        let listener = settings.common().http.bind().map_err(text)?;
-        P::run(listener, settings, telemetry.metrics().clone(), shutdown).await.map_err(text)
+        let common = settings.common();
+        let traces = Traces::start(P::NAME, &common.traces).map_err(text)?;
+        let telemetry = telemetry::init(&common.log, traces).map_err(text)?;
+        let listener = common.http.bind().map_err(text)?;
+        let (grace, stopping) = (common.http.grace, shutdown.clone());
+        let deadline = tokio::spawn(async move {
+            stopping.cancelled().await;
+            Instant::now() + grace
+        });
+        let served = P::run(listener, settings, telemetry.metrics().clone(), shutdown.clone()).await.map_err(text);
+        // A service that fails has received no signal: its grace period begins now.
+        shutdown.cancel();
+        let deadline = deadline.await.map_err(text)?.max(Instant::now() + MIN_FLUSH);
+        telemetry.stop(deadline).await;
+        served
     });
     // Nothing depends on threads that still block, such as a migration that waits for its database.
     runtime.shutdown_timeout(LINGER);

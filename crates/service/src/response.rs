@@ -23,6 +23,7 @@ use bytes::Bytes;
 use cache::Cached;
 use contract::ConsistencyToken;
 use serde::Serialize;
+use tracing::Instrument;
 
 use crate::caching::{Caching, Validator, is_unchanged};
 use crate::problem::Problem;
@@ -236,7 +237,7 @@ pub fn consistency_token(request: &HttpRequest) -> Result<Option<ConsistencyToke
 /// # Errors
 /// Returns a problem if the write panicked.
 pub async fn spawn_detached<T: 'static>(write: impl Future<Output = T> + 'static) -> Result<T, Problem> {
-    actix_web::rt::spawn(write).await.map_err(Problem::internal)
+    actix_web::rt::spawn(write.in_current_span()).await.map_err(Problem::internal)
 }
 
 fn body<T: Serialize>(value: &T) -> Result<Vec<u8>, Problem> {

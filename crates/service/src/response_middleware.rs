@@ -11,6 +11,7 @@
 //! | every response has `Cache-Control` | `caching.rs` |
 //! | a larger text is compressed for clients that accept it | `compression.rs` |
 //! | the connection is notified when a request begins and ends | `ending.rs` |
+//! | the request has a span | [`crate::request_span`] |
 //! | every request is counted and timed, and failed ones are logged | [`crate::http_metrics`] |
 
 pub(crate) mod caching;
@@ -29,9 +30,11 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forwar
 use actix_web::http::Method;
 use futures_util::future::Either;
 use pin_project_lite::pin_project;
+use tracing::Span;
 
 use crate::http_metrics::{Failures, WorkerMetrics};
 use crate::problem::{check_declared_length, explain_bare_error};
+use crate::request_span;
 use crate::server::ConnectionPhase;
 
 pub use methods::wants_head_only;
@@ -76,6 +79,8 @@ where
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let (start, method) = (Instant::now(), request.method().clone());
+        let span = request_span::open(&request);
+        let in_span = span.enter();
         let exchange = request.conn_data::<ConnectionPhase>().cloned();
         if let Some(exchange) = &exchange {
             exchange.begin(&request);
@@ -87,7 +92,8 @@ where
             Ok(()) => Either::Left(self.service.call(request)),
             Err(problem) => Either::Right(ready(Ok(request.error_response(problem)))),
         };
-        ResponseFuture { start, method, exchange, answer, metrics: Rc::clone(&self.metrics) }
+        drop(in_span);
+        ResponseFuture { start, method, span, exchange, answer, metrics: Rc::clone(&self.metrics) }
     }
 }
 
@@ -97,6 +103,7 @@ pin_project! {
     pub(crate) struct ResponseFuture<F> {
         start: Instant,
         method: Method,
+        span: Span,
         exchange: Option<ConnectionPhase>,
         #[pin]
         answer: F,
@@ -112,13 +119,14 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let _in_span = this.span.enter();
         let answer = try_ready!(this.answer.poll(cx));
         let exchange = this.exchange.take();
         let response = match answer {
             Ok(response) => complete(this.method, response),
             Err(error) => {
                 exchange.iter().for_each(ConnectionPhase::finish);
-                this.metrics.record_error(this.method, &error, this.start.elapsed());
+                this.metrics.record_error(this.method, &error, this.start.elapsed(), this.span);
                 return Poll::Ready(Err(error));
             }
         };
@@ -126,7 +134,7 @@ where
             Some(exchange) => ending::finish(exchange, response),
             None => response,
         };
-        this.metrics.record(this.method, *this.start, &response);
+        this.metrics.record(this.method, *this.start, &response, this.span);
         Poll::Ready(Ok(response))
     }
 }

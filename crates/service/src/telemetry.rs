@@ -1,65 +1,46 @@
-//! Logs and metrics of a process.
+//! Logs, metrics and traces of a process.
 //!
-//! Logs are written to standard output through `tracing`; metrics stay in the process until `/metrics` is read. Both
-//! are global by the design of their crates, and this module handles that: [`init`] sets up logging once, and the first
-//! [`Metrics::install`] sets up metrics.
+//! Logs are written to standard output through `tracing`; metrics stay in the process until `/metrics` is read; traces
+//! are sent to a collector, if there is one. Logs and metrics are global by the design of their crates, and this module
+//! handles that: [`init`] sets up logging once, and the first [`Metrics::install`] sets up metrics.
 
+#[cfg(feature = "otel")]
+mod export_client;
+mod log_format;
+mod log_settings;
 mod metrics;
+mod trace_settings;
+#[cfg(feature = "otel")]
+mod traces;
+#[cfg(not(feature = "otel"))]
+#[path = "telemetry/no_traces.rs"]
+mod traces;
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use serde::Deserialize;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
+use log_format::WithTraceId;
+pub use log_settings::{LogFormat, LogSettings};
 pub use metrics::{Metrics, TelemetryError};
+pub use trace_settings::TraceSettings;
+pub use traces::Traces;
 
 /// How often finished measurements are moved out of the buffers that requests write to.
 const UPKEEP: Duration = Duration::from_secs(5);
-
-/// The `[log]` section of every service.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogSettings {
-    /// The log filter in the syntax of `tracing`: `info`, `warn,cache=debug`.
-    pub filter: String,
-    /// The format for people or for machines.
-    pub format: LogFormat,
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self { filter: "info,actix_server=warn".to_owned(), format: LogFormat::Pretty }
-    }
-}
-
-/// The format of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum LogFormat {
-    /// Text for people.
-    Pretty,
-    /// One JSON object per line, for machines.
-    Json,
-}
-
-impl TryFrom<String> for LogFormat {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
-            "pretty" => Ok(Self::Pretty),
-            "json" => Ok(Self::Json),
-            other => Err(format!("expected `pretty` or `json`, got {other:?}")),
-        }
-    }
-}
 
 /// The telemetry of a process, for as long as this value lives.
 #[derive(Debug)]
 pub struct Telemetry {
     metrics: Metrics,
+    traces: Option<Traces>,
     _upkeep: AbortOnDropHandle<()>,
 }
 
@@ -68,15 +49,23 @@ impl Telemetry {
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
+
+    /// Sends the remaining spans, until `deadline` at most.
+    pub async fn stop(self, deadline: Instant) {
+        if let Some(traces) = self.traces {
+            traces.stop(deadline).await;
+        }
+    }
 }
 
-/// Sets up logs and metrics, and the task that keeps the metrics small. Requires a tokio runtime.
-pub fn init(settings: &LogSettings) -> Result<Telemetry, TelemetryError> {
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter(&settings.filter)?).with_ansi(std::io::stdout().is_terminal());
-    match settings.format {
-        LogFormat::Pretty => logs.try_init(),
-        LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).try_init(),
+/// Sets up logs and metrics, the task that keeps the metrics small, and the recording of `traces`. Requires a tokio
+/// runtime.
+pub fn init(settings: &LogSettings, traces: Option<Traces>) -> Result<Telemetry, TelemetryError> {
+    let filter = filter(&settings.filter)?;
+    match &traces {
+        None => registry().with(filter).with(lines(settings.format)).try_init(),
+        // The filter applies to the log only.
+        Some(traces) => registry().with(lines(settings.format).with_filter(filter)).with(traces.layer()).try_init(),
     }
     .map_err(|error| TelemetryError::Taken(error.to_string()))?;
 
@@ -89,7 +78,25 @@ pub fn init(settings: &LogSettings) -> Result<Telemetry, TelemetryError> {
             upkept.upkeep();
         }
     }));
-    Ok(Telemetry { metrics, _upkeep: upkeep })
+    Ok(Telemetry { metrics, traces, _upkeep: upkeep })
+}
+
+/// Returns the layer that writes log lines to standard output.
+fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let ansi = std::io::stdout().is_terminal();
+    let lines = fmt::layer().with_ansi(ansi);
+    match format {
+        LogFormat::Pretty => {
+            lines.map_event_format(|inner| WithTraceId { format, inner: inner.with_ansi(ansi) }).boxed()
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false);
+            lines.map_event_format(|inner| WithTraceId { format, inner }).boxed()
+        }
+    }
 }
 
 /// Creates the filter. actix reports every request that its HTTP parser refuses as an ERROR of its dispatcher, so a

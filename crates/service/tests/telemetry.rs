@@ -15,16 +15,16 @@ use tokio_util::sync::CancellationToken;
 #[tokio::test]
 async fn telemetry_is_set_up_once() {
     let wrong = LogSettings { filter: "cache=loud".to_owned(), ..LogSettings::default() };
-    let refusal = telemetry::init(&wrong).unwrap_err().to_string();
+    let refusal = telemetry::init(&wrong, None).unwrap_err().to_string();
     assert!(refusal.starts_with("LOG__FILTER cannot be used: "), "{refusal}");
 
     let settings = LogSettings { filter: "off".to_owned(), format: LogFormat::Json };
-    let telemetry = telemetry::init(&settings).unwrap();
+    let telemetry = telemetry::init(&settings, None).unwrap();
     metrics::counter!("a_counter").increment(2);
     assert!(telemetry.metrics().render().contains("a_counter 2"));
     assert!(Metrics::install().unwrap().render().contains("a_counter 2"), "a process has one recorder");
 
-    assert!(matches!(telemetry::init(&settings), Err(TelemetryError::Taken(_))));
+    assert!(matches!(telemetry::init(&settings, None), Err(TelemetryError::Taken(_))));
 }
 
 #[test]

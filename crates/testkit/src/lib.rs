@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "collector")]
+pub mod collector;
 mod eventually;
 pub mod http;
 pub mod imports;

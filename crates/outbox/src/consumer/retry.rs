@@ -19,6 +19,7 @@ use super::session::{Stopped, pause};
 use super::stream::Entry;
 use crate::backoff::Backoff;
 use crate::event::{Event, EventSource};
+use crate::event_span::{EventWork, in_traces, mark_failed};
 use crate::log::LogPosition;
 use crate::recurring_failure::RecurringFailure;
 
@@ -97,17 +98,14 @@ impl<R: EventHandler> Retry<R> {
             self.source.stream, "the event handler is unavailable; events wait", "the event handler is available again",
         );
         loop {
-            // On the heap: without optimisation, the handler's future in the consumer's future has overflowed a
-            // thread's stack.
-            match AssertUnwindSafe(Box::pin(self.handler.apply(events))).catch_unwind().await {
-                Ok(Ok(())) => {
+            match self.call(events).await {
+                Ok(()) => {
                     outage.recovered();
                     self.done(events);
                     return Ok(Ok(()));
                 }
-                Ok(Err(HandlerError::Unavailable(why))) => outage.failed(why),
-                Ok(Err(HandlerError::Refused(why))) => return Ok(Err(why)),
-                Err(_) => return Ok(Err(PANICKED.to_owned())),
+                Err(HandlerError::Unavailable(why)) => outage.failed(why),
+                Err(HandlerError::Refused(why)) => return Ok(Err(why)),
             }
             self.monitor.meter.retries.increment(1);
             self.pause(&mut backoff).await?;
@@ -116,17 +114,32 @@ impl<R: EventHandler> Retry<R> {
 
     /// Makes one attempt. Events that it does not apply are lost. The error is the reason.
     pub(super) async fn apply_once(&self, events: &[Event<R::Data>]) -> Result<(), String> {
-        match AssertUnwindSafe(Box::pin(self.handler.apply(events))).catch_unwind().await {
-            Ok(Ok(())) => {
+        match self.call(events).await {
+            Ok(()) => {
                 self.monitor.meter.applied(events.iter().map(|event| event.occurred_at));
                 events.iter().for_each(|event| self.monitor.reached(event.seq));
                 Ok(())
             }
-            failed => {
+            Err(error) => {
                 self.monitor.meter.lost.increment(events.len() as u64);
-                Err(failed.map_or_else(|_| PANICKED.to_owned(), |why| format!("{why:?}")))
+                Err(error.to_string())
             }
         }
+    }
+
+    /// Calls the handler once, in a span of each trace that has caused one of the events. A panic counts as a refusal.
+    async fn call(&self, events: &[Event<R::Data>]) -> Result<(), HandlerError> {
+        // On the heap: without optimisation, the handler's future in the consumer's future has overflowed a thread's
+        // stack.
+        let reaction = AssertUnwindSafe(Box::pin(self.handler.apply(events))).catch_unwind();
+        let reaction = async {
+            let applied = reaction.await.unwrap_or_else(|_| Err(HandlerError::Refused(PANICKED.to_owned())));
+            if applied.is_err() {
+                mark_failed();
+            }
+            applied
+        };
+        in_traces(EventWork::Process, self.source.stream, events.iter().map(|event| event.traceparent), reaction).await
     }
 
     fn done(&mut self, events: &[Event<R::Data>]) {

@@ -18,6 +18,7 @@ use super::pipeline::Pipeline;
 use super::replay::Replay;
 use super::stream::RelayState;
 use super::table::{self, Head, Row};
+use crate::event_span::{EventWork, in_traces};
 
 /// How long a row that a peer has numbered is left to that peer, in seconds.
 const PEER_GRACE: f64 = 1.0;
@@ -130,8 +131,12 @@ impl<H: RelayHook> Worker<H> {
             return Ok(std::mem::replace(state, RelayState::Current) == RelayState::Behind);
         };
         let events = table::readable(&rows, stream.source.types);
-        hook.before_append(&events).await?;
-        let reached = stream.append(&rows, false).await?;
+        let publish = async {
+            hook.before_append(&events).await?;
+            Ok::<_, RelayError>(stream.append(&rows, false).await?)
+        };
+        let traces = events.iter().map(|committed| committed.event.traceparent);
+        let reached = in_traces(EventWork::Publish, stream.source.stream, traces, publish).await?;
         if reached != last.seq {
             replay.mend(connection, &rows, reached).await?;
         }

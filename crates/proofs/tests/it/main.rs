@@ -6,3 +6,4 @@ mod isolation;
 mod model;
 mod new_strategy;
 mod poison;
+mod traces;

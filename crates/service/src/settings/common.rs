@@ -10,7 +10,7 @@ use super::SettingsError;
 use crate::limits;
 use crate::operations::OperationsSettings;
 use crate::server::HttpSettings;
-use crate::telemetry::LogSettings;
+use crate::telemetry::{LogSettings, TraceSettings};
 
 /// The sections of every service. In the file they lie beside the service's own sections.
 #[derive(Clone, Debug, Deserialize)]
@@ -22,10 +22,16 @@ pub struct CommonSettings {
     pub operations: OperationsSettings,
     /// Logging.
     pub log: LogSettings,
+    /// Tracing.
+    #[serde(default)]
+    pub traces: TraceSettings,
     /// The connection and the limits of the cache. A program without a cache has no such section.
     #[serde(default)]
     pub redis: CacheSettings,
 }
+
+/// The variable of OpenTelemetry that names the collector. It sets the setting beside it, which takes precedence if both are set.
+const COLLECTOR: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "TRACES__ENDPOINT");
 
 /// The settings of a service: a struct with [`CommonSettings`] as its field `common`, and one field for each section of
 /// its own.
@@ -61,9 +67,15 @@ pub trait ServiceSettings: DeserializeOwned {
         vars: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self, SettingsError> {
         let mut aliases = Vec::new();
-        let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let mut vars: Vec<(String, String)> =
+            vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        if vars.iter().any(|(name, _)| name == COLLECTOR.1) {
+            vars.retain(|(name, _)| name != COLLECTOR.0);
+        }
+        let known = || Self::ALIASES.iter().chain([&COLLECTOR]);
         let vars: Vec<(String, String)> = vars
-            .map(|(name, value)| match Self::ALIASES.iter().find(|(alias, _)| *alias == name) {
+            .into_iter()
+            .map(|(name, value)| match known().find(|(alias, _)| *alias == name) {
                 Some(used @ (_, setting)) => {
                     aliases.push(used);
                     ((*setting).to_owned(), value)
@@ -80,6 +92,7 @@ pub trait ServiceSettings: DeserializeOwned {
             error => error,
         })?;
         limits::http(&settings.common().http)?;
+        limits::traces(&settings.common().traces)?;
         limits::redis(&settings.common().redis)?;
         settings.check()?;
         Ok(settings)
@@ -106,7 +119,7 @@ mod tests {
         const ALIASES: &'static [(&'static str, &'static str)] = &[("SEED_PRODUCTS", "SEED__PRODUCTS")];
 
         fn defaults() -> Cow<'static, str> {
-            "[http]\n[operations]\n[log]\n[redis]\n[seed]\nproducts = 5".into()
+            "[http]\n[operations]\n[log]\n[traces]\n[redis]\n[seed]\nproducts = 5".into()
         }
 
         fn common(&self) -> &CommonSettings {
@@ -124,6 +137,18 @@ mod tests {
         let settings = settings.unwrap();
         let common = settings.common();
         assert_eq!((common.http.port, common.redis.max_loads, settings.seed.products), (7, 5, 6));
+    }
+
+    #[test]
+    fn variable_of_opentelemetry_names_the_collector_unless_the_setting_does() {
+        let (alias, own) = (("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318"), ("TRACES__ENDPOINT", "http://b:4318"));
+        let endpoint = |vars: &[(&str, &str)]| {
+            Settings::from_vars(vars.to_vec()).map(|settings| settings.common().traces.endpoint.clone()).unwrap()
+        };
+        assert_eq!(endpoint(&[]), "");
+        assert_eq!(endpoint(&[alias]), alias.1);
+        assert_eq!(endpoint(&[alias, own]), own.1);
+        assert_eq!(endpoint(&[own, alias]), own.1);
     }
 
     #[test]
@@ -148,6 +173,10 @@ mod tests {
             ("REDIS__SWEEP_REST", "0s"),
             ("REDIS__TIMEUOT", "5ms"),
             ("LOG__FORMAT", "xml"),
+            ("TRACES__ENDPOINT", "https://collector:4318"),
+            ("TRACES__ENDPOINT", "collector:4318"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "grpc://collector:4317"),
+            ("TRACES__INTERVAL", "0s"),
             ("SEED__PRODUCTS", "11"),
             ("SEED_PRODUCTS", "-1"),
         ] {

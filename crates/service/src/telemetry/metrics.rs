@@ -28,6 +28,9 @@ pub enum TelemetryError {
     /// Other code in this process has already installed a logger or a metrics recorder.
     #[error("telemetry is set up already: {0}")]
     Taken(String),
+    /// Traces cannot be exported.
+    #[error("TRACES__ENDPOINT cannot be used: {0}")]
+    Traces(String),
 }
 
 /// Reads the metrics of this process.

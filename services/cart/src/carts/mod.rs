@@ -9,6 +9,7 @@ use contract::{CartId, ProductId};
 use database::{Pool, WriteError, cached};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use outbox::transaction;
 use service::caching::Preconditions;
 
 use crate::error::CartError;
@@ -148,8 +149,8 @@ fn check(expect: &Preconditions, current: Option<&Line>) -> Result<(), CartError
     if expect.hold_for(validator.as_ref()) { Ok(()) } else { Err(CartError::PreconditionFailed(validator)) }
 }
 
-/// Takes the lock of the cart, so that its writers run one after the other.
+/// Takes the lock of the cart, so that its writers run one after the other, and names the trace of this one.
 async fn lock(connection: &mut AsyncPgConnection, cart: CartId) -> Result<(), CartError> {
-    let row = carts::table.find(cart.get()).select(carts::id).for_no_key_update();
-    row.first::<uuid::Uuid>(connection).await.optional()?.map(drop).ok_or(CartError::NoCart)
+    let row = carts::table.find(cart.get()).select((carts::id, transaction::trace())).for_no_key_update();
+    row.first::<(uuid::Uuid, String)>(connection).await.optional()?.map(drop).ok_or(CartError::NoCart)
 }

@@ -5,6 +5,7 @@ use database::snapshot::{pg_current_xact_id, transaction_text};
 use database::{WriteError, cached};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use outbox::transaction;
 use service::caching::{Preconditions, Validator};
 
 use super::{Catalogue, CatalogueError, Category, CategoryChange, CategoryPage, Committed, Product};
@@ -60,9 +61,9 @@ impl Catalogue {
             .write(async |connection| {
                 let row = categories::table.find(id.get());
                 let transaction = transaction_text(pg_current_xact_id());
-                let locked = row.select((Category::as_select(), transaction)).for_update();
-                let current: Option<(Category, String)> = locked.first(connection).await.optional()?;
-                let (current, transaction) = current.ok_or(CatalogueError::NotFound("category"))?;
+                let locked = row.select((Category::as_select(), transaction, transaction::trace())).for_update();
+                let current: Option<(Category, String, String)> = locked.first(connection).await.optional()?;
+                let (current, transaction, _) = current.ok_or(CatalogueError::NotFound("category"))?;
                 let validator = Validator::of_row(current.version, &current)?;
                 if !expect.hold_for(Some(&validator)) {
                     return Err(CatalogueError::PreconditionFailed(validator));

@@ -6,10 +6,9 @@ use cache::Invalidation;
 use contract::{ConsistencyToken, ProductId};
 use database::snapshot::{Snapshot, pg_current_snapshot, pg_current_xact_id, snapshot_text, transaction_text};
 use database::{WriteError, cached};
-use diesel::define_sql_function;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use outbox::transaction;
 use service::caching::{Preconditions, Validator};
 
 use super::{
@@ -114,8 +113,9 @@ impl Catalogue {
         &self, new: &NewProduct,
     ) -> Result<Committed<Product>, WriteError<Committed<Product>, CatalogueError>> {
         let insert = async |connection: &mut AsyncPgConnection| {
-            let insert = diesel::insert_into(products::table).values(new).returning(products::id);
-            let id: i64 = insert.get_result(connection).await?;
+            let insert =
+                diesel::insert_into(products::table).values(new).returning((products::id, transaction::trace()));
+            let (id, _): (i64, String) = insert.get_result(connection).await?;
             row_as_written(connection, id.into()).await
         };
         let mut attempts = 1;
@@ -241,19 +241,15 @@ fn check(expect: &Preconditions, current: &Product) -> Result<(), CatalogueError
     if expect.hold_for(Some(&validator)) { Ok(()) } else { Err(CatalogueError::PreconditionFailed(validator)) }
 }
 
-/// Takes the row's lock, and records the writer until the end of the transaction. Returns the lists that the product is
+/// Takes the row's lock, and names the writer and its trace until the end of the transaction. Returns the lists that the product is
 /// on.
 async fn lock(
     connection: &mut AsyncPgConnection, id: ProductId, writer: &str,
 ) -> Result<ListMembership, CatalogueError> {
     let row = products::table.find(id.get()).for_update();
-    let row = row.select((products::category_id, products::featured, set_config("shop.writer", writer, true)));
-    let row: Option<(i64, bool, String)> = row.first(connection).await.optional()?;
+    let named = (transaction::writer(writer), transaction::trace());
+    let row = row.select((products::category_id, products::featured, named));
+    let row: Option<(i64, bool, (String, String))> = row.first(connection).await.optional()?;
     let (category, featured, _) = row.ok_or(CatalogueError::NotFound("product"))?;
     Ok(ListMembership { category: category.into(), featured })
-}
-
-define_sql_function! {
-    /// Sets a parameter of the session, or of the transaction alone (`is_local`).
-    fn set_config(name: Text, value: Text, is_local: Bool) -> Text;
 }

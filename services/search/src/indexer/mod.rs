@@ -23,7 +23,8 @@ use std::time::Duration;
 use contract::product_api::{ProductApi, ProductApiError};
 use metrics::{counter, histogram};
 use outbox::log::{EventLog, LogError, LogPosition};
-use service::events::ProductEvent;
+use outbox::{EventWork, in_traces};
+use service::events::{PRODUCT_EVENTS, ProductEvent};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -118,7 +119,11 @@ impl Indexer {
                     }
                 }
                 match work {
-                    Work::Index(events) => self.index(&events).await,
+                    Work::Index(events) => {
+                        let traces = events.iter().map(|event| event.traceparent);
+                        in_traces(EventWork::Continue("index"), PRODUCT_EVENTS.stream, traces, self.index(&events))
+                            .await
+                    }
                     // The receiver is gone when the consumer has been stopped.
                     Work::Reindex(done) => drop(done.send(self.reindex().await)),
                     Work::Pass(number) => self.skip_dead_letters(number).await,

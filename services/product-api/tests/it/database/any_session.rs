@@ -36,6 +36,40 @@ async fn change_is_announced_under_any_session_settings() {
 }
 
 #[tokio::test]
+async fn event_carries_the_valid_trace_of_its_transaction_or_none() {
+    const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let (stores, _api) = started().await;
+    let trace_of = async |set: &str| {
+        let head = stores.settled_head().await;
+        stores.sql(&format!("BEGIN; {set}; {CHANGE}; COMMIT; {CHANGE}")).await;
+        let events = stores.announced_after(head).await;
+        let traces: Vec<_> = events.iter().map(|event| event["traceparent"].as_str().map(str::to_owned)).collect();
+        let [trace, later] = traces.try_into().expect("two events");
+        assert_eq!(later, None, "the setting ends with its transaction");
+        trace
+    };
+    let set = |trace: &str| format!("SET LOCAL shop.traceparent = '{trace}'");
+    assert_eq!(trace_of(&set(VALID)).await.as_deref(), Some(VALID));
+    let regex_settings = format!("{}; SET standard_conforming_strings = off", set(VALID));
+    assert_eq!(trace_of(&regex_settings).await.as_deref(), Some(VALID));
+    assert_eq!(trace_of(&format!("{}; SET LOCAL search_path = ''", set(VALID))).await.as_deref(), Some(VALID));
+    for malformed in [
+        "",
+        "00-zz",
+        &VALID[1..],
+        &format!("{VALID}0"),
+        &format!("{VALID}\n"),
+        &VALID.to_uppercase(),
+        &VALID.replacen("00", "ff", 1),
+        &VALID.replace("00f067aa0ba902b7", "0000000000000000"),
+        &VALID.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+        &"a".repeat(100_000),
+    ] {
+        assert_eq!(trace_of(&set(malformed)).await, None, "{malformed:.80}");
+    }
+}
+
+#[tokio::test]
 async fn change_by_a_role_without_rights_on_the_outbox_is_announced() {
     let (stores, _api) = started().await;
     // Roles belong to the whole server, so this one is named after the database.

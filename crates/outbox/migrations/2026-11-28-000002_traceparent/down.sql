@@ -1,0 +1,1 @@
+drop function outbox_traceparent;
