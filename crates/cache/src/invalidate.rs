@@ -14,7 +14,7 @@ use metrics::counter;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
-use tracing::debug;
+use tracing::{Instrument, debug, trace_span};
 
 use crate::error::Deferred;
 use crate::feed::{CacheEvent, EventBuffer, InvalidationRecord};
@@ -194,6 +194,8 @@ pub(crate) struct Invalidator {
 impl Invalidator {
     /// Invalidates in a task of its own, and defers what Redis does not carry out.
     pub(crate) async fn invalidate(self: &Arc<Self>, invalidation: Invalidation) -> Invalidated {
+        let (keys, tags) = invalidation.len();
+        let span = trace_span!("cache.invalidate", keyspace = self.store.keyspace.name(), keys, tags);
         let this = Arc::clone(self);
         let task = async move {
             let done = this.run(&invalidation).await;
@@ -213,7 +215,7 @@ impl Invalidator {
                 this.pending.add(keys, tags);
             })
         };
-        self.tasks.spawn_on(task, &self.runtime).await.unwrap_or(Invalidated::Deferred)
+        self.tasks.spawn_on(task.instrument(span), &self.runtime).await.unwrap_or(Invalidated::Deferred)
     }
 
     /// Invalidates at once, and again after `commit_bound`, for a write whose COMMIT was not answered.
@@ -251,21 +253,7 @@ impl Invalidator {
         self.pending.add_everything();
     }
 
-    /// Removes every entry of the keyspace, in a task of its own.
-    pub(crate) async fn purge(self: &Arc<Self>) -> Invalidated {
-        let this = Arc::clone(self);
-        let task = async move {
-            let done = this.run_purge().await;
-            this.events.emit(|| CacheEvent::Invalidate(InvalidationRecord::everything(done.as_ref().ok().copied())));
-            this.acknowledge(done, |error| {
-                debug!(%error, "an invalidation of the whole keyspace is deferred");
-                this.pending.add_everything();
-            })
-        };
-        self.tasks.spawn_on(task, &self.runtime).await.unwrap_or(Invalidated::Deferred)
-    }
-
-    fn acknowledge(&self, done: Result<u64, StoreError>, defer: impl FnOnce(&StoreError)) -> Invalidated {
+    pub(crate) fn acknowledge(&self, done: Result<u64, StoreError>, defer: impl FnOnce(&StoreError)) -> Invalidated {
         match done {
             Ok(entries) => Invalidated::Done { entries },
             Err(error) => {
@@ -326,30 +314,5 @@ impl Invalidator {
             (Mode::Expired, Step::Keys(keys)) => self.store.expire(keys.iter().map(Key::to_string).collect()).await,
             (Mode::Expired, Step::Tag(partition, tag)) => self.store.expire_tag(partition, &tag).await,
         }
-    }
-
-    /// The generation first: it refuses the loads in flight, so nothing stores again what the scan removes.
-    pub(crate) async fn run_purge(&self) -> Result<u64, StoreError> {
-        let mut total = 0;
-        for partition in 0..self.store.keyspace.partitions() {
-            self.store.drop_generation(partition).await?;
-            let mut cursor = "0".to_owned();
-            loop {
-                let (next, names) = self.store.scan(partition, &cursor, 512).await?;
-                let keys: Vec<Key> = names.iter().filter_map(|name| self.store.keyspace.parse(name)).collect();
-                if !keys.is_empty() {
-                    total += self.store.remove(&Step::Keys(keys)).await?;
-                }
-                if next == "0" {
-                    break;
-                }
-                cursor = next;
-            }
-        }
-        if let Some(near) = &self.near {
-            near.memory.validity.everything_changed();
-            near.confirm(None, None).await?;
-        }
-        Ok(total)
     }
 }

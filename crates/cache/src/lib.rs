@@ -27,6 +27,7 @@ mod near_cache;
 pub mod outcome;
 mod pending;
 mod policy;
+mod purge;
 mod recurring_failure;
 mod redis;
 mod refresh;

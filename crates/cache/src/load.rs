@@ -20,7 +20,7 @@ use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::debug;
+use tracing::{Instrument, debug, trace_span};
 
 use crate::bulkhead::{self, KeyLock, LoadPermit, Permit, SharedPermit};
 use crate::cache::{Definition, Lookup, Region};
@@ -124,7 +124,8 @@ impl Region {
                 (ticket, false)
             }
         };
-        let (result, joined_in) = ticket.result().await.ok_or(LoadError::Aborted)?;
+        let waiting = trace_span!("cache.wait", cache = self.definition.name, shared = !mine);
+        let (result, joined_in) = ticket.result().instrument(waiting).await.ok_or(LoadError::Aborted)?;
         let is_accepted = || result.result.as_ref().map_or(true, |cached| self.accepts_found(cached));
         if !result.valid_for(joined_in) || !(result.was_loaded_after(joined_in) || is_accepted()) {
             return Ok(None);
@@ -187,6 +188,7 @@ impl Region {
             region.mark_decided();
             loading.await
         };
+        let loading = loading.instrument(trace_span!("cache.load", cache = self.definition.name));
         let permit = LoadPermit::new(Arc::clone(&self.shared.bulkhead), permit, self.shared_permit().cloned());
         // Aborted when it times out, or when this future is dropped.
         let loading = AbortOnDropHandle::new(self.spawn(permit.held_by(loading)));
@@ -218,7 +220,9 @@ impl Region {
             None => Err(Fill::TooLarge),
             Some(packed) => {
                 let (ttls, fallback) = ((soft, hard), policy.fallback_ms());
-                self.shared.store.commit(key, grant, &packed, values.schema, ttls, fallback).await
+                let committing = trace_span!("cache.commit", %key);
+                let stored = self.shared.store.commit(key, grant, &packed, values.schema, ttls, fallback);
+                stored.instrument(committing).await
             }
         };
         let fill = stored.err().unwrap_or(Fill::Stored);
@@ -247,12 +251,12 @@ impl Region {
         }
     }
 
-    /// Starts a task that outlives its caller, on the runtime on which the client was created.
+    /// Starts a task that outlives its caller, in the span of the caller, on the runtime on which the client was created.
     pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.shared.tasks.spawn_on(task, &self.shared.runtime)
+        self.shared.tasks.spawn_on(task.in_current_span(), &self.shared.runtime)
     }
 }
 
@@ -283,7 +287,8 @@ impl LoadIo for MissContext {
 
     async fn acquire(&self, key: &Key) -> LeaseReply {
         let (region, lease) = (&self.region, self.region.definition.policy.lease_duration());
-        match region.shared.store.acquire(key, lease).await {
+        let acquiring = trace_span!("cache.acquire", %key);
+        match region.shared.store.acquire(key, lease).instrument(acquiring).await {
             LeaseReply::Found(entry) if !region.may_serve(&entry) => region.replace(key, entry, lease).await,
             reply => reply,
         }

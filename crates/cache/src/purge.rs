@@ -1,0 +1,51 @@
+//! The invalidation of a whole keyspace.
+
+use std::sync::Arc;
+
+use tracing::debug;
+
+use crate::feed::{CacheEvent, InvalidationRecord};
+use crate::invalidate::{Invalidated, Invalidator};
+use crate::keyspace::Key;
+use crate::redis::{Step, StoreError};
+
+impl Invalidator {
+    /// Removes every entry of the keyspace, in a task of its own.
+    pub(crate) async fn purge(self: &Arc<Self>) -> Invalidated {
+        let this = Arc::clone(self);
+        let task = async move {
+            let done = this.run_purge().await;
+            this.events.emit(|| CacheEvent::Invalidate(InvalidationRecord::everything(done.as_ref().ok().copied())));
+            this.acknowledge(done, |error| {
+                debug!(%error, "an invalidation of the whole keyspace is deferred");
+                this.pending.add_everything();
+            })
+        };
+        self.tasks.spawn_on(task, &self.runtime).await.unwrap_or(Invalidated::Deferred)
+    }
+
+    /// The generation first: it refuses the loads in flight, so nothing stores again what the scan removes.
+    pub(crate) async fn run_purge(&self) -> Result<u64, StoreError> {
+        let mut total = 0;
+        for partition in 0..self.store.keyspace.partitions() {
+            self.store.drop_generation(partition).await?;
+            let mut cursor = "0".to_owned();
+            loop {
+                let (next, names) = self.store.scan(partition, &cursor, 512).await?;
+                let keys: Vec<Key> = names.iter().filter_map(|name| self.store.keyspace.parse(name)).collect();
+                if !keys.is_empty() {
+                    total += self.store.remove(&Step::Keys(keys)).await?;
+                }
+                if next == "0" {
+                    break;
+                }
+                cursor = next;
+            }
+        }
+        if let Some(near) = &self.near {
+            near.memory.validity.everything_changed();
+            near.confirm(None, None).await?;
+        }
+        Ok(total)
+    }
+}
