@@ -6,7 +6,7 @@
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
 strategies := $(shell ls docs/strategies | sed -n 's/^[0-9]*-\(.*\)\.md$$/\1/p')
-shell_scripts := .ci/run deploy/browser-tests deploy/schemathesis/install deploy/schemathesis/run crates/proofs/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/secrets deploy/shell deploy/stack deploy/tool \
+shell_scripts := .ci/run deploy/browser-tests deploy/schemathesis/install deploy/schemathesis/run crates/proofs/invariant/install crates/proofs/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/secrets deploy/shell deploy/stack deploy/tool \
 	deploy/docker/stack deploy/native/stack deploy/native/build deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/render-acl deploy/redis/start
 
 .PHONY: help
@@ -47,7 +47,7 @@ $(strategies:%=demo-%): demo-%:
 
 ##@ Prove and measure (the release build, unless PROFILE says otherwise)
 # `args` is passed to the tool unchanged: make verify args='--only explicit --reads 100000'
-.PHONY: verify chaos chaos-stack attack model orders mutants near-mutants bench bench-quick bench-events bench-hit bench-memory bench-batch bench-search load
+.PHONY: verify chaos chaos-stack attack model invariant orders mutants near-mutants bench bench-quick bench-events bench-hit bench-memory bench-batch bench-search load
 measured = $(or $(PROFILE),release)
 alone = PROFILE=$(measured) deploy/tool alone
 verify: ## read and write the running stack, check the promises of every cache, measure its staleness (some minutes)
@@ -61,6 +61,10 @@ attack: ## read unknown ids at full speed while Redis has 24 MB, on private proc
 	@$(alone) 'postgres redis' checker attack $(requests:%=--requests=%) $(args)
 model: ## explore every order of steps of the cache's protocol, whole and without each of its defences
 	@$(alone) '' proofs model $(args)
+invariant: ## prove the promises for any number of processes with z3, and refute each without its defence (a minute): args='--paths'
+	@if crates/proofs/invariant/install; \
+	then target/invariant/bin/python -B crates/proofs/invariant/prove.py $(args); \
+	else echo 'invariant: skipped, z3 cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; fi
 orders: ## single-flight, reads, deferred invalidations and the near cache in 10,000 orders of steps each; a part of `make test`
 	@deploy/native/tools cargo compiler
 	cargo test --package cache --lib orders::
