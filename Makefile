@@ -61,7 +61,7 @@ attack: ## read unknown ids at full speed while Redis has 24 MB, on private proc
 	@$(alone) 'postgres redis' checker attack $(requests:%=--requests=%) $(args)
 model: ## explore every order of steps of the cache's protocol, whole and without each of its defences
 	@$(alone) '' proofs model $(args)
-invariant: ## prove the promises for any number of processes with z3, and refute each without its defence (a minute): args='--paths'
+invariant: ## prove the promises for any number of processes with z3, and refute each without its defence (a minute at most): args='--paths'
 	@if crates/proofs/invariant/install; \
 	then target/invariant/bin/python -B crates/proofs/invariant/prove.py $(args); \
 	else echo 'invariant: skipped, z3 cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; fi

@@ -14,6 +14,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -68,10 +69,11 @@ def use(name: str) -> Verdict:
     return Verdict(name, "in use", found, not dead, time.monotonic() - began)
 
 
-def refute(name: str, defence: str, variant: Variant) -> Verdict:
+def refute(name: str, defence: str) -> Verdict:
     """Checks that the protocol without a defence breaks its invariant and its promise."""
     began = time.monotonic()
     module = SYSTEMS[name]
+    variant: Variant = module.DEFENCES[defence]
     system = module.build(defence)
     failure = next(induction(system), None)
     unrolled = Unrolled(system, {**module.SMALL, **variant.sizes}, module.MOST_STEPS, variant.optional)
@@ -84,12 +86,14 @@ def refute(name: str, defence: str, variant: Variant) -> Verdict:
 
 
 def verdicts(only: str | None) -> Iterator[Verdict]:
-    for name, module in SYSTEMS.items():
-        if only in (None, name):
-            yield prove(name)
-            yield use(name)
-            for defence, variant in module.DEFENCES.items():
-                yield refute(name, defence, variant)
+    """Makes all checks, one in each process that the machine has a core for, and yields them in their order."""
+    with ProcessPoolExecutor() as pool:
+        pending: list[Future[Verdict]] = []
+        for name, module in SYSTEMS.items():
+            if only in (None, name):
+                pending += [pool.submit(prove, name), pool.submit(use, name)]
+                pending += [pool.submit(refute, name, defence) for defence in module.DEFENCES]
+        yield from (verdict.result() for verdict in pending)
 
 
 def table(all_verdicts: list[Verdict]) -> str:
