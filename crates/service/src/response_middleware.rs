@@ -11,7 +11,7 @@
 //! | every response has `Cache-Control` | `caching.rs` |
 //! | a larger text is compressed for clients that accept it | `compression.rs` |
 //! | the connection is notified when a request begins and ends | `ending.rs` |
-//! | the request has a span | `request_span` |
+//! | the request has a span | `request_span.rs` |
 //! | every request is counted and timed, and failed ones are logged | [`crate::http_metrics`] |
 
 pub(crate) mod caching;

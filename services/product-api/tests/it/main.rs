@@ -42,4 +42,5 @@ mod stopping;
 mod strategies;
 mod suite;
 mod support;
+mod traces;
 mod validators;
