@@ -34,7 +34,7 @@ where
     }
 }
 
-#[cfg(all(test, feature = "otel"))]
+#[cfg(test)]
 mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
