@@ -98,6 +98,8 @@ impl CacheClient {
     /// Creates a client whose entries are in `memory`. Of the settings, it uses the limits of loads, and the command timeout
     /// where a test slows the memory down.
     pub fn in_memory_with(keyspace: Keyspace, memory: &Memory, settings: &CacheSettings) -> Self {
+        // Partitions are for servers: the memory has one place for everything.
+        let keyspace = keyspace.in_one_partition();
         let store = MemoryStore::new(memory, keyspace.name(), settings.command_timeout);
         Self::of(Store::in_memory(keyspace, store), None, settings)
     }

@@ -291,8 +291,11 @@ impl Invalidator {
     async fn run_without_near(&self, invalidation: &Invalidation, steps: Vec<Step>) -> Result<u64, StoreError> {
         let mut total = self.run_steps(invalidation.effect, steps).await?;
         for tags in &invalidation.together {
-            for partition in 0..self.store.keyspace.partitions() {
-                total += self.run_together(invalidation.effect, partition, tags).await?;
+            let partitions = stream::iter(0..self.store.keyspace.partitions());
+            let run = |partition| self.run_together(invalidation.effect, partition, tags);
+            let mut done = partitions.map(run).buffer_unordered(MAX_CONCURRENT);
+            while let Some(entries) = done.try_next().await? {
+                total += entries;
             }
         }
         Ok(total)

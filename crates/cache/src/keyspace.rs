@@ -65,6 +65,11 @@ impl Keyspace {
         Ok(Self { name: name.into(), prefixes: prefixes.into() })
     }
 
+    pub(crate) fn in_one_partition(self) -> Self {
+        let prefixes = [format!("{}:", self.name)].into();
+        Self { prefixes, ..self }
+    }
+
     /// Returns the name given to [`Keyspace::new`].
     pub fn name(&self) -> &str {
         &self.name
@@ -140,9 +145,10 @@ impl Keyspace {
         format!("{}~drain:{tag}", self.prefix(partition))
     }
 
-    /// Returns the name of the register of the processes that hold a near-cache lease, on the server with this run id.
-    pub(crate) fn holders(&self, run_id: &str) -> String {
-        format!("{}~holders:{run_id}", self.prefix(0))
+    /// Returns the name of the register of the processes that hold a near-cache lease, on one server
+    /// since it became the primary.
+    pub(crate) fn holders(&self, register_id: &str) -> String {
+        format!("{}~holders:{register_id}", self.prefix(0))
     }
 
     /// Returns the channel on which processes ask each other to drop entries from their memory.

@@ -41,6 +41,7 @@ impl Invalidator {
                 }
                 cursor = next;
             }
+            self.store.check_scanned(partition).await?;
         }
         if let Some(near) = &self.near {
             near.memory.validity.everything_changed();

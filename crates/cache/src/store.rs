@@ -164,6 +164,14 @@ impl Store {
         on!(self, store => store.scan(partition, cursor, count).await)
     }
 
+    /// Fails if entries of a partition may have escaped the scan since its generation was dropped.
+    pub(crate) async fn check_scanned(&self, partition: u16) -> Result<()> {
+        match &self.backend {
+            Backend::Redis(store) => store.check_scanned(partition).await,
+            Backend::Memory(_) => Ok(()),
+        }
+    }
+
     /// Removes some of what entries that are gone have left behind.
     pub(crate) async fn sweep(&self, partition: u16) -> Result<SweepReply> {
         on!(self, store => store.sweep(partition).await)

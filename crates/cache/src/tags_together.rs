@@ -18,7 +18,9 @@ impl Invalidator {
         self.store.fence_tag(partition, rarest).await?;
         let carries_all = |seen: &InspectedEntry| match &seen.held {
             StoredValue::Value(entry) => tags.iter().all(|tag| entry.tags().any(|carried| carried == tag.as_str())),
-            StoredValue::Lease | StoredValue::Unreadable => false,
+            // Another version of the program may be able to read it.
+            StoredValue::Unreadable => true,
+            StoredValue::Lease => false,
         };
         let (mut total, mut cursor) = (0, Some(TagCursor::default()));
         while let Some(at) = cursor {

@@ -19,6 +19,8 @@ use crate::sentinel::Sentinels;
 
 /// The longest time to connect, and to log in.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// The longest time for which a node of a cluster may leave a command unanswered before it is connected again.
+const SILENCE: Duration = Duration::from_secs(3);
 /// The pause between two attempts to connect, in milliseconds.
 const RECONNECT_MS: u32 = 100;
 
@@ -62,6 +64,7 @@ impl RedisAddress {
         if let Some(tls) = &self.tls {
             tls.configure(&mut config);
         }
+        let is_cluster = self.is_cluster();
         let mut builder = Builder::from_config(config);
         builder
             .with_performance_config(|performance: &mut PerformanceConfig| {
@@ -75,6 +78,8 @@ impl RedisAddress {
                 // it takes the next reply on the connection, whose ever it is, for that of its ASKING.
                 connection.max_redirections = 0;
                 connection.reconnect_on_auth_error = true;
+                // For the nodes of a cluster, one of which a forced reconnect would keep although it has gone silent.
+                connection.unresponsive.max_timeout = is_cluster.then_some(SILENCE);
                 connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
             })
             .set_policy(ReconnectPolicy::new_constant(0, RECONNECT_MS));

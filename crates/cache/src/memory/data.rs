@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::entries::{Entries, Held, Place, place, place_of};
+use super::entries::{Entries, Held, Place, place, place_of, weight};
 use crate::entry::{StoredValue, TOKEN_LEN};
 use crate::keyspace::Key;
 use crate::lease::{Grant, LeaseReply, RandomId, RefreshReply};
 use crate::loader::Content;
-use crate::outcome::FillRefusal;
+use crate::outcome::{Fill, FillRefusal};
 
 /// Fences that are kept at most; beyond that, they are folded into the floor.
 const MAX_FENCES: usize = 10_000;
@@ -118,32 +118,39 @@ impl Data {
     }
 
     /// `commit.lua`.
-    pub(super) fn commit(
-        &mut self, key: &Key, grant: &Grant, commit: &Commit<'_>, now: u64,
-    ) -> Result<RandomId, FillRefusal> {
+    pub(super) fn commit(&mut self, key: &Key, grant: &Grant, commit: &Commit<'_>, now: u64) -> Result<RandomId, Fill> {
         let is_refresh = grant.token.first() == Some(&b'V');
         if !self.holds(key, &grant.token, now) {
             if is_refresh {
                 self.refreshing.remove(key.name());
             }
-            return Err(FillRefusal::LeaseLost);
+            return Err(Fill::Refused(FillRefusal::LeaseLost));
         }
         if let Some(refusal) = self.refusal(key, grant, commit.loaded, now) {
-            match is_refresh {
-                true => drop(self.refreshing.remove(key.name())),
-                false => drop(self.entries.take(&place(key))),
-            }
-            return Err(refusal);
+            self.give_up(key, is_refresh);
+            return Err(Fill::Refused(refusal));
         }
         let Commit { loaded, schema, soft, hard, fallback, limit } = *commit;
         let id = RandomId::random();
         let head = format!("V{id} at={now} {}\n", loaded.header(soft, hard, schema));
         let body = loaded.body.as_deref().unwrap_or_default();
-        let raw = [head.as_bytes(), body].concat().into();
-        self.entries.put(place(key), Held { raw, ends: now + hard + fallback });
+        let held = Held { raw: [head.as_bytes(), body].concat().into(), ends: now + hard + fallback };
+        if weight(&place(key), &held) > limit {
+            self.give_up(key, is_refresh);
+            return Err(Fill::TooLarge);
+        }
+        self.entries.put(place(key), held);
         self.refreshing.remove(key.name());
         self.entries.evict(limit);
         Ok(id)
+    }
+
+    /// Gives up the lease or the refresh lock of a load that is not stored.
+    fn give_up(&mut self, key: &Key, is_refresh: bool) {
+        match is_refresh {
+            true => drop(self.refreshing.remove(key.name())),
+            false => drop(self.entries.take(&place(key))),
+        }
     }
 
     fn refusal(&mut self, key: &Key, grant: &Grant, loaded: &Content, now: u64) -> Option<FillRefusal> {

@@ -140,6 +140,6 @@ pub(super) fn place_of(name: Bytes) -> Place {
     (fnv1a(&name), name)
 }
 
-fn weight((_, name): &Place, held: &Held) -> u64 {
+pub(super) fn weight((_, name): &Place, held: &Held) -> u64 {
     (name.len() + held.raw.len()) as u64 + OVERHEAD
 }

@@ -155,7 +155,7 @@ impl MemoryStore {
     ) -> std::result::Result<RandomId, Fill> {
         let (mut data, now) = self.enter().await.map_err(|_| Fill::Failed)?;
         let commit = Commit { loaded, schema, soft, hard, fallback, limit: self.memory.limit() };
-        data.commit(key, &grant, &commit, now).map_err(Fill::Refused)
+        data.commit(key, &grant, &commit, now)
     }
 
     pub(crate) async fn remove(&self, step: &Step) -> Result<u64> {

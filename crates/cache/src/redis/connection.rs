@@ -43,8 +43,6 @@ pub(crate) struct Connection {
     pub(super) forbidden: Mutex<Option<Instant>>,
     pub(super) is_cluster: bool,
     pub(super) partitions: Partitions,
-    /// The number of the connection over which the partitions were compared last.
-    pub(super) partitions_checked: AtomicUsize,
 }
 
 /// In how many partitions a keyspace is, and where its first process has written that down.
@@ -113,7 +111,6 @@ impl Connection {
             forbidden: Mutex::default(),
             is_cluster: address.is_cluster(),
             partitions: Partitions { count: keyspace.partitions(), key: format!("{}:~partitions", keyspace.name()) },
-            partitions_checked: AtomicUsize::new(0),
         }
     }
 
@@ -195,6 +192,13 @@ impl Connection {
     /// Returns by how many milliseconds a server's clock is ahead of this one, if it showed `server_ms` at that moment.
     pub(super) fn offset(&self, server_ms: u64, at: Instant) -> i64 {
         server_ms as i64 - at.duration_since(self.clock.started).as_millis() as i64
+    }
+
+    /// Returns what names the register of holders on the server that was verified last: its run id, and the id of its dataset,
+    /// which changes when a server becomes the primary again.
+    pub(super) fn register_id(&self) -> Option<String> {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        server.as_ref().and_then(|(identity, _)| identity.register_id())
     }
 
     /// Sets by how many milliseconds the server's clock is ahead of this one.

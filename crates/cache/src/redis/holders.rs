@@ -34,13 +34,13 @@ impl RedisStore {
     /// Takes a process out of the register, which has no lease any more: no write needs to wait for it.
     pub(crate) async fn remove_holder(&self, id: &Bytes) -> Result<()> {
         self.connection.ready()?;
-        let register = self.keyspace.holders(&self.connection.run_id().unwrap_or_default());
+        let register = self.keyspace.holders(&self.connection.register_id().unwrap_or_default());
         let name = Bytes::from([b"p:", &**id].concat());
         self.connection.accept(self.connection.client.hdel(register, name).await)
     }
 
     pub(super) fn holders_call(&self, bound: Duration) -> Call {
-        let register = self.keyspace.holders(&self.connection.run_id().unwrap_or_default());
+        let register = self.keyspace.holders(&self.connection.register_id().unwrap_or_default());
         (vec![register], args![millis(with_margin(bound)), UNUSED_TTL])
     }
 }

@@ -25,7 +25,8 @@ pub(super) struct Login {
 pub(super) struct LoggedIn {
     pub(super) incoming: Incoming,
     pub(super) outgoing: Outgoing,
-    pub(super) run_id: String,
+    /// What names the register of holders on this server.
+    pub(super) register_id: String,
     /// The verification of the client to which the server was compared. What arrives after another one does not count.
     pub(super) verification: usize,
 }
@@ -65,11 +66,11 @@ impl Login {
             info = incoming.reply().await?.or(info);
         }
         let server = ServerInfo::parse(&String::from_utf8_lossy(&info.unwrap_or_default()));
-        let run_id = self.connection.run_id().filter(|run_id| server.identity.run_id() == Some(run_id));
-        let run_id = run_id.ok_or_else(unverified)?;
+        let is_same = self.connection.run_id().is_some_and(|run_id| server.identity.run_id() == Some(&run_id));
+        let register_id = self.connection.register_id().filter(|_| is_same).ok_or_else(unverified)?;
         // The client may have verified another server in the meantime.
         match self.connection.verification() == Some(verification) {
-            true => Ok(LoggedIn { incoming, outgoing, run_id, verification }),
+            true => Ok(LoggedIn { incoming, outgoing, register_id, verification }),
             false => Err(unverified()),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use fred::clients::{Client, WithOptions};
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, LuaInterface};
+use fred::interfaces::{ClientLike, ClusterInterface, LuaInterface};
 use fred::types::config::{Options, Server};
 use fred::types::{ClusterHash, CustomCommand};
 
@@ -23,19 +23,23 @@ pub(super) enum ProbeError {
 }
 
 /// A server that has entries.
-pub(super) struct Node(WithOptions<Client>);
+pub(super) struct Node {
+    client: WithOptions<Client>,
+    is_in_cluster: bool,
+}
 
 impl Node {
     /// Returns the server of a client; of a cluster, the one that is named.
     pub(super) fn of(client: &Client, server: Option<Server>) -> Self {
-        Self(client.with_options(&Options { cluster_node: server, ..Options::default() }))
+        let is_in_cluster = server.is_some();
+        Self { client: client.with_options(&Options { cluster_node: server, ..Options::default() }), is_in_cluster }
     }
 
     /// Reads the server's clock: its time in milliseconds since 1970, and that of this process at the same moment.
     pub(super) async fn time(&self) -> Result<(u64, Instant), ProbeError> {
         let asked = Instant::now();
         let time = CustomCommand::new_static("TIME", ClusterHash::Random, false);
-        let time: Result<(u64, u64), Error> = self.0.custom(time, Vec::<String>::new()).await;
+        let time: Result<(u64, u64), Error> = self.client.custom(time, Vec::<String>::new()).await;
         let (seconds, micros) = time.map_err(ProbeError::of)?;
         Ok((seconds * 1000 + micros / 1000, asked + asked.elapsed() / 2))
     }
@@ -45,13 +49,28 @@ impl Node {
         let info = self.info().await?;
         match info.forbids_use() {
             Some(reason) => Err(ProbeError::State(reason)),
-            None => Ok((info, self.check_writes().await?)),
+            None => {
+                self.check_cluster().await?;
+                Ok((info, self.check_writes().await?))
+            }
+        }
+    }
+
+    /// Checks that this server sees the majority of its cluster: one that does not may still answer reads.
+    async fn check_cluster(&self) -> Result<(), ProbeError> {
+        if !self.is_in_cluster {
+            return Ok(());
+        }
+        match self.client.cluster_info::<String>().await {
+            Ok(info) if info.contains("cluster_state:ok") => Ok(()),
+            Ok(_) => Err(ProbeError::NoAnswer(Error::new(ErrorKind::Cluster, "a server does not see its cluster"))),
+            Err(error) => Err(ProbeError::of(error)),
         }
     }
 
     /// Reads `INFO`. If the server refuses it, every field is unknown.
     async fn info(&self) -> Result<ServerInfo, ProbeError> {
-        match self.0.info::<String>(None).await {
+        match self.client.info::<String>(None).await {
             Ok(info) => Ok(ServerInfo::parse(&info)),
             Err(error) if classify_error(error.details()) == Some(Reason::Forbidden) => Ok(ServerInfo::default()),
             Err(error) if ProbeError::is_silence(&error) => Err(ProbeError::NoAnswer(error)),
@@ -65,7 +84,7 @@ impl Node {
 
     /// Checks that Redis accepts writes. Returns a refusal that reads and invalidations do not depend on.
     async fn check_writes(&self) -> Result<Option<Reason>, ProbeError> {
-        let answer: Result<i64, Error> = self.0.eval(MAY_WRITE, Vec::<String>::new(), Vec::<String>::new()).await;
+        let answer: Result<i64, Error> = self.client.eval(MAY_WRITE, Vec::<String>::new(), Vec::<String>::new()).await;
         let Err(error) = answer else { return Ok(None) };
         match classify_error(error.details()) {
             Some(reason) if !reason.forbids_use() => Ok(Some(reason)),
@@ -75,7 +94,7 @@ impl Node {
 }
 
 impl ProbeError {
-    fn of(error: Error) -> Self {
+    pub(super) fn of(error: Error) -> Self {
         match classify_error(error.details()) {
             // Without `TIME` there is no clock.
             Some(Reason::Forbidden) => Self::State(Reason::Login(error.details().to_owned())),

@@ -17,7 +17,7 @@ use fred::types::SetOptions;
 use futures_util::future::try_join_all;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::connect::ConnectError;
 use super::connection::{Connection, Partitions};
@@ -156,7 +156,7 @@ impl Connection {
         let (servers, refused): (Vec<_>, Vec<_>) =
             try_join_all(nodes.iter().map(Node::state)).await?.into_iter().unzip();
         let (server, refused) = (ServerInfo::of_all(servers), refused.into_iter().flatten().next());
-        self.check_partitions(number, nodes.len()).await?;
+        let refused = refused.or(self.check_partitions(nodes.len()).await?);
         self.compare(&server.identity, number, on_server_replaced);
         // After `on_server_replaced`, so that a reader that trusts this connection already distrusts its entries. A
         // connection made in the meantime stays unverified.
@@ -178,32 +178,30 @@ impl Connection {
         }
     }
 
-    /// Checks that all processes have the same number of partitions, once for each connection: the first one writes it down.
-    async fn check_partitions(&self, number: usize, primaries: usize) -> Result<(), ProbeError> {
+    /// Checks that all processes have the same number of partitions, at each probe: the first one with several writes it
+    /// down, and a process with one looks for it. Returns a refusal, without which nothing is known.
+    async fn check_partitions(&self, primaries: usize) -> Result<Option<Reason>, ProbeError> {
         let Partitions { count, key } = &self.partitions;
+        let refusal = |text| Err(ProbeError::State(Reason::Partitions(text)));
         if primaries > usize::from(*count) {
-            let text = format!(
+            return refusal(format!(
                 "a cluster of {primaries} primaries needs at least as many partitions, and the keyspace has {count}"
-            );
-            return Err(ProbeError::State(Reason::Partitions(text)));
+            ));
         }
-        if self.partitions_checked.load(SeqCst) == number {
-            return Ok(());
-        }
-        let found: Result<Option<u16>, Error> = match count {
-            1 => self.client.get(key).await,
+        let found: Result<Option<String>, Error> = match count {
+            1 => self.client.getrange(key, 0, 9).await,
             count => self.client.set(key, *count, None, Some(SetOptions::NX), true).await,
         };
         match found {
-            Ok(Some(other)) if other != *count => {
-                let text = format!("another process of the keyspace has {other} partitions, and this one has {count}");
-                return Err(ProbeError::State(Reason::Partitions(text)));
+            Ok(Some(other)) if !other.is_empty() && other != count.to_string() => {
+                refusal(format!("another process of the keyspace has {other} partitions, and this one has {count}"))
             }
-            Ok(_) => self.partitions_checked.store(number, SeqCst),
-            // Redis refuses it to this user, or did not answer: nothing is known.
-            Err(error) => debug!(%error, "the number of partitions could not be compared"),
+            Ok(_) => Ok(None),
+            Err(error) => match classify_error(error.details()) {
+                Some(reason) if !reason.forbids_use() => Ok(Some(reason)),
+                _ => Err(ProbeError::of(error)),
+            },
         }
-        Ok(())
     }
 
     /// Distrusts all entries if the server is or may be another one than before, or has refused invalidations.

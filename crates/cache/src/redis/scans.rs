@@ -2,11 +2,12 @@
 //! entries.
 
 use bytes::Bytes;
-use fred::interfaces::{ClientLike, SetsInterface};
+use fred::interfaces::{ClientLike, ClusterInterface, SetsInterface};
+use fred::types::config::{Options, Server};
 use fred::types::{ClusterHash, CustomCommand};
 use fred::util::redis_keyslot;
 
-use super::error::Result;
+use super::error::{Result, StoreError};
 use super::store::{RedisStore, args};
 use crate::entry::StoredValue;
 use crate::keyspace::Key;
@@ -40,14 +41,36 @@ impl RedisStore {
         self.connection.ready()?;
         // A keyspace name contains no character that is special in a pattern.
         let pattern = format!("{}[^~]*", self.keyspace.prefix(partition));
-        // On the server that has the partition.
-        let slot = ClusterHash::Custom(redis_keyslot(self.keyspace.prefix(partition).as_bytes()));
-        let scan = CustomCommand::new_static("SCAN", slot, false);
+        // On the server that has the partition, and on no other: SCAN has no key, so no server refuses it.
+        let cluster_node = self.server_of(partition)?;
+        let client = self.connection.client.with_options(&Options { cluster_node, ..Options::default() });
+        let scan = CustomCommand::new_static("SCAN", ClusterHash::Random, false);
         let args = args![cursor, "MATCH", pattern, "COUNT", i64::from(count), "TYPE", "string"];
-        let page = self.connection.client.custom(scan, args).await;
+        let page = client.custom(scan, args).await;
         let (next, names): (String, Vec<Bytes>) = self.connection.accept(page)?;
         // A name that is not text is not a name of this cache.
         Ok((next, names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect()))
+    }
+
+    /// Returns the server that has a partition; `None` for the only one.
+    fn server_of(&self, partition: u16) -> Result<Option<Server>> {
+        if !self.connection.is_cluster {
+            return Ok(None);
+        }
+        let map = self.connection.client.cached_cluster_state();
+        let server =
+            map.as_ref().and_then(|map| map.get_server(redis_keyslot(self.keyspace.prefix(partition).as_bytes())));
+        let unknown = || StoreError::Unavailable("no server of the cluster has the slot".to_owned());
+        server.cloned().map(Some).ok_or_else(unknown)
+    }
+
+    /// Fails if a server has handed entries of the partition over since its generation was dropped: a scan may have missed
+    /// them. The fence table is gone by then, so a cluster answers with ASK while the slot migrates, and with MOVED afterwards.
+    pub(crate) async fn check_scanned(&self, partition: u16) -> Result<()> {
+        match self.connection.is_cluster {
+            true => self.drop_generation(partition).await,
+            false => Ok(()),
+        }
     }
 
     /// Removes registrations of entries that are gone: examines those that are due, and a random sample of the others.

@@ -86,6 +86,11 @@ impl Identity {
         self.run_id.as_deref()
     }
 
+    /// Returns the run id and the id of the dataset, as one word; `None` for a server that hides its run id.
+    pub(super) fn register_id(&self) -> Option<String> {
+        Some([self.run_id.as_deref()?, self.replication_id.as_deref().unwrap_or_default()].concat())
+    }
+
     /// Returns whether a server with this identity has the dataset that `other` had; `None` if `INFO` does not show it.
     pub(super) fn is_same(&self, other: &Self) -> Option<bool> {
         let run_id = self.run_id.as_ref().zip(other.run_id.as_ref()).map(|(one, other)| one == other)?;

@@ -6,7 +6,8 @@
 -- Returns {entries removed, stage of the run: `queue`, `drain` or `done`}. Call it until the stage is `done`.
 -- Races closed: the fence refuses loads that began earlier and are not registered yet. The set is moved aside, so that
 -- the run spares entries that are filled after the fence, and ends. A set that another run, or a crashed one, has moved
--- aside is emptied first (`queue`), because sets are never merged: that would take as long as they are large.
+-- aside is emptied first (`queue`), because sets are never merged: that would take as long as they are large. A member
+-- is forgotten only after its entry is removed: in a cluster, the removal fails while the slot migrates.
 local stage = ARGV[2]
 if stage == 'begin' then
   redis.call('HSETNX', KEYS[1], 'gen', ARGV[5])
@@ -25,11 +26,13 @@ if stage == 'queue' and redis.call('EXISTS', KEYS[3]) == 0 then
   stage = 'drain'
 end
 
-local members = redis.call('SPOP', KEYS[3], ARGV[3])
+local members = redis.call('SRANDMEMBER', KEYS[3], ARGV[3])
 local removed = 0
 if #members > 0 then
-  for i, member in ipairs(members) do members[i] = ARGV[4] .. member end
-  removed = redis.call('UNLINK', unpack(members))
+  local keys = {}
+  for i, member in ipairs(members) do keys[i] = ARGV[4] .. member end
+  removed = redis.call('UNLINK', unpack(keys))
+  redis.call('SREM', KEYS[3], unpack(members))
 end
 if stage == 'drain' and redis.call('EXISTS', KEYS[3]) == 0 then stage = 'done' end
 return { removed, stage }

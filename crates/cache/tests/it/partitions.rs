@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use cache::health::{Health, Reason};
 use cache::inspect::EntryCursor;
 use cache::outcome::{Fill, FillRefusal};
 use cache::{Invalidated, Invalidation, Keyspace, Outcome};
-use testkit::Redis;
+use testkit::{Redis, eventually};
 
-use crate::support::{Node, Row, existing, patient, redis, settings, shelf};
+use crate::support::{Node, Row, SOON, existing, node, patient, redis, settings, shelf};
 
 const ENTRIES: u32 = 100;
 
@@ -99,4 +100,19 @@ async fn entries_are_listed_and_purged_in_every_partition() {
     assert!(matches!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(_))));
     let names: Vec<_> = (0..ENTRIES).map(|id| node.key(id).to_string()).collect();
     assert_eq!(existing(&redis, &names.iter().map(String::as_str).collect::<Vec<_>>()).await, 0);
+}
+
+/// Each of them would invalidate names that the other one does not use.
+#[tokio::test]
+async fn process_with_one_partition_stops_when_another_has_several() {
+    let (redis, node) = node().await;
+    let row = Row::new([]);
+    node.fill(1, &row).await;
+    let several = Keyspace::partitioned("shop", 8).unwrap();
+    let peer = Node::of(several, &settings(redis.url()), patient()).await;
+    assert_eq!(peer.client.health(), Health::Up);
+    let is_refused = async || matches!(node.client.health(), Health::Down(Reason::Partitions(_)));
+    eventually("the first process does not use Redis any more", SOON, is_refused).await;
+    redis.cli(&["DEL", "shop:~partitions"]).await.unwrap();
+    eventually("it is written down again", SOON, async || existing(&redis, &["shop:~partitions"]).await == 1).await;
 }

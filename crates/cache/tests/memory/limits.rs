@@ -60,6 +60,31 @@ async fn entries_beyond_the_limit_replace_those_that_end_first() {
 }
 
 #[tokio::test]
+async fn value_that_is_larger_than_the_memory_replaces_nothing() {
+    let memory = Memory::new().with_limit(20_000);
+    let node = Node::with(&memory, &settings());
+    let row = Row::new([]);
+    node.fill(1, &row).await;
+    let large = || async { Ok::<_, std::io::Error>("x".repeat(30_000)) };
+    for _ in 0..2 {
+        assert_eq!(node.cache.read(2, large).await.unwrap().outcome(), Outcome::Miss(Fill::TooLarge));
+    }
+    assert_eq!(node.cached(1).await, Some(1));
+}
+
+#[tokio::test]
+async fn partitioned_keyspace_is_one_place_in_memory() {
+    let memory = Memory::new();
+    let client = CacheClient::in_memory(Keyspace::partitioned("shop", 4).unwrap(), &memory);
+    let (node, row) = (Node::new(client, patient()), Row::new([shelf(1)]));
+    node.fill_many(0..20, &row).await;
+    assert_eq!(node.client.tag_size(&shelf(1)).await.unwrap(), 20);
+    assert_eq!(node.expire_tag(shelf(1)).await, 20);
+    let guard = node.client.guard(cache::Invalidation::hard().tag(shelf(1)), LONG).await;
+    assert!(guard.release().await.guarded);
+}
+
+#[tokio::test]
 async fn keyspaces_of_one_memory_do_not_meet() {
     let (memory, node) = node().await;
     let row = Row::new([shelf(1)]);

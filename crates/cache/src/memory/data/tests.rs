@@ -17,7 +17,7 @@ fn begin(data: &mut Data) -> Grant {
     }
 }
 
-fn end(data: &mut Data, grant: &Grant) -> Result<(), FillRefusal> {
+fn end(data: &mut Data, grant: &Grant) -> Result<(), Fill> {
     let loaded = Content { tags: vec![Tag::new("shelf", 1)], ..Content::absent() };
     let commit = Commit { loaded: &loaded, schema: 0, soft: 1_000, hard: 1_000, fallback: 0, limit: u64::MAX };
     data.commit(&key(), grant, &commit, NOW).map(drop)
@@ -35,7 +35,7 @@ fn load_from_before_a_purge_is_refused_although_its_lease_is_still_there() {
     let mut data = Data::default();
     let grant = begin(&mut data);
     data.drop_generation();
-    assert_eq!(end(&mut data, &grant), Err(FillRefusal::Generation));
+    assert_eq!(end(&mut data, &grant), Err(Fill::Refused(FillRefusal::Generation)));
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn load_is_refused_when_its_fence_was_folded_into_the_floor() {
         data.fence_tag(&format!("shelf:other-{other}"));
     }
     assert!(data.fence.as_ref().unwrap().tags.len() <= MAX_FENCES);
-    assert_eq!(end(&mut data, &grant), Err(FillRefusal::BelowFloor));
+    assert_eq!(end(&mut data, &grant), Err(Fill::Refused(FillRefusal::BelowFloor)));
     let grant = begin(&mut data);
     assert_eq!(end(&mut data, &grant), Ok(()), "a load that begins afterwards");
 }
@@ -58,7 +58,7 @@ fn load_from_before_the_end_of_a_guard_is_refused_after_it() {
     let mut data = Data::default();
     let grant = begin(&mut data);
     data.place_guard([&format!("{} t:shelf:1", RandomId::random())], NOW);
-    assert_eq!(end(&mut data, &grant), Err(FillRefusal::BelowFloor));
+    assert_eq!(end(&mut data, &grant), Err(Fill::Refused(FillRefusal::BelowFloor)));
     let grant = begin(&mut data);
     assert_eq!(end(&mut data, &grant), Ok(()), "a load that begins afterwards");
 }
@@ -74,6 +74,10 @@ fn refresh_of_an_entry_that_has_changed_begins_no_load() {
         panic!("the entry has not changed")
     };
     assert!(data.expire_key(key().as_str(), NOW));
-    assert_eq!(end(&mut data, &refresh), Err(FillRefusal::LeaseLost), "it was marked as stale in the meantime");
+    assert_eq!(
+        end(&mut data, &refresh),
+        Err(Fill::Refused(FillRefusal::LeaseLost)),
+        "it was marked as stale in the meantime"
+    );
     assert!(matches!(data.refresh(&key(), entry.token(), 1_000, NOW), RefreshReply::Changed));
 }

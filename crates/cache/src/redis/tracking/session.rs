@@ -64,7 +64,7 @@ struct Session<'a> {
     link: &'a Link,
     outgoing: Outgoing,
     sentinel: String,
-    run_id: String,
+    register_id: String,
     expected: VecDeque<Expected>,
     barrier: Option<Barrier>,
     /// The number of the last barrier, and when it began.
@@ -111,7 +111,7 @@ impl Link {
 
     /// Logs in, turns tracking on, and subscribes.
     async fn set_up(&self) -> io::Result<(Incoming, Session<'_>)> {
-        let LoggedIn { mut incoming, mut outgoing, run_id, .. } = self.login.connect().await?;
+        let LoggedIn { mut incoming, mut outgoing, register_id, .. } = self.login.connect().await?;
         outgoing.push(&[b"CLIENT", b"TRACKING", b"ON"]);
         outgoing.push(&[b"SCRIPT", b"LOAD", self.register.lua().map_or(b"", |lua| lua.as_bytes())]);
         outgoing.push(&[b"SUBSCRIBE", self.channel.as_bytes()]);
@@ -124,7 +124,7 @@ impl Link {
             link: self,
             outgoing,
             sentinel: self.keyspace.sentinel(RandomId::random()),
-            run_id,
+            register_id,
             expected: VecDeque::new(),
             barrier: None,
             number: 0,
@@ -257,7 +257,7 @@ impl<'a> Session<'a> {
         let sentinel = self.sentinel.clone().into_bytes();
         self.send(&[b"GET", &sentinel], Expected::Sentinel);
         if let Some(bound) = registration {
-            let (hash, register) = (link.register.sha1().to_string(), link.keyspace.holders(&self.run_id));
+            let (hash, register) = (link.register.sha1().to_string(), link.keyspace.holders(&self.register_id));
             let parts = [hash.as_str(), "1", &register, link.id(), &millis(with_margin(bound)), UNUSED_TTL];
             let command: Vec<&[u8]> = std::iter::once("EVALSHA").chain(parts).map(str::as_bytes).collect();
             self.send(&command, Expected::Barrier);
@@ -287,7 +287,7 @@ impl<'a> Session<'a> {
             memory.validity.renew_lease(barrier.began_ns + bound.as_nanos() as u64);
         }
         // After the renewal: when the client verifies another server, it ends the lease after it has noted the server.
-        match self.link.login.connection.run_id().as_ref() == Some(&self.run_id) {
+        match self.link.login.connection.register_id().as_ref() == Some(&self.register_id) {
             true => Ok(()),
             false => {
                 memory.validity.end_lease();
