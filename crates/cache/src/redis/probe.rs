@@ -1,8 +1,9 @@
 //! The probe: determines the state of Redis, and decides whether the client uses it.
 //!
-//! It sends three commands: `TIME` (for the clock), `INFO` (which server, and in which state), and a script that would
-//! be allowed to write but does nothing. Redis refuses such a script in every state in which it refuses writes, and
-//! writes nothing for it. In a cluster, it sends them to each primary. The probe runs twice a second, and ten times a second while Redis is not in use.
+//! It sends `TIME` (for the clock), `INFO` (which server, and in which state), and a script that would be allowed to write
+//! but does nothing. Redis refuses such a script in every state in which it refuses writes, and writes nothing for it.
+//! In a cluster, it sends them to each primary, and asks each whether it sees the majority. Then it compares the number of
+//! partitions with that of other processes. The probe runs twice a second, and ten times a second while Redis is not in use.
 //!
 //! After a state in which invalidations were refused, or in which the dataset may be an older one, the client purges
 //! the keyspace before it serves entries from it again (ADR 10).

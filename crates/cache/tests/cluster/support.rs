@@ -2,6 +2,8 @@
 
 #[path = "../it/support/node.rs"]
 mod node;
+#[path = "../it/support/nodes.rs"]
+mod nodes;
 #[path = "../it/support/row.rs"]
 mod row;
 #[path = "../it/support/times.rs"]
@@ -11,10 +13,11 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use cache::{CacheClient, CacheSettings, Keyspace, Tag};
+use cache::{CacheClient, CacheSettings, Keyspace};
 use testkit::{RedisCluster, eventually};
 
 pub(crate) use node::{Node, Reading};
+pub(crate) use nodes::{filled_node, node, one_node, two_nodes};
 pub(crate) use row::{DatabaseError, Gate, Load, Loader, Row};
 pub(crate) use times::{LONG, SOON, patient, shelf};
 
@@ -62,25 +65,8 @@ impl Node {
     }
 }
 
-pub(crate) async fn node() -> (Place, Node) {
-    let place = Place::new().await;
-    let node = Node::on(&place).await;
-    (place, node)
-}
+pub(crate) type Server = Place;
 
-pub(crate) async fn one_node<T: IntoIterator<Item = Tag>>(tags: T) -> (Place, Node, Row) {
-    let (place, node) = node().await;
-    (place, node, Row::new(tags))
-}
-
-pub(crate) async fn filled_node<T: IntoIterator<Item = Tag>>(tags: T) -> (Place, Node, Row) {
-    let (place, node, row) = one_node(tags).await;
-    node.fill(1, &row).await;
-    (place, node, row)
-}
-
-pub(crate) async fn two_nodes<T: IntoIterator<Item = Tag>>(tags: T) -> (Place, Node, Node, Row) {
-    let (place, node, row) = one_node(tags).await;
-    let peer = Node::on(&place).await;
-    (place, node, peer, row)
+async fn server() -> Place {
+    Place::new().await
 }

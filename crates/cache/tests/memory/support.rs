@@ -2,6 +2,8 @@
 
 #[path = "../it/support/node.rs"]
 mod node;
+#[path = "../it/support/nodes.rs"]
+mod nodes;
 #[path = "../it/support/row.rs"]
 mod row;
 #[path = "../it/support/times.rs"]
@@ -10,9 +12,10 @@ mod times;
 use std::time::Duration;
 
 use cache::memory::Memory;
-use cache::{CacheClient, CacheSettings, Keyspace, Tag};
+use cache::{CacheClient, CacheSettings, Keyspace};
 
 pub(crate) use node::{Node, Reading};
+pub(crate) use nodes::{filled_node, node, one_node, two_nodes};
 pub(crate) use row::{DatabaseError, Gate, Load, Loader, Row};
 pub(crate) use times::{LONG, SOON, patient, shelf};
 
@@ -38,25 +41,8 @@ impl Node {
     }
 }
 
-pub(crate) async fn node() -> (Memory, Node) {
-    let memory = Memory::new();
-    let node = Node::on(&memory).await;
-    (memory, node)
-}
+pub(crate) type Server = Memory;
 
-pub(crate) async fn one_node<T: IntoIterator<Item = Tag>>(tags: T) -> (Memory, Node, Row) {
-    let (memory, node) = node().await;
-    (memory, node, Row::new(tags))
-}
-
-pub(crate) async fn filled_node<T: IntoIterator<Item = Tag>>(tags: T) -> (Memory, Node, Row) {
-    let (memory, node, row) = one_node(tags).await;
-    node.fill(1, &row).await;
-    (memory, node, row)
-}
-
-pub(crate) async fn two_nodes<T: IntoIterator<Item = Tag>>(tags: T) -> (Memory, Node, Node, Row) {
-    let (memory, node, row) = one_node(tags).await;
-    let peer = Node::on(&memory).await;
-    (memory, node, peer, row)
+async fn server() -> Memory {
+    Memory::new()
 }

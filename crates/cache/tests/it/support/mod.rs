@@ -1,16 +1,18 @@
 //! Shared parts of the tests: a row, loads that the test steps through, and nodes that read it.
 
 mod node;
+mod nodes;
 mod push_filter;
 mod row;
 mod times;
 
 use std::time::Duration;
 
-use cache::{CacheClient, CacheSettings, Keyspace, Policy, Tag};
+use cache::{CacheClient, CacheSettings, Keyspace, Policy};
 use testkit::{Redis, Transport};
 
 pub(crate) use node::{Node, Reading};
+pub(crate) use nodes::{filled_node, node, one_node, two_nodes};
 pub(crate) use push_filter::PushFilter;
 pub(crate) use row::{DatabaseError, Gate, Load, Loader, Row};
 pub(crate) use testkit::Proxy;
@@ -42,29 +44,15 @@ impl Node {
     }
 }
 
+pub(crate) type Server = Redis;
+
 /// Starts a Redis that only this test uses.
 pub(crate) async fn redis() -> Redis {
     Redis::start().await.unwrap()
 }
 
-/// Returns a Redis that only this test uses, and a node on it.
-pub(crate) async fn node() -> (Redis, Node) {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
-    (redis, node)
-}
-
-/// Returns a Redis that only this test uses, a node on it, and a row with these tags.
-pub(crate) async fn one_node<T: IntoIterator<Item = Tag>>(tags: T) -> (Redis, Node, Row) {
-    let (redis, node) = node().await;
-    (redis, node, Row::new(tags))
-}
-
-/// Returns a Redis that only this test uses, a node on it, and a row with these tags that the node has stored as entry 1.
-pub(crate) async fn filled_node<T: IntoIterator<Item = Tag>>(tags: T) -> (Redis, Node, Row) {
-    let (redis, node, row) = one_node(tags).await;
-    node.fill(1, &row).await;
-    (redis, node, row)
+async fn server() -> Redis {
+    redis().await
 }
 
 /// Returns a Redis that only this test uses, a proxy to it, a node behind the proxy, and a node directly on Redis.
@@ -73,13 +61,6 @@ pub(crate) async fn behind_proxy() -> (Redis, Proxy, Node, Node) {
     let proxy = Proxy::to(redis.port()).await.unwrap();
     let behind = Node::with(&settings(through(&proxy)), patient()).await;
     (redis, proxy, behind, node)
-}
-
-/// Returns a Redis that only this test uses, two nodes on it, and a row with these tags.
-pub(crate) async fn two_nodes<T: IntoIterator<Item = Tag>>(tags: T) -> (Redis, Node, Node, Row) {
-    let (redis, node, row) = one_node(tags).await;
-    let peer = Node::on(&redis).await;
-    (redis, node, peer, row)
 }
 
 /// Returns how many of `names` exist in Redis.
