@@ -115,6 +115,20 @@ export async function makeStale(page, change = () => press(page, "change-price")
   });
 }
 
+/**
+ * Changes the prices until Redis acknowledges each invalidation at once, and returns the writes of that change. On a busy
+ * machine Redis may answer too late; the write then reports `deferred`, and promises nothing about the next read.
+ */
+export async function changeAcknowledged(page) {
+  return until("a change whose invalidations are acknowledged", async () => {
+    const answer = page.waitForResponse((it) => it.url().endsWith("/actions/change-price"));
+    await press(page, "change-price");
+    const { writes } = await (await answer).json();
+    const isAcknowledged = (write) => ["invalidated", "stored"].includes(write.detail);
+    return writes.filter((it) => NEVER_STALE.includes(it.strategy)).every(isAcknowledged) && writes;
+  });
+}
+
 /** The products of the board: one for each strategy. */
 export async function products() {
   return until("the products", async () => {
