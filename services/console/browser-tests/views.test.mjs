@@ -1,7 +1,7 @@
 // Faults, load, keyspace and shop, and every button on them.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { api, open, press, products, quit, until } from "./page.mjs";
+import { api, open, press, products, quit, show, until } from "./page.mjs";
 
 after(quit);
 
@@ -126,6 +126,17 @@ test("a removed entry is gone, and all entries with a tag go together", async ()
   await close();
 });
 
+test("the keyspace is read again by itself after a failure", async () => {
+  const { page, close } = await open();
+  await page.route("**/api/product-api/cache/entries*", (route) => route.fulfill({ status: 503, json: { error: "redis_unavailable" } }), { times: 1 });
+  await show(page, "keyspace");
+  await page.locator("[role=alert]").waitFor();
+  assert.doesNotMatch(await page.locator("#entries-count").innerText(), /no others/);
+  await page.locator("#entries tr[data-key]").first().waitFor();
+  assert.equal(await page.locator("[role=alert]").count(), 0);
+  await close();
+});
+
 test("the keyspace is read page by page, and a reload keeps the pages", async () => {
   const { page, close } = await open("keyspace");
   const rows = page.locator("#entries tr[data-key]");
@@ -133,8 +144,10 @@ test("the keyspace is read page by page, and a reload keeps the pages", async ()
   const more = page.locator("#more-entries");
   if ((await more.count()) > 0) {
     const before = await rows.count();
-    await press(page, "more-entries");
-    await until("more entries", async () => (await rows.count()) > before);
+    await until("more entries", async () => {
+      await press(page, "more-entries");
+      return (await rows.count()) > before;
+    });
   }
   const loaded = await rows.count();
   await press(page, "reload-entries");

@@ -14,6 +14,8 @@ import { Action, Section } from "./parts.js";
 const PAGE = 50;
 /** More entries would make the page slow, and no person reads them. */
 const MOST = 500;
+/** The pause before the first page is read again after a failure. */
+const RETRY_MS = 2_000;
 /** Tags that a row shows; its details show all of them. */
 const FEW = 3;
 /** The states of /cache/entries: a mark, a word, the colours of a state of the board, and what the state means. */
@@ -126,7 +128,7 @@ function useEntries(service) {
         next = json.next_cursor;
       } while (next && known.size < Math.min(enough, MOST));
     } catch (caught) {
-      setError(caught instanceof Error ? caught.message : String(caught));
+      if (chosen.current === service) setError(caught instanceof Error ? caught.message : String(caught));
       return;
     }
     if (chosen.current !== service) return;
@@ -145,10 +147,17 @@ function useEntries(service) {
     // A key that is gone is shown by its absence.
     if (wanted.current) await lookUp(wanted.current).catch(() => undefined);
   };
+  // Redis may have been away for a moment.
+  useEffect(() => {
+    if (!error || entries.length > 0) return undefined;
+    const again = setInterval(() => read(null, [], 1), RETRY_MS);
+    return () => clearInterval(again);
+  }, [service, error, entries.length]);
   useEffect(() => {
     wanted.current = "";
     setEntries([]);
     setCursor(null);
+    setError("");
     read(null, [], 1);
   }, [service]);
   return { entries, error, more: cursor ? () => read(cursor, entries, entries.length + 1) : null, reload, lookUp };
@@ -195,7 +204,7 @@ export function Keyspace() {
       <div class="row below">
         ${more && html`<${Action} id="more-entries" act=${more}>Load more<//>`}
         <span class="soft" id="entries-count">${count(shown.length)} of ${count(entries.length)} loaded entries are shown.
-          ${entries.length >= MOST ? ` The page loads at most ${count(MOST)}.` : more ? "" : " The keyspace has no others."}</span>
+          ${entries.length >= MOST ? ` The page loads at most ${count(MOST)}.` : more || error ? "" : " The keyspace has no others."}</span>
       </div>
     </div>
   <//>`;
