@@ -6,7 +6,7 @@
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
 strategies := $(shell ls docs/strategies | sed -n 's/^[0-9]*-\(.*\)\.md$$/\1/p')
-shell_scripts := .ci/run deploy/browser-tests deploy/schemathesis/install deploy/schemathesis/run crates/proofs/invariant/install crates/proofs/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/secrets deploy/shell deploy/stack deploy/tool \
+shell_scripts := .ci/run deploy/browser-tests deploy/fuzz deploy/schemathesis/install deploy/schemathesis/run crates/proofs/invariant/install crates/proofs/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/secrets deploy/shell deploy/stack deploy/tool \
 	deploy/docker/stack deploy/native/stack deploy/native/build deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/render-acl deploy/redis/start
 
 .PHONY: help
@@ -91,7 +91,7 @@ load: ## send requests to the running stack until Ctrl-C, and show the results l
 	@PROFILE=$(measured) deploy/tool demo load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
 
 ##@ Develop
-.PHONY: schemathesis strategies new-strategy test test-programs test-transports repeat-tests hostile-shells browser-tests check fmt clippy docs alone deny audit machete typos shellcheck page
+.PHONY: schemathesis fuzz strategies new-strategy test test-programs test-transports repeat-tests hostile-shells browser-tests check fmt clippy docs alone deny audit machete typos shellcheck page
 # Most tests wait for a server most of the time.
 test test-transports: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 test: ## run every test on private Postgres and Redis instances
@@ -114,6 +114,9 @@ schemathesis: ## test the four services against their OpenAPI documents, on priv
 	@if deploy/schemathesis/install; \
 	then EXAMPLES=$(or $(examples),25) SEED=$(seed) PROFILE=dev deploy/tool alone 'postgres redis' checker private -- deploy/schemathesis/run; \
 	else echo 'schemathesis: skipped, it cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; fi
+fuzz: ## fuzz what the crates parse: seconds=60 for each target (or targets='entry event')
+	@if deploy/native/tools cargo compiler c++; then deploy/fuzz $(or $(seconds),60) $(targets); \
+	else echo 'fuzz: skipped, a C++ compiler cannot be installed; the reason is above (libFuzzer needs one)'; fi
 hostile-shells: ## run make ps and a demo under environments that have broken scripts; needs the running stack
 	@deploy/hostile-shells
 browser-tests: ## press every button of the console in a real browser; needs the running stack, and Node
@@ -122,12 +125,14 @@ check: fmt clippy docs alone deny machete typos shellcheck page ## formatting, l
 fmt:
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@rustfmt --check services/product-api/src/strategies/*.rs # which cargo does not find: a macro declares them
 clippy:
 	@deploy/native/tools cargo compiler
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --package cache --lib -- -D warnings --cfg mutants
+	cargo clippy --package cache --lib --features lz4 -- -D warnings --cfg fuzzing
 docs:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 # A reusable crate must not depend on features that only another crate of this workspace enables.

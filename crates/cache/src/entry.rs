@@ -191,7 +191,9 @@ impl StoredEntry {
 
     /// Returns the remaining freshness in milliseconds; negative once the entry is stale.
     pub(crate) fn ttl(&self, now: u64) -> i64 {
-        self.soft as i64 - self.age(now) as i64
+        // What another program has written under the key may be any number.
+        let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        signed(self.soft) - signed(self.age(now))
     }
 }
 

@@ -13,6 +13,9 @@ mod entry;
 pub mod error;
 mod fallback;
 pub mod feed;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 pub mod inspect;
 mod invalidate;

@@ -16,9 +16,9 @@ pub struct Values {
 
 /// The name of the compression in an entry's header.
 pub(crate) const LZ4: &[u8] = b"lz4";
-/// The largest value of Redis: bytes that claim to be longer are no value of ours.
+/// A byte of LZ4 becomes at most 255. Bytes that claim to become more are no value of ours.
 #[cfg(feature = "lz4")]
-const REDIS_MAXIMUM: usize = 512 * 1024 * 1024;
+const LZ4_RATIO: usize = 255;
 
 impl Values {
     /// Creates the default.
@@ -87,7 +87,7 @@ fn compressed<'c>(content: &'c Content, _: &Bytes) -> Cow<'c, Content> {
 #[cfg(feature = "lz4")]
 pub(crate) fn decompressed(body: &[u8]) -> Option<Vec<u8>> {
     let (length, rest) = lz4_flex::block::uncompressed_size(body).ok()?;
-    if length > REDIS_MAXIMUM {
+    if length / LZ4_RATIO > rest.len() {
         return None;
     }
     lz4_flex::decompress(rest, length).ok().filter(|value| value.len() == length)
@@ -96,4 +96,21 @@ pub(crate) fn decompressed(body: &[u8]) -> Option<Vec<u8>> {
 #[cfg(not(feature = "lz4"))]
 pub(crate) fn decompressed(_: &[u8]) -> Option<Vec<u8>> {
     None
+}
+
+#[cfg(all(test, feature = "lz4"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_longer_than_lz4_can_is_refused_before_memory_is_allocated() {
+        let zeros = vec![0; 1_000_000];
+        let stored = lz4_flex::compress_prepend_size(&zeros);
+        assert!(stored.len() < 5_000, "close to the highest ratio: {}", stored.len());
+        assert_eq!(decompressed(&stored), Some(zeros));
+        let mut claim = stored;
+        claim[..4].copy_from_slice(&500_000_000_u32.to_le_bytes());
+        assert_eq!(decompressed(&claim), None);
+        assert_eq!(decompressed(b"abc"), None);
+    }
 }

@@ -93,6 +93,16 @@ proptest::proptest! {
 }
 
 #[test]
+fn times_beyond_every_clock_do_not_overflow() {
+    for (at, soft, ttl) in [(0, u64::MAX, i64::MAX), (0, 1 << 63, i64::MAX), (u64::MAX, 5, 5)] {
+        let raw = format!("V{} at={at} soft={soft} hard=1 ver=- sum=- absent=0 tags=\n", "0".repeat(32));
+        let StoredValue::Value(entry) = StoredValue::parse(raw.into()) else { panic!("not a value") };
+        assert_eq!((entry.ttl(0), entry.is_fresh(0)), (ttl, true), "{soft} after {at}");
+        assert_eq!(entry.ttl(u64::MAX) > 0, at == u64::MAX, "{soft} after {at}");
+    }
+}
+
+#[test]
 fn schema_and_compression_are_between_the_tags_and_the_stamp() {
     let raw = |rest: &str| format!("V{} at=1 soft=1 hard=1 ver=- sum=- absent=0 tags=a:1{rest}\nbody", "0".repeat(32));
     for (rest, schema, is_compressed, stamp) in [
