@@ -24,7 +24,7 @@ const OUTCOMES: [Outcome; 12] = [
 
 fuzz_target!(|input: (u8, &str)| {
     let (number, text) = input;
-    // The header of our server is the nearest, whatever a proxy has added before.
+    // The header of our server is the nearest, also if a proxy has added others before it.
     let outcome = OUTCOMES[usize::from(number) % OUTCOMES.len()];
     let ours = format!("product-api; {outcome}");
     assert!(Parser::new(&ours).parse::<List>().is_ok(), "{ours}");

@@ -1,5 +1,5 @@
-//! The bulkhead: bounds the concurrent loads of a client, above all while Redis is down: a number of loads in total, and
-//! one load of a key.
+//! The bulkhead: it limits the loads that a client runs at the same time, in total and to one load per key. It matters
+//! most while Redis is down.
 //!
 //! A load that stores nothing leaves the table of loads in flight before it begins, so that no reader takes a value that
 //! was read before the reader joined. Readers that arrive during the load join the next one, which waits here for the

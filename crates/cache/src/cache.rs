@@ -59,7 +59,7 @@ pub(crate) type Requirement = Arc<dyn Fn(Option<&str>) -> bool + Send + Sync>;
 pub(crate) struct Region {
     pub(crate) shared: Arc<Shared>,
     pub(crate) definition: Arc<Definition>,
-    /// The read of a batch that this region is for, if any.
+    /// The batch member whose read this region serves, if the read belongs to a batch.
     pub(crate) member: Option<Arc<BatchMember>>,
     /// What the readers of this region require of an entry, if anything.
     pub(crate) requirement: Option<Requirement>,

@@ -95,8 +95,8 @@ impl CacheClient {
         Self::in_memory_with(keyspace, memory, &CacheSettings::default())
     }
 
-    /// Creates a client whose entries are in `memory`. Of the settings, it uses the limits of loads, and the command timeout
-    /// where a test slows the memory down.
+    /// Creates a client whose entries are in `memory`. It uses only some of the settings: the limits of loads, the
+    /// pause of the sweep, and the command timeout, which matters only if a test slows the memory down.
     pub fn in_memory_with(keyspace: Keyspace, memory: &Memory, settings: &CacheSettings) -> Self {
         // Partitions are for servers: the memory has one place for everything.
         let keyspace = keyspace.in_one_partition();

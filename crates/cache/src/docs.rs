@@ -2,8 +2,8 @@
 //!
 //! The pages are the files in `docs`, which the tests of the documentation compile. This module exists only in the documentation.
 
-/// Includes a page. A page links to other pages by their file names. Here, definitions of the same links come first, and the
-/// first definition of a link counts.
+/// Includes a page. A page links to other pages by their file names. `links.txt` comes first and defines the same links
+/// as paths of the modules below: the first definition of a link counts.
 macro_rules! pages {
     ($($(#[$items:meta])* $name:ident: $file:literal;)+) => {
         $(

@@ -50,7 +50,7 @@ pub enum EntryState {
     Fresh,
     /// A value after its soft TTL, or after a soft invalidation.
     Stale,
-    /// A value after its hard TTL, which only replaces a load that fails.
+    /// A value after its hard TTL, which a read returns only in place of a load that fails.
     Expired,
     /// A negative entry: the requested object does not exist.
     Absent,

@@ -125,8 +125,8 @@ impl Invalidation {
 
     /// Adds every entry that carries all of these tags. Without tags, it adds nothing.
     ///
-    /// It looks at every entry that carries the rarest of them. While Redis is unavailable, what is deferred is the
-    /// invalidation of the first tag alone: it removes more, and nothing less.
+    /// It examines every entry that carries the rarest of these tags. While Redis is unavailable, only the invalidation
+    /// of the first tag is deferred, which removes all of these entries and possibly more.
     pub fn tags_together(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
         let tags: Vec<Tag> = tags.into_iter().collect();
         match tags.len() {
@@ -157,8 +157,8 @@ impl Invalidation {
         self.keys.iter().chain(self.keys_before.iter().map(|(key, _)| key))
     }
 
-    /// Returns the names without the versions, and one tag of those that are carried together: what is removed for them
-    /// promises more.
+    /// Returns the keys without their versions, and one tag of each list in `together`. An invalidation of these names
+    /// removes at least the same entries.
     pub(crate) fn into_names(self) -> (impl Iterator<Item = Key>, Vec<Tag>) {
         let older = self.keys_before.into_iter().map(|(key, _)| key);
         let one_of_each = self.together.into_iter().filter_map(|tags| tags.into_iter().next());
@@ -229,8 +229,8 @@ impl Invalidator {
     /// reader                          loads the old value, stores it          loads the new value
     /// ```
     ///
-    /// The first invalidation removes what an earlier commit has outdated; the second one removes what was stored
-    /// before a later commit.
+    /// If the COMMIT takes effect before the first invalidation, that one removes the old values. If it takes effect
+    /// later, the second one removes the old values that were stored before the COMMIT.
     pub(crate) async fn invalidate_in_doubt(
         self: &Arc<Self>, invalidation: Invalidation, commit_bound: Duration,
     ) -> Invalidated {
@@ -282,7 +282,7 @@ impl Invalidator {
         Ok(entries)
     }
 
-    /// Waits until no process can return from its memory what this entry was before it was replaced.
+    /// Waits until no process can return the replaced value of this entry from its memory.
     pub(crate) async fn confirm_replaced(&self, key: &Key) -> Result<(), StoreError> {
         let Some(near) = &self.near else { return Ok(()) };
         near.confirm(None, Some(std::slice::from_ref(key))).await

@@ -29,7 +29,7 @@ pub(crate) enum LeaseReply<G = Grant> {
     Found(StoredEntry),
     /// The entry could not be read, and has been removed.
     Retry,
-    /// This reader may not take the entry, and a load of it has just failed.
+    /// This reader must not use the existing entry, and a load of the entry has just failed.
     Failed,
     /// Redis did not answer.
     Unavailable,

@@ -10,15 +10,15 @@
 //!
 //! Redis tracks what a connection reads, and pushes the name of a key when it changes. A push may be late or lost. So a
 //! process may return an entry from its memory only while it holds a *lease* (Gray and Cheriton, SOSP 1989), and only a
-//! *barrier* renews the lease: a write to a key of this process's own, whose push has come back over the same connection
-//! behind all earlier ones. A stalled, frozen or disconnected process loses its lease by itself.
+//! *barrier* renews the lease: the process writes to a key of its own, and the push of this write comes back over the
+//! same connection, after all earlier pushes. A stalled, frozen or disconnected process loses its lease by itself.
 //!
 //! [`Near::Bounded`] promises no more than that. With [`Near::Strict`], the process also registers each barrier in
 //! Redis, and an invalidation waits until every registered process has completed a barrier that began after the
 //! invalidation, or has lost its lease. So no stale read follows the acknowledgement, as without a near cache.
 //!
-//! `validity.rs` decides whether an entry may be returned; `front.rs` is what each thread reads first; `redis/tracking` has the connection and the barriers;
-//! `near_cache.rs` waits for the other processes.
+//! `validity.rs` decides whether an entry may be returned; `front.rs` has the copies that each thread looks up first;
+//! `redis/tracking` has the connection and the barriers; `near_cache.rs` waits for the other processes.
 
 mod front;
 mod validity;
@@ -39,7 +39,7 @@ use crate::entry::StoredEntry;
 use crate::keyspace::Key;
 use crate::policy::Near;
 
-/// The time that is added to a bound where two clocks measure it: they may run at different rates.
+/// Returns the bound plus a margin, for a bound that two clocks measure: the clocks may run at different rates.
 pub(crate) fn with_margin(bound: Duration) -> Duration {
     bound + (bound / 10).max(Duration::from_millis(2))
 }
@@ -133,7 +133,8 @@ impl NearMemory {
         self.entries.get(key.name()).filter(|held| self.validity.is_unchanged(held.stamp)).map(|held| held.entry)
     }
 
-    /// Returns what must still be so when an entry is used that is read from now on.
+    /// Returns the stamp for an entry that is read from now on: the state that must be unchanged when the entry is
+    /// used.
     pub(crate) fn stamp(&self, key: &Key, suspicions: u64) -> Stamp {
         self.validity.stamp(key.name(), suspicions)
     }

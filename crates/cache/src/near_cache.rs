@@ -30,7 +30,8 @@ pub(crate) enum TrackedRead {
     Found(Option<StoredValue>, Stamp),
     /// The connection cannot be used now.
     Unusable,
-    /// Redis did not reply in time, or for most of that time. Another read would cost its timeout again.
+    /// Redis did not reply in time, or the connection ended after at least half of that time. Another read could take
+    /// as long again.
     Late,
 }
 
@@ -44,7 +45,7 @@ impl NearCache {
         let (stamp, began) = (self.memory.stamp(key, suspicions), Instant::now());
         match timeout(self.read_timeout, self.tracking.get(key.bytes())).await {
             Ok(Some(reply)) => TrackedRead::Found(reply.map(StoredValue::parse), stamp),
-            // The connection may also end while the read waits, because a barrier has waited for longer.
+            // The connection may also end while the read waits, because a barrier that began earlier has timed out.
             Ok(None) if began.elapsed() < self.read_timeout / 2 => TrackedRead::Unusable,
             Ok(None) | Err(_) => TrackedRead::Late,
         }
@@ -66,8 +67,8 @@ impl NearCache {
     }
 
     /// Waits until no process can return from its memory what Redis held before this call. Call it after the removal,
-    /// and drop the process's own copies before: `keys` are those, or `None` if it does not know them all. `listed` are
-    /// the holders, if Redis has listed them after the removal.
+    /// and drop this process's own copies before the removal. `keys` are the keys of these copies, or `None` if the
+    /// process does not know them all. `listed` are the holders, if Redis has listed them after the removal.
     ///
     /// # Errors
     /// Returns an error when Redis does not list the processes: some may hold the old value for as long as their lease.

@@ -55,8 +55,9 @@ pub enum Near {
     #[default]
     Off,
     /// A process may return an invalidated entry from its memory for at most this long after the invalidation was
-    /// acknowledged, no matter which connection or process stalls. Writes wait for no process. After a start or a loss of Redis, the
-    /// first ones wait until the register of processes is older than `near_bound`.
+    /// acknowledged, no matter which connection or process stalls. A write does not wait for other processes. After
+    /// Redis starts or loses its data, the first writes wait until the register of processes is older than
+    /// `near_bound`.
     Bounded(Duration),
     /// Never stale after an acknowledged invalidation. A write waits until the other processes have dropped the entry:
     /// about two round trips, or at most `near_bound` and a tenth more if one of them does not answer.
@@ -237,7 +238,7 @@ impl Policy {
     /// Keeps entries for `period` after their hard TTL, as a fallback: a read loads, and receives the expired entry if
     /// the load fails (RFC 5861, section 4). Its outcome is [`Outcome::StaleIfError`](crate::Outcome::StaleIfError).
     ///
-    /// For as long as a lease after a failed load, reads receive the fallback without another load. Default: none.
+    /// After a failed load, reads receive the fallback without another load, for the length of a lease. Default: none.
     pub fn stale_if_error(mut self, period: Duration) -> Self {
         self.stale_if_error = Some(period);
         self

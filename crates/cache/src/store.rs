@@ -67,8 +67,8 @@ impl Store {
         on!(self, store => store.health())
     }
 
-    /// Watches the backend until the future is dropped. Never returns. Calls `on_replaced` before entries are used that may be
-    /// outdated.
+    /// Watches the backend until the future is dropped. Never returns. Calls `on_replaced` before it allows the use of
+    /// entries that may be outdated.
     pub(crate) async fn run_probe(&self, on_replaced: impl Fn() + Send + Sync) {
         on!(self, store => store.run_probe(on_replaced).await)
     }
@@ -172,7 +172,7 @@ impl Store {
         }
     }
 
-    /// Removes some of what entries that are gone have left behind.
+    /// Removes some of the data that belongs to entries that no longer exist.
     pub(crate) async fn sweep(&self, partition: u16) -> Result<SweepReply> {
         on!(self, store => store.sweep(partition).await)
     }

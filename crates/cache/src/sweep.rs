@@ -1,7 +1,7 @@
 //! The sweep: removes entries that expired, were evicted or were invalidated from the tag sets.
 //!
 //! A tag set has no TTL, because its loss would lose invalidations. Each fill removes as many registrations of entries
-//! that are gone as it adds (`examine.lua`). The sweep is for those that no fill follows. Each process removes the
+//! that are gone as it adds (`examine.lua`). The sweep removes those that no fill removes. Each process removes the
 //! registrations that are due, and examines a random sample of the others to find evicted entries. If many of the
 //! sample are gone, the sweep continues; otherwise it pauses ([`CacheSettings::sweep_rest`]). So its cost depends on
 //! what there is to remove, and is one short command when there is nothing.

@@ -1,17 +1,17 @@
-//! Write guard: no stale read after COMMIT, and not only after the acknowledgement of the invalidation.
+//! Write guard: prevents stale reads from the COMMIT on, and not only from the acknowledgement of the invalidation on.
 //!
-//! An invalidation follows the COMMIT, so a read between the two may return the old value; if the writer is killed there,
-//! until a log repeats the invalidation. A guard closes this gap: before COMMIT, it removes the entries and lets Redis
-//! refuse every fill of them.
+//! An invalidation follows the COMMIT, so a read between the two may return the old value. If the writer is killed
+//! between the two, reads may do so until a log repeats the invalidation. A guard closes this gap: before COMMIT, it
+//! removes the entries and lets Redis refuse every fill of them.
 //!
 //! ```text
 //! BEGIN ─ UPDATE … (row lock) ─ guard (refuses fills, invalidates) ─ COMMIT ─ release (invalidates, allows fills)
 //!                               ╰── reads load from the database, and store nothing ──╯
 //! ```
 //!
-//! A guard has an end, in case its writer dies. Place it last in the transaction: its lease must be longer than the time
-//! for which the transaction can still be committed, counted from the call of [`CacheClient::guard`]. What enforces that
-//! limit is the database, because the writer may be frozen: in Postgres, `idle_in_transaction_session_timeout` and
+//! A guard has an end, in case its writer dies. Place it last in the transaction: its lease must be longer than the
+//! time for which the transaction can still be committed, counted from the call of [`CacheClient::guard`]. The database
+//! must enforce that limit, because the writer may be frozen: in Postgres, by `idle_in_transaction_session_timeout` and
 //! `statement_timeout`.
 //!
 //! The promise of [`CacheClient::invalidate`] does not depend on guards. If Redis does not place a guard, or loses it, the
@@ -60,8 +60,8 @@ impl CacheClient {
     /// Removes entries before COMMIT, and refuses fills of them until the guard is released, or `lease` is over.
     ///
     /// Call it inside the transaction, as its last step. `invalidation` names what the write outdates, as for
-    /// [`invalidate`](Self::invalidate); entries are removed even if it is soft. Each guard counts for itself: two writers
-    /// can guard the same names.
+    /// [`invalidate`](Self::invalidate); entries are removed even if it is soft. Guards are independent of each other:
+    /// two writers can guard the same names.
     ///
     /// Without Redis, it returns a guard that is not [in place](WriteGuard::is_in_place).
     pub async fn guard(&self, invalidation: Invalidation, lease: Duration) -> WriteGuard {
@@ -111,7 +111,8 @@ impl WriteGuard {
         tasks.spawn_on(task, &runtime).await.unwrap_or(lost)
     }
 
-    /// Refuses fills first: a load that begins after the removal must not be stored.
+    /// Places the guard and then removes the entries, in this order: a load that begins after the removal must not be
+    /// stored.
     async fn place(&self, lease: Duration) -> Result<(), StoreError> {
         let store = &self.invalidator.store;
         let placing: Vec<_> = self.parts.iter().map(|part| store.place_guard(part, lease)).collect();
@@ -121,8 +122,8 @@ impl WriteGuard {
         Ok(())
     }
 
-    /// Allows fills again. Returns whether the whole guard was still there: Redis has not lost it, and no fill has met it
-    /// after its end.
+    /// Allows fills again. Returns whether the whole guard was still there: Redis has not lost it, and no fill has
+    /// removed it after its end.
     async fn remove(&self) -> bool {
         let store = &self.invalidator.store;
         let removing: Vec<_> = self.parts.iter().map(|part| store.remove_guard(part)).collect();

@@ -1,5 +1,5 @@
-//! What a writing transaction tells the triggers that write its events: SQL expressions, so that they can be a part of a
-//! statement that the transaction needs anyway. They apply until the end of the transaction.
+//! Parameters that a writing transaction sets for the triggers that write its events. They are SQL expressions, so that
+//! the transaction can add them to a statement that it runs anyway. They apply until the end of the transaction.
 
 use diesel::define_sql_function;
 use diesel::sql_types::{Bool, Text};

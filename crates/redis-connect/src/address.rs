@@ -1,4 +1,4 @@
-//! The address of a Redis, checked and without its secrets.
+//! The address of a Redis server, checked. Its `Debug` output shows no secrets.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ impl RedisAddress {
         }
     }
 
-    /// Returns who connects.
+    /// Returns the credentials.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }

@@ -1,5 +1,5 @@
-//! Who connects. What comes from a file is read again for each connection, so that it may be changed while the program
-//! runs: a new password is used from the next connection on.
+//! The user and the password of a connection. Files are read again for each connection, so that they may be changed
+//! while the program runs: a new password is used from the next connection on.
 
 use std::fmt;
 use std::path::PathBuf;

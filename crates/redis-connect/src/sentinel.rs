@@ -22,8 +22,8 @@ pub(crate) struct Sentinels {
 }
 
 impl Sentinels {
-    /// Returns whether a server is a sentinel. Those that fred has learned from another one have other names, so the ports
-    /// decide.
+    /// Returns whether a server is a sentinel. fred knows a sentinel by another name if another sentinel has named it,
+    /// so the port decides.
     pub(crate) fn is_sentinel(&self, port: u16) -> bool {
         self.hosts.iter().any(|(_, known)| *known == port)
     }

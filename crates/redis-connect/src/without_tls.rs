@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::error::AddressError;
 
-/// Never exists.
+/// A type without values: `new` always returns an error.
 #[derive(Clone, Debug)]
 pub(crate) struct Tls(Infallible);
 

@@ -168,7 +168,8 @@ impl Stack {
         Ok(())
     }
 
-    /// Redis saves nothing by itself, but its next start would load a snapshot that SAVE has written.
+    /// Stops Redis and deletes its snapshot. Redis itself saves nothing, but its next start would load a snapshot of
+    /// SAVE.
     pub(crate) fn forget(&self, name: Option<&str>) -> Result<()> {
         if name != Some("redis") {
             return Err(Failure::new("only redis can be told to forget."));

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns whether there is such a command.
+/// Runs a command. Returns `false` if there is no such command.
 fn run(checkout: PathBuf, command: &str, arguments: &[String]) -> Result<bool> {
     let first = arguments.first().map(String::as_str);
     if command == "find" {

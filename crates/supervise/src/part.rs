@@ -106,8 +106,8 @@ impl Service {
 /// The name of the console's program.
 const CONSOLE: &str = "console";
 
-/// Returns whether a program reads `variable`: its `settings.toml` has the variable's section, or has a section around it
-/// that no program divides further.
+/// Returns whether a program reads `variable`: its `settings.toml` has the section of the variable or, if no program
+/// has that section, the section around it.
 fn has_section(program: &str, checkout: &Path, variable: &str) -> bool {
     let Some((section, _)) = variable.rsplit_once("__") else { return false };
     let section = section.replace("__", ".").to_ascii_lowercase();

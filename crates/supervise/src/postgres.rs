@@ -16,7 +16,7 @@ const CREATE: &str = "rm -rf postgres/data.new && \"$1\" -D postgres/data.new -U
      --auth-local=peer --auth-host=scram-sha-256 >postgres/log 2>&1 && mv postgres/data.new postgres/data";
 
 impl Stack {
-    /// Does nothing if it already runs on this port.
+    /// Starts Postgres, unless it already runs on this port.
     pub(crate) fn start_postgres(&self) -> Result<()> {
         let (port, folder) = (self.ports.of(Part::Postgres), self.folder(Part::Postgres));
         let data = folder.join("data");

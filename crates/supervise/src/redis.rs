@@ -10,7 +10,7 @@ use supervise::{Failure, Part, Result, tools};
 use crate::stack::{Stack, say, succeed};
 
 impl Stack {
-    /// Does nothing if it already runs on this port, with this configuration and these users.
+    /// Starts Redis, unless it already runs on this port, with this configuration and these users.
     pub(crate) fn start_redis(&self) -> Result<()> {
         let (port, folder) = (self.ports.of(Part::Redis), self.folder(Part::Redis));
         let deploy = self.checkout.join("deploy/redis");

@@ -100,7 +100,7 @@ impl Stack {
         Ok(settings)
     }
 
-    /// Does nothing if the process already runs this binary with these settings. Does not wait until it is ready.
+    /// Starts a program, unless it already runs this binary with these settings. Does not wait until it is ready.
     pub(crate) fn start_program(&self, part: impl Into<Part>, given: &[String]) -> Result<()> {
         let part = part.into();
         let name = part.name();

@@ -173,7 +173,8 @@ fn set<'a>(variables: &'a BTreeMap<String, String>, name: &str) -> Option<&'a st
     variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
-/// Adds the `NAME=value` lines of a file, if it exists, whose names are not set yet: the caller's environment precedes.
+/// Adds the `NAME=value` lines of a file, if it exists. A name that is already set, such as by the caller, keeps its
+/// value.
 fn add(variables: &mut BTreeMap<String, String>, file: &Path) {
     let text = fs::read_to_string(file).unwrap_or_default();
     for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {

@@ -31,9 +31,9 @@ use crate::upstream::Upstreams;
 
 pub(crate) use kinds::{Fault, Sign};
 
-/// Some effects follow the end of their fault, such as the recovery. In ms.
+/// How long after the end of a fault its effects still count, such as the recovery, in ms.
 const AFTERWARDS: u64 = 15_000;
-/// An event usually arrives sooner than that, in ms.
+/// A copy that has been outdated for at least this long, in ms, is old: an event usually arrives sooner.
 const OLD: u64 = 400;
 /// A look at the database that takes longer has waited for it, in ms.
 const SLOW: u64 = 150;
@@ -120,7 +120,7 @@ impl Faults {
         self.0.is_enabled
     }
 
-    /// Notes that something was seen that a fault should cause.
+    /// Records that an expected effect of a fault was seen.
     pub(crate) fn saw(&self, sign: Sign) {
         let mut is_new = false;
         let now = now_ms();

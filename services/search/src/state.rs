@@ -27,7 +27,8 @@ pub struct IndexStatus {
     compared: Mutex<Option<(i64, u64)>>,
 }
 
-/// An event is applied when the index from which the service answers includes it; that is later than its consumer's part.
+/// An event counts as applied when the index that serves requests includes it: this is later than when the consumer has
+/// handled it.
 impl AppliedEvents for IndexStatus {
     async fn applied(&self, seq: u64, within: Duration) -> bool {
         self.includes(seq, within).await

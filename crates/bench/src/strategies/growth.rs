@@ -21,7 +21,7 @@ const BATCH: usize = 7_000;
 const TEMPLATE: &str = "bench:template";
 /// The first product id of the entries that only use memory.
 const FOREIGN: usize = 10_000_000;
-/// Reads a second of the bare `GET`.
+/// The number of reads per second of the bare `GET`.
 const GETS: f64 = 1_000.0;
 
 /// KEYS: an entry to copy. ARGV: the first and the last number of the copies, the first product, then the caches, which

@@ -1,4 +1,4 @@
-//! A subscriber: a position in the buffer, for which no other task waits.
+//! A subscriber: a position in the buffer. No other task waits for a subscriber.
 
 use std::pin::pin;
 use std::sync::Arc;

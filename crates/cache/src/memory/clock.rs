@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// A clock. Clones of it show the same time.
 ///
-/// Time limits that do not concern the age of an entry (of loads, waits and commands) are real time on every clock.
+/// The time limits of loads, waits and commands do not use this clock: they are always in real time.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Source>);
 
@@ -22,7 +22,7 @@ struct Source {
 }
 
 impl Clock {
-    /// Creates a clock that shows the time of the system, and goes on evenly when that is changed.
+    /// Creates a clock that starts at the system time and then advances steadily, even if the system time is changed.
     pub fn system() -> Self {
         Self::new(Some(Instant::now()))
     }

@@ -1,5 +1,5 @@
-//! The entries of one keyspace, and the steps on them. Each step is what one Lua script does in Redis, where the races
-//! that it closes are described; here, a lock makes it one step.
+//! The entries of one keyspace, and the operations on them. Each does what one Lua script does in Redis; the script
+//! describes the races that it prevents. Here, a lock makes the operation atomic.
 
 use std::collections::{HashMap, HashSet};
 
@@ -253,7 +253,8 @@ impl Data {
         before - self.guards.len()
     }
 
-    /// `guarded.lua`: what ends without being removed refuses the loads that began before.
+    /// `guarded.lua`: after a guard that ended without being removed, refuses the loads that have begun before this
+    /// call.
     fn end_guards(&mut self, now: u64) {
         let before = self.guards.len();
         self.guards.retain(|guard| guard.ends > now);

@@ -1,4 +1,4 @@
-//! The entries of one keyspace in memory, and what finds them: their names, their ends and their tags.
+//! The entries of one keyspace in memory, and the indexes that find them by name, by end and by tag.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

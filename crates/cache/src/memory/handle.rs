@@ -38,7 +38,7 @@ pub(super) struct State {
 #[cfg_attr(not(feature = "faults"), expect(dead_code, unreachable_pub, reason = "only tests cause faults"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It answers this much later. Longer than the command timeout is the same as not at all.
+    /// It answers this much later. A delay above the command timeout has the same effect as `Hanging`.
     Slow(Duration),
     /// It refuses every command at once.
     Failing,

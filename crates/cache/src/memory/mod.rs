@@ -20,10 +20,11 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A [`Memory`] stands for a Redis: clients that share it are to each other what processes on one Redis are, with the same
-//! leases, fences, tags and guards, and the promises of [`CacheClient::invalidate`](crate::CacheClient::invalidate). What
-//! is different: nothing survives the program, an entry that does not fit any more is replaced by TTL (the entry that ends
-//! first), and [`Near`](crate::Near) has no effect, because every hit is from memory.
+//! A [`Memory`] replaces a Redis server: clients that share it behave like processes that share one Redis, with the
+//! same leases, fences, tags and guards, and the promises of
+//! [`CacheClient::invalidate`](crate::CacheClient::invalidate). It differs in this: no entry survives the program, the
+//! entries that end first are removed when others do not fit any more, and [`Near`](crate::Near) has no effect, because
+//! every hit is from memory.
 
 mod clock;
 mod data;

@@ -31,7 +31,7 @@ pub(crate) struct MemoryStore {
     memory: Memory,
     data: Arc<Mutex<Data>>,
     timeout: Duration,
-    /// The restart of the memory since which this client trusts its entries.
+    /// The number of restarts of the memory when this client last verified it.
     verified: AtomicU64,
     health: watch::Sender<Health>,
 }

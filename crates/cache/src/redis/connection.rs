@@ -45,7 +45,7 @@ pub(crate) struct Connection {
     pub(super) partitions: Partitions,
 }
 
-/// In how many partitions a keyspace is, and where its first process has written that down.
+/// The number of partitions of a keyspace, and the key under which its first process has stored that number.
 #[derive(Debug)]
 pub(super) struct Partitions {
     pub(super) count: u16,
@@ -154,13 +154,14 @@ impl Connection {
 
     /// Returns the number of the verification of the current connection; `None` while it is not verified.
     ///
-    /// A connection of our own remembers it: its replies count only until the client verifies a server again.
+    /// A connection that the cache opens without fred remembers it: its replies count only until the client verifies a
+    /// server again.
     pub(super) fn verification(&self) -> Option<usize> {
         self.epoch.is_verified().then(|| self.epoch.verified.load(SeqCst))
     }
 
-    /// Returns the value of a reply over a connection of our own, which was compared with the server at this verification;
-    /// records a failure.
+    /// Returns the value of a reply over a connection that the cache opened without fred and compared with the server
+    /// at this verification; records a failure.
     pub(super) fn accept_from<T>(&self, verification: usize, reply: std::result::Result<T, Error>) -> Result<T> {
         let value = self.accept(reply)?;
         match self.verification() == Some(verification) {

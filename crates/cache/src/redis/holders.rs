@@ -11,27 +11,27 @@ use super::error::{Result, StoreError};
 use super::store::{Call, RedisStore, args, millis};
 use crate::near::with_margin;
 
-/// The TTL, in seconds, of a register or sentinel that no process uses any more. It is long because Redis may evict the
-/// keys with the shortest TTL first: the loss of one costs leases and waits, and never a promise.
+/// The TTL, in seconds, of a register or sentinel key that no process uses any more. It is long because Redis may evict
+/// the keys with the shortest TTL first: the loss of such a key ends leases and causes waits, but breaks no promise.
 pub(super) const UNUSED_TTL: &str = "86400";
 
 /// The processes that may hold a near-cache lease, as Redis has listed them after an invalidation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Holders {
     pub(crate) ids: HashSet<Bytes>,
-    /// The register is younger than a lease: for this long, there may be holders that it does not name.
+    /// For this long, there may be holders that the register does not name, because it is younger than a lease.
     pub(crate) unknown: Duration,
 }
 
 impl RedisStore {
-    /// Lists the processes that may return from their memory what Redis has executed the removal of before this call.
-    /// No process may hold a lease for longer than `bound`.
+    /// Lists the processes that may still return from their memory entries that Redis removed before this call. No
+    /// process may hold a lease for longer than `bound`.
     pub(crate) async fn list_holders(&self, bound: Duration) -> Result<Holders> {
         let (keys, args) = self.holders_call(bound);
         Holders::parse(self.run(&self.scripts.list_holders, keys, args).await?)
     }
 
-    /// Takes a process out of the register, which has no lease any more: no write needs to wait for it.
+    /// Removes from the register a process that no longer has a lease, so that no write waits for it.
     pub(crate) async fn remove_holder(&self, id: &Bytes) -> Result<()> {
         self.connection.ready()?;
         let register = self.keyspace.holders(&self.connection.register_id().unwrap_or_default());

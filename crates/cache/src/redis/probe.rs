@@ -33,7 +33,7 @@ const PROBE_OPEN: Duration = Duration::from_millis(100);
 const RECONNECT_AFTER: Duration = Duration::from_secs(3);
 /// Connection attempts without a reason, after which an earlier reason no longer holds.
 const MAX_UNEXPLAINED_ATTEMPTS: u32 = 20;
-/// Probes without an answer, after which an earlier reason no longer holds: a busy server may be late once.
+/// The number of unanswered probes after which the reason becomes `NoAnswer`: a busy server may be late once.
 const MAX_SILENT_PROBES: u32 = 5;
 /// How long a start waits for Redis before it continues without Redis.
 const FIRST_PROBE: Duration = Duration::from_secs(2);
@@ -150,8 +150,8 @@ impl Connection {
     async fn probe(&self, on_server_replaced: &(impl Fn() + Send + Sync)) -> Result<(), ProbeError> {
         let clocks = try_join_all(self.nodes()?.iter().map(Node::time)).await?;
         self.set_offset(clocks.into_iter().map(|(server_ms, at)| self.offset(server_ms, at)).max().unwrap_or_default());
-        // After an answer, which needs a connection, and before the states: a connection that is made in between stays
-        // unverified. Then the nodes once more: a new one is known before it is connected.
+        // The number is read after an answer, which needs a connection, and before the states: a connection made in
+        // between stays unverified. Then the nodes are read again: a new one is known before it is connected.
         let number = self.number();
         let nodes = self.nodes()?;
         let (servers, refused): (Vec<_>, Vec<_>) =
@@ -179,8 +179,8 @@ impl Connection {
         }
     }
 
-    /// Checks that all processes have the same number of partitions, at each probe: the first one with several writes it
-    /// down, and a process with one looks for it. Returns a refusal, without which nothing is known.
+    /// Checks at each probe that all processes have the same number of partitions. A process with several stores its
+    /// number if none is stored; a process with one only reads the number. Returns the reason if Redis refuses that.
     async fn check_partitions(&self, primaries: usize) -> Result<Option<Reason>, ProbeError> {
         let Partitions { count, key } = &self.partitions;
         let refusal = |text| Err(ProbeError::State(Reason::Partitions(text)));

@@ -19,7 +19,8 @@ use crate::lease::RandomId;
 const REMOVE_BATCH: i64 = 512;
 /// Values that one script call rewrites at most; each is read and written completely.
 const EXPIRE_BATCH: i64 = 64;
-/// Fences that all partitions together keep at most; beyond its share, a partition folds its fences into the floor.
+/// The maximum number of fences in all partitions together. A partition that exceeds its share replaces its fences by
+/// one floor, which applies to all tags.
 const MAX_FENCES: i64 = 10_000;
 /// Fences that a partition keeps at least.
 const FENCES_EACH: i64 = 100;
@@ -155,7 +156,7 @@ impl RedisStore {
         Ok(total)
     }
 
-    /// Fences a tag: after it, no older load can be stored, so a scan finds every entry that is concerned.
+    /// Fences a tag: afterwards, no older load can be stored, so a scan finds every entry that carries the tag.
     pub(crate) async fn fence_tag(&self, partition: u16, tag: &Tag) -> Result<()> {
         let args = args![tag.as_str(), RandomId::random().to_string(), self.fences()];
         let _clock: u64 = self.run(&self.scripts.fence_tag, vec![self.keyspace.fence(partition)], args).await?;
@@ -201,7 +202,7 @@ impl RedisStore {
         self.connection.unlink([self.keyspace.fence(partition)]).await.map(drop)
     }
 
-    /// The memory for fences is bounded per keyspace, regardless of the number of its partitions.
+    /// Returns the maximum number of fences in one partition: its share of `MAX_FENCES`, but at least `FENCES_EACH`.
     fn fences(&self) -> i64 {
         (MAX_FENCES / i64::from(self.keyspace.partitions())).max(FENCES_EACH)
     }

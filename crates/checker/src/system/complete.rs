@@ -86,8 +86,8 @@ pub(crate) async fn differing_lines(system: &impl System) -> Result<(usize, Vec<
     Ok((sold.len(), differences.collect()))
 }
 
-/// Returns which products the index has not, or in another version than the catalogue, whose products have these
-/// versions.
+/// Returns the products whose version in the index differs from `versions`, which are those of the catalogue, and the
+/// products that only one of the two has.
 pub(crate) async fn index_differences(
     system: &impl System, http: &Client, versions: &BTreeMap<i64, i64>,
 ) -> Result<Vec<String>> {

@@ -16,9 +16,9 @@ pub(super) enum Step<T> {
     SetAside(DeadLetter),
 }
 
-/// Plans the steps for `entries`, which are in the order of their ids. `types` are the known types. `floor` is the number up to which the reader has
-/// applied everything, if the reader may continue from it when the stream has nothing before an entry. `first_seq` is
-/// the number with which the stream began.
+/// Plans the steps for `entries`, which are in the order of their ids. `types` are the known types. `floor` is the
+/// number up to which the reader has applied every event, if the reader may continue from there when the stream has
+/// nothing before an entry. `first_seq` is the number with which the stream began.
 pub(super) fn plan<T: EventData>(
     entries: &[Entry], types: &[&str], floor: Option<u64>, first_seq: u64,
 ) -> Vec<Step<T>> {
@@ -30,7 +30,7 @@ pub(super) fn plan<T: EventData>(
             flush(&mut steps, &mut readable);
             steps.push(Step::Fetch(after, until));
         }
-        // Only a foreign entry can share a number (`5-1`); it carries no event.
+        // Only an entry that no relay has appended can repeat a number (`5-1`). Its event is ignored.
         let again = previous == Some(entry.seq);
         previous = Some(entry.seq);
         match parse(entry, types) {

@@ -53,7 +53,7 @@ impl RelayHealth {
         self.backoff.lock().unwrap_or_else(PoisonError::into_inner).reset();
     }
 
-    /// Records that a whole tick has succeeded.
+    /// Records that a whole round has succeeded.
     pub(super) fn recovered(&self) {
         self.advanced();
         self.status_sender.send_if_modified(|told| told.take().is_some());

@@ -24,8 +24,8 @@ impl<H: RelayHook> Replay<'_, H> {
         let Pipeline { stream, hook, .. } = self.pipeline;
         let run_id = stream.run_id().await?;
         let (last, end, is_new) = loop {
-            // The stream is read first: every number that it contains by then was assigned before. And a relay that has
-            // begun a new stream has stored its run id before.
+            // The stream is read first: every number in it by then is already assigned. And a relay that has begun a
+            // new stream has already stored the run id of Redis.
             let (last, epoch) = stream.last().await?;
             let known = table::run_id(connection).await?;
             let now = table::head(connection).await?;
@@ -115,7 +115,7 @@ impl<H: RelayHook> Replay<'_, H> {
         }
     }
 
-    /// Fills an empty stream with the last hour, up to the newest row.
+    /// Fills an empty stream with the rows of the retention period, up to the newest row.
     async fn replay(&self, connection: &mut AsyncPgConnection) -> Result<(), RelayError> {
         let (settings, stream) = (&self.pipeline.settings, self.pipeline.stream.source.stream);
         let hour = settings.retention.as_secs_f64();

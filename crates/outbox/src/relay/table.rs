@@ -190,8 +190,8 @@ pub(super) async fn head(connection: &mut AsyncPgConnection) -> QueryResult<Head
     sql("SELECT seq, epoch FROM outbox_head").get_result(connection).await
 }
 
-/// Returns the first number of a replay into an empty stream: of the last hour, and no more than the stream can hold.
-/// Rows that were never appended are included, regardless of their age.
+/// Returns the first number of a replay into an empty stream: of the last `seconds`, and of no more rows than the
+/// stream can hold. Rows that were never appended are included, regardless of their age.
 pub(super) async fn replay_from(connection: &mut AsyncPgConnection, seconds: f64, length: u64) -> QueryResult<i64> {
     let found: Number = sql("SELECT coalesce(
              (SELECT min(seq) FROM outbox

@@ -23,8 +23,8 @@ use crate::event_span::{EventWork, in_traces};
 /// How long a row that a peer has numbered is left to that peer, in seconds.
 const PEER_GRACE: f64 = 1.0;
 
-/// Rounds begin at least this far apart, unless there is a backlog. A single event is relayed at once; of many events, those
-/// of this interval share a round, the invalidations of the hook and the batches of the consumers.
+/// Rounds begin at least this far apart, unless there is a backlog. A single event is relayed at once. Events that
+/// arrive within this interval share a round, the invalidations of the hook and the batches of the consumers.
 const ROUND_INTERVAL: Duration = Duration::from_millis(8);
 
 const PRUNE_AT_ONCE: u32 = 10_000;
@@ -91,7 +91,8 @@ impl<H: RelayHook> Worker<H> {
         Ok(())
     }
 
-    /// Looks for what a notification does not say: a restored database, and rows that a peer has numbered and left.
+    /// Checks for what no notification reports: a restored database, and rows that a peer has numbered and not
+    /// appended.
     async fn look_around(
         &self, connection: &mut AsyncPgConnection, state: &mut RelayState, head: &mut Head,
     ) -> Result<(), String> {

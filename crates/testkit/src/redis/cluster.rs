@@ -126,7 +126,7 @@ impl RedisCluster {
         }
         self.until("the cluster is up", "cluster_state:ok").await?;
         for node in &self.nodes {
-            // What it knows of the others arrives by and by.
+            // A node learns of the others gradually.
             let knows_all = async || {
                 let map = node.cli(&["CLUSTER", "NODES"]).await.unwrap_or_default();
                 let count = |word| map.lines().filter(|line| line.contains(word)).count();
