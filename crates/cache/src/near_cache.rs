@@ -30,7 +30,7 @@ pub(crate) enum TrackedRead {
     Found(Option<StoredValue>, Stamp),
     /// The connection cannot be used now.
     Unusable,
-    /// Redis did not reply in time, or the connection ended after at least half of that time. Another read could take
+    /// Redis did not reply in time, or the read failed after at least half of that time. Another read could take
     /// as long again.
     Late,
 }

@@ -1,7 +1,7 @@
 //! The stores behind the services: the product API's database, and Redis as its administrator.
 //!
-//! The page uses them for what the services do not offer: a write that bypasses the API, faults, and a naive cache. The
-//! console connects to them only for these, so that it also runs without them.
+//! The page uses them for what the services do not offer: a write that bypasses the API, the published events, faults,
+//! and a naive cache. The console connects to them only for these, so that it also runs without them.
 
 use std::sync::Arc;
 use std::time::Duration;
