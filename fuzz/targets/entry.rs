@@ -1,4 +1,4 @@
-//! The bytes under an entry's key in Redis: any bytes can be looked at, and what was parsed can be parsed again.
+//! The bytes under an entry's key in Redis: every part of what was parsed can be looked at, at any time.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
