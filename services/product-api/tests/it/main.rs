@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `strategies` | the behaviour of each strategy, one file each |
 //! | `promise` | no stale read after an acknowledged write, under load |
+//! | `overtaken` | a write during a load, or during another write, in a chosen order |
 //! | `outbox` | every committed change is published, in order, once; one file per subject |
 //! | `stampede` · `redis_down` | many readers at once; Redis is down, hangs, and returns |
 //! | `redis_states` | a replica, full or loading Redis, a failed save, a new password: reported, not stale, recovers |
@@ -31,6 +32,7 @@ mod lists;
 mod looking_in;
 mod lost_commits;
 mod outbox;
+mod overtaken;
 mod promise;
 mod redis_down;
 mod redis_states;
