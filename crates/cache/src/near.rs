@@ -33,7 +33,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache as Entries;
 
 use validity::slot;
-pub(crate) use validity::{Stamp, Validity, clock_ns};
+pub(crate) use validity::{Snapshot, Validity, clock_ns};
 
 use crate::entry::StoredEntry;
 use crate::keyspace::Key;
@@ -63,7 +63,7 @@ pub(crate) struct NearMemory {
 #[derive(Clone, Debug)]
 struct Held {
     entry: StoredEntry,
-    stamp: Stamp,
+    snapshot: Snapshot,
 }
 
 #[derive(Clone, Debug)]
@@ -111,37 +111,37 @@ impl NearMemory {
     }
 
     /// Returns the entry if it may be returned now. Takes no lock if this thread has returned it before.
-    pub(crate) fn get(&self, key: &Key, suspicions: u64) -> Option<StoredEntry> {
-        let (slot, is_valid) = (slot(key.name()), |stamp| self.validity.is_valid(stamp, suspicions));
+    pub(crate) fn get(&self, key: &Key, pending_epoch: u64) -> Option<StoredEntry> {
+        let (slot, is_valid) = (slot(key.name()), |snapshot| self.validity.is_valid(snapshot, pending_epoch));
         if let Some(entry) = front::get((self.number, slot), key.name(), is_valid) {
             return Some(entry);
         }
-        let held = self.entries.get(key.name()).filter(|held| is_valid(held.stamp))?;
+        let held = self.entries.get(key.name()).filter(|held| is_valid(held.snapshot))?;
         front::found((self.number, slot), key.name(), &held);
         Some(held.entry)
     }
 
     /// Returns an entry of the memory, and whether it may be returned now. Does not count as a use of the entry.
-    pub(crate) fn peek(&self, key: &Key, suspicions: u64) -> Option<(StoredEntry, bool)> {
+    pub(crate) fn peek(&self, key: &Key, pending_epoch: u64) -> Option<(StoredEntry, bool)> {
         let held = self.entries.peek(key.name())?;
-        let is_servable = self.validity.is_valid(held.stamp, suspicions);
+        let is_servable = self.validity.is_valid(held.snapshot, pending_epoch);
         Some((held.entry, is_servable))
     }
 
     /// Returns the entry unless it is known to have changed, although pushes may have been lost.
     pub(crate) fn get_unverified(&self, key: &Key) -> Option<StoredEntry> {
-        self.entries.get(key.name()).filter(|held| self.validity.is_unchanged(held.stamp)).map(|held| held.entry)
+        self.entries.get(key.name()).filter(|held| self.validity.is_unchanged(held.snapshot)).map(|held| held.entry)
     }
 
-    /// Returns the stamp for an entry that is read from now on: the state that must be unchanged when the entry is
+    /// Returns the snapshot for an entry that is read from now on: the state that must be unchanged when the entry is
     /// used.
-    pub(crate) fn stamp(&self, key: &Key, suspicions: u64) -> Stamp {
-        self.validity.stamp(key.name(), suspicions)
+    pub(crate) fn snapshot(&self, key: &Key, pending_epoch: u64) -> Snapshot {
+        self.validity.snapshot(key.name(), pending_epoch)
     }
 
-    /// Stores an entry that was read over the tracked connection after `stamp` was taken.
-    pub(crate) fn insert(&self, key: &Key, entry: &StoredEntry, stamp: Stamp) {
-        self.entries.insert(key.bytes(), Held { entry: entry.clone(), stamp });
+    /// Stores an entry that was read over the tracked connection after `snapshot` was taken.
+    pub(crate) fn insert(&self, key: &Key, entry: &StoredEntry, snapshot: Snapshot) {
+        self.entries.insert(key.bytes(), Held { entry: entry.clone(), snapshot });
     }
 
     /// Drops entries of this process that are about to be invalidated, or have just been.

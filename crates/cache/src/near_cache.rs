@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::entry::StoredValue;
 use crate::keyspace::Key;
-use crate::near::{NearMemory, Stamp, with_margin};
+use crate::near::{NearMemory, Snapshot, with_margin};
 use crate::redis::{Holders, RedisStore, Step, StoreError, Tracking};
 
 /// The near cache of one client, with its connection.
@@ -26,8 +26,8 @@ pub(crate) struct NearCache {
 
 /// The result of a read over the tracked connection.
 pub(crate) enum TrackedRead {
-    /// What Redis holds, and the stamp under which it may be kept.
-    Found(Option<StoredValue>, Stamp),
+    /// What Redis holds, and the snapshot under which it may be kept.
+    Found(Option<StoredValue>, Snapshot),
     /// The connection cannot be used now.
     Unusable,
     /// Redis did not reply in time, or the read failed after at least half of that time. Another read could take
@@ -37,14 +37,14 @@ pub(crate) enum TrackedRead {
 
 impl NearCache {
     /// Reads an entry over the tracked connection.
-    pub(crate) async fn read(&self, key: &Key, suspicions: u64) -> TrackedRead {
+    pub(crate) async fn read(&self, key: &Key, pending_epoch: u64) -> TrackedRead {
         // A connection that stalls loses its lease. Then reads go another way.
         if !self.memory.validity.has_lease() {
             return TrackedRead::Unusable;
         }
-        let (stamp, began) = (self.memory.stamp(key, suspicions), Instant::now());
+        let (snapshot, began) = (self.memory.snapshot(key, pending_epoch), Instant::now());
         match timeout(self.read_timeout, self.tracking.get(key.bytes())).await {
-            Ok(Some(reply)) => TrackedRead::Found(reply.map(StoredValue::parse), stamp),
+            Ok(Some(reply)) => TrackedRead::Found(reply.map(StoredValue::parse), snapshot),
             // The connection may also end while the read waits, because a barrier that began earlier has timed out.
             Ok(None) if began.elapsed() < self.read_timeout / 2 => TrackedRead::Unusable,
             Ok(None) | Err(_) => TrackedRead::Late,

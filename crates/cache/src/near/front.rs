@@ -1,7 +1,7 @@
 //! The entries that a thread has returned last: they are read without a lock, and without a reference count that
 //! another core changes at the same time.
 //!
-//! A front holds copies. Whether a copy may be returned is decided by its stamp, as for any entry in memory. A key gets a
+//! A front holds copies. Whether a copy may be returned is decided by its snapshot, as for any entry in memory. A key gets a
 //! place when it is read twice without another key of that place in between, so keys that are read once copy nothing.
 
 use std::cell::RefCell;
@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use bytes::Bytes;
 
 use super::Held;
-use super::validity::Stamp;
+use super::validity::Snapshot;
 use crate::entry::StoredEntry;
 
 /// The places of a front: a power of two.
@@ -35,10 +35,12 @@ thread_local! {
 }
 
 /// Returns the entry of a key in this slot of this memory, if the thread has a copy that is still valid.
-pub(super) fn get((memory, slot): (u64, u16), key: &[u8], is_valid: impl FnOnce(Stamp) -> bool) -> Option<StoredEntry> {
+pub(super) fn get(
+    (memory, slot): (u64, u16), key: &[u8], is_valid: impl FnOnce(Snapshot) -> bool,
+) -> Option<StoredEntry> {
     FRONT.with_borrow(|front| {
         let copy = front.get(usize::from(slot) % SIZE)?.copy.as_ref()?;
-        let is_it = copy.memory == memory && copy.key == key && is_valid(copy.held.stamp);
+        let is_it = copy.memory == memory && copy.key == key && is_valid(copy.held.snapshot);
         is_it.then(|| copy.held.entry.clone())
     })
 }

@@ -26,12 +26,12 @@ pub(crate) struct Validity {
 
 /// The counters at the time before an entry was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct Snapshot {
     slot: u16,
     count: u64,
     epoch: u64,
     /// The epoch of the pending invalidations.
-    suspicions: u64,
+    pending_epoch: u64,
 }
 
 /// Returns nanoseconds on a clock that also counts the time for which the machine was suspended.
@@ -49,29 +49,29 @@ impl Validity {
     }
 
     /// Returns what [`is_valid`](Self::is_valid) compares. Taken before the read is sent.
-    pub(crate) fn stamp(&self, key: &[u8], suspicions: u64) -> Stamp {
+    pub(crate) fn snapshot(&self, key: &[u8], pending_epoch: u64) -> Snapshot {
         let slot = slot(key);
         let count = self.counters[usize::from(slot)].load(SeqCst);
-        Stamp { slot, count, epoch: self.epoch.load(SeqCst), suspicions }
+        Snapshot { slot, count, epoch: self.epoch.load(SeqCst), pending_epoch }
     }
 
-    /// Returns whether an entry with this stamp may be returned now.
-    pub(crate) fn is_valid(&self, stamp: Stamp, suspicions: u64) -> bool {
-        self.is_valid_at(clock_ns(), stamp, suspicions)
+    /// Returns whether an entry with this snapshot may be returned now.
+    pub(crate) fn is_valid(&self, snapshot: Snapshot, pending_epoch: u64) -> bool {
+        self.is_valid_at(clock_ns(), snapshot, pending_epoch)
     }
 
     /// The lease is read first: a lease that a barrier has renewed comes after the counters of all pushes before that
     /// barrier.
-    fn is_valid_at(&self, now: u64, stamp: Stamp, suspicions: u64) -> bool {
+    fn is_valid_at(&self, now: u64, snapshot: Snapshot, pending_epoch: u64) -> bool {
         now < self.lease_until.load(SeqCst)
-            && self.epoch.load(SeqCst) == stamp.epoch
-            && self.counters[usize::from(stamp.slot)].load(SeqCst) == stamp.count
-            && suspicions == stamp.suspicions
+            && self.epoch.load(SeqCst) == snapshot.epoch
+            && self.counters[usize::from(snapshot.slot)].load(SeqCst) == snapshot.count
+            && pending_epoch == snapshot.pending_epoch
     }
 
     /// Returns whether no push, and no invalidation of this process, has named a key of the entry's slot.
-    pub(crate) fn is_unchanged(&self, stamp: Stamp) -> bool {
-        self.counters[usize::from(stamp.slot)].load(SeqCst) == stamp.count
+    pub(crate) fn is_unchanged(&self, snapshot: Snapshot) -> bool {
+        self.counters[usize::from(snapshot.slot)].load(SeqCst) == snapshot.count
     }
 
     /// Records that a key has changed.
@@ -114,20 +114,20 @@ mod tests {
     fn entry_is_valid_only_while_nothing_has_changed() {
         in_any_order(|| {
             let validity = Validity::new();
-            let stamp = validity.stamp(b"shop:item:1", 7);
-            assert!(!validity.is_valid_at(5, stamp, 7), "without a lease");
+            let snapshot = validity.snapshot(b"shop:item:1", 7);
+            assert!(!validity.is_valid_at(5, snapshot, 7), "without a lease");
             validity.renew_lease(10);
-            assert!(validity.is_valid_at(9, stamp, 7));
-            assert!(!validity.is_valid_at(10, stamp, 7), "the lease is over");
-            assert!(!validity.is_valid_at(9, stamp, 8), "an invalidation was deferred");
+            assert!(validity.is_valid_at(9, snapshot, 7));
+            assert!(!validity.is_valid_at(10, snapshot, 7), "the lease is over");
+            assert!(!validity.is_valid_at(9, snapshot, 8), "an invalidation was deferred");
             validity.changed(b"shop:item:2");
-            assert!(validity.is_valid_at(9, stamp, 7), "another key has changed");
+            assert!(validity.is_valid_at(9, snapshot, 7), "another key has changed");
             validity.changed(b"shop:item:1");
-            assert!(!validity.is_valid_at(9, stamp, 7));
-            let stamp = validity.stamp(b"shop:item:1", 7);
-            assert!(validity.is_valid_at(9, stamp, 7));
+            assert!(!validity.is_valid_at(9, snapshot, 7));
+            let snapshot = validity.snapshot(b"shop:item:1", 7);
+            assert!(validity.is_valid_at(9, snapshot, 7));
             validity.everything_changed();
-            assert!(!validity.is_valid_at(9, stamp, 7));
+            assert!(!validity.is_valid_at(9, snapshot, 7));
         });
     }
 }

@@ -25,7 +25,7 @@ DEFENCES = {
     "Lease": Variant("an entry is returned from memory without a lease"),
     "Counter": Variant("an entry is returned although the counter of its slot has changed"),
     "Epoch": Variant("an entry is returned although it was read over an earlier connection", ("reconnect",), READ),
-    "StampBefore": Variant("the stamp is taken after the reply, not before the read"),
+    "SnapshotBefore": Variant("the snapshot is taken after the reply, not before the read"),
     "LeaseFromBegin": Variant("a lease counts from the end of its barrier", ("pass time",)),
     "Continuity": Variant("a barrier counts although the number before it is lost", ("FLUSHALL", "pass time"), READ),
     "VerifiedByPush": Variant("a barrier counts without its push", ("lose tracking of",)),

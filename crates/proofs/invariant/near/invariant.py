@@ -14,20 +14,20 @@ import z3
 from z3 import And, Implies, Not, Or
 
 from near.state import (
-    BOUND, FASTEST, SLOWEST, Barrier, Get, Getting, Key, Process, Write, Writing, has_valid_stamp, is_older, longest,
+    BOUND, FASTEST, SLOWEST, Barrier, Get, Getting, Key, Process, Write, Writing, has_valid_snapshot, is_older, longest,
     may_be_returned,
 )
 from system import Formula, State, System
 
 
 def is_executed(s: State, g: z3.ExprRef) -> Formula:
-    """Returns that Redis has executed the read, and that the process has not reconnected since its stamp."""
-    return And(s.getting(g) >= Getting.EXECUTED, s.stamp_epoch(g) == s.epoch(s.reader(g)))
+    """Returns that Redis has executed the read, and that the process has not reconnected since its snapshot."""
+    return And(s.getting(g) >= Getting.EXECUTED, s.snapshot_epoch(g) == s.epoch(s.reader(g)))
 
 
 def is_outdated(s: State, g: z3.ExprRef, w: z3.ExprRef) -> Formula:
-    """Returns that Redis has executed the removal, and that an older entry still has a valid stamp."""
-    return And(s.writing(w) >= Writing.REMOVED, is_executed(s, g), has_valid_stamp(s, g), is_older(s, g, w))
+    """Returns that Redis has executed the removal, and that an older entry still has a valid snapshot."""
+    return And(s.writing(w) >= Writing.REMOVED, is_executed(s, g), has_valid_snapshot(s, g), is_older(s, g, w))
 
 
 def will_end(s: State, g: z3.ExprRef) -> Formula:
@@ -118,10 +118,10 @@ def add_line(system: System) -> None:
         )
 
     @system.always
-    def no_stamp_is_ahead_of_its_process(s: State) -> Formula:
+    def no_snapshot_is_ahead_of_its_process(s: State) -> Formula:
         def is_sound(g: z3.ExprRef) -> Formula:
             p = s.reader(g)
-            return And(s.stamp_count(g) <= s.count(p, s.slot(s.read_key(g))), s.stamp_epoch(g) <= s.epoch(p))
+            return And(s.snapshot_count(g) <= s.count(p, s.slot(s.read_key(g))), s.snapshot_epoch(g) <= s.epoch(p))
 
         return s.every(Get, lambda g: Implies(s.getting(g) >= Getting.SENT, is_sound(g)))
 
@@ -142,7 +142,7 @@ def add_line(system: System) -> None:
     def valid_entries_that_are_told_have_a_push_on_the_line(s: State) -> Formula:
         def is_sound(g: z3.ExprRef) -> Formula:
             w, p = s.told_by(g), s.reader(g)
-            is_ahead = Implies(has_valid_stamp(s, g), s.push_at(w, p) >= s.applied(p))
+            is_ahead = Implies(has_valid_snapshot(s, g), s.push_at(w, p) >= s.applied(p))
             return And(s.has_pushed(w, p), s.written_key(w) == s.read_key(g), is_ahead)
 
         return s.every(Get, lambda g: Implies(And(is_executed(s, g), s.is_told(g)), is_sound(g)))

@@ -12,14 +12,14 @@ from system import After, Formula, Int, PerElement, Real, State, System
 def add_reads(system: System, without: str | None) -> None:
     """Reads over the tracked connection. A hit from memory changes nothing, so it is no step: see the promise."""
 
-    def take_stamp(s: State, after: After, g: z3.ExprRef) -> None:
-        after.stamp_count[g] = s.count(s.reader(g), s.slot(s.read_key(g)))
-        after.stamp_epoch[g] = s.epoch(s.reader(g))
+    def take_snapshot(s: State, after: After, g: z3.ExprRef) -> None:
+        after.snapshot_count[g] = s.count(s.reader(g), s.slot(s.read_key(g)))
+        after.snapshot_epoch[g] = s.epoch(s.reader(g))
 
     @system.step(Get)
     def send_GET(s: State, after: After, g: z3.ExprRef) -> None:
         after.require(s.getting(g) == Getting.NEW)
-        take_stamp(s, after, g)
+        take_snapshot(s, after, g)
         after.getting[g] = Getting.SENT
 
     @system.step(Get, Int)
@@ -46,12 +46,12 @@ def add_reads(system: System, without: str | None) -> None:
         after.applied[p] = s.applied(p) + 1
         after.getting[g] = Getting.RECEIVED
 
-    if without == "StampBefore":
+    if without == "SnapshotBefore":
 
         @system.step(Get)
         def keep(s: State, after: After, g: z3.ExprRef) -> None:
             after.require(s.getting(g) == Getting.RECEIVED)
-            take_stamp(s, after, g)
+            take_snapshot(s, after, g)
             after.getting[g] = Getting.KEPT
 
     @system.optional(Write, Process)

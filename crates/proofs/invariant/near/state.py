@@ -37,7 +37,7 @@ class Getting(IntEnum):
     SENT = 1
     EXECUTED = 2
     RECEIVED = 3
-    KEPT = 4  # Only without `StampBefore`: then the stamp is taken in a step of its own.
+    KEPT = 4  # Only without `SnapshotBefore`: then the snapshot is taken in a step of its own.
 
 
 class Barrier(IntEnum):
@@ -78,12 +78,12 @@ SYMBOLS = {
     "is_asked": (Process, Write, Bool),
     "answers": (Process, Write, Bool),
     "has_reported": (Process, Write, Bool),
-    # Reads over the tracked connection: the stamp, the version, and the place of the reply on the line.
+    # Reads over the tracked connection: the snapshot, the version, and the place of the reply on the line.
     "reader": (Get, Process),
     "read_key": (Get, Key),
     "getting": (Get, Int),
-    "stamp_count": (Get, Int),
-    "stamp_epoch": (Get, Int),
+    "snapshot_count": (Get, Int),
+    "snapshot_epoch": (Get, Int),
     "version": (Get, Int),
     "reply_at": (Get, Int),
     # Writes: the place of the push that the removal has caused, the listed holders, and how long the writer waits.
@@ -115,20 +115,20 @@ def longest(without: str | None) -> z3.ExprRef:
     return BOUND if without == "Margin" else BOUND * (1 + MARGIN)
 
 
-def has_valid_stamp(s: State, g: z3.ExprRef, without: str | None = None) -> Formula:
-    """Returns that neither the counter nor the epoch has changed since the stamp of the read."""
+def has_valid_snapshot(s: State, g: z3.ExprRef, without: str | None = None) -> Formula:
+    """Returns that neither the counter nor the epoch has changed since the snapshot of the read."""
     p = s.reader(g)
     return And(
-        Or(without == "Epoch", s.stamp_epoch(g) == s.epoch(p)),
-        Or(without == "Counter", s.stamp_count(g) == s.count(p, s.slot(s.read_key(g)))),
+        Or(without == "Epoch", s.snapshot_epoch(g) == s.epoch(p)),
+        Or(without == "Counter", s.snapshot_count(g) == s.count(p, s.slot(s.read_key(g)))),
     )
 
 
 def may_be_returned(s: State, g: z3.ExprRef, without: str | None = None) -> Formula:
     """Returns that the process may return the entry from its memory now."""
     has_lease = Or(without == "Lease", s.clock(s.reader(g)) < s.lease_until(s.reader(g)))
-    is_in_memory = s.getting(g) == (Getting.KEPT if without == "StampBefore" else Getting.RECEIVED)
-    return And(is_in_memory, has_lease, has_valid_stamp(s, g, without))
+    is_in_memory = s.getting(g) == (Getting.KEPT if without == "SnapshotBefore" else Getting.RECEIVED)
+    return And(is_in_memory, has_lease, has_valid_snapshot(s, g, without))
 
 
 def is_older(s: State, g: z3.ExprRef, w: z3.ExprRef) -> Formula:

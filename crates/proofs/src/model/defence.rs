@@ -60,7 +60,7 @@ pub enum Defence {
     /// An entry in memory is valid only while the counter of its slot is unchanged.
     Counter,
     /// … compared with the counter before the entry was read.
-    StampBefore,
+    SnapshotBefore,
     /// … and only while the epoch is unchanged, which grows with each connection.
     Epoch,
     /// … and only while the process holds a lease.

@@ -4,6 +4,9 @@
 //! the connection between them, on which pushes and replies keep their order. A frozen process is one that takes no step
 //! while time passes. See ADR 23 for the rules.
 
+mod faults;
+mod goals;
+
 use stateright::{Model, Property};
 
 use super::configuration::Promise;
@@ -59,7 +62,7 @@ pub(super) struct NearProtocol {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Stamp {
+struct Snapshot {
     count: u8,
     epoch: u8,
 }
@@ -94,12 +97,12 @@ pub(super) struct State {
     is_connected: bool,
     /// The process.
     lag: u8,
-    stamp: Stamp,
+    snapshot: Snapshot,
     lease_until: u8,
-    entry: Option<(u8, Stamp)>,
-    get: Option<(Stamp, bool)>,
+    entry: Option<(u8, Snapshot)>,
+    get: Option<(Snapshot, bool)>,
     /// What the reader has received and not stored in memory yet.
-    found: Option<(u8, Stamp)>,
+    found: Option<(u8, Snapshot)>,
     /// When the barrier in progress began, and whether the writer had asked for it.
     barrier: Option<(u8, bool)>,
     asked: bool,
@@ -143,7 +146,7 @@ impl Model for NearProtocol {
             line: Vec::new(),
             is_connected: true,
             lag: 0,
-            stamp: Stamp { count: 0, epoch: 0 },
+            snapshot: Snapshot { count: 0, epoch: 0 },
             lease_until: BEGIN + BOUND,
             entry: None,
             get: None,
@@ -183,7 +186,7 @@ impl Model for NearProtocol {
             Step::Remove => self.remove(&mut state)?,
             Step::Ask => ask(&mut state)?,
             Step::Acknowledge => self.acknowledge(&mut state)?,
-            Step::Fault(fault) => apply(&mut state, fault),
+            Step::Fault(fault) => faults::apply(&mut state, fault),
         }
         (state != *last).then_some(state)
     }
@@ -210,13 +213,13 @@ impl NearProtocol {
 
     fn begin_get(&self, state: &mut State) -> Option<()> {
         let is_needed = state.get.is_none() && state.found.is_none() && state.is_connected && self.has_lease(state);
-        state.get = is_needed.then_some(Some((state.stamp, false)))?;
+        state.get = is_needed.then_some(Some((state.snapshot, false)))?;
         Some(())
     }
 
     fn keep(&self, state: &mut State) -> Option<()> {
         let (version, before) = state.found.take()?;
-        state.entry = Some((version, if self.lacks(Defence::StampBefore) { state.stamp } else { before }));
+        state.entry = Some((version, if self.lacks(Defence::SnapshotBefore) { state.snapshot } else { before }));
         Some(())
     }
 
@@ -235,9 +238,9 @@ impl NearProtocol {
     /// The process takes what Redis has sent.
     fn take(&self, state: &mut State, at: usize) {
         match state.line.remove(at) {
-            Sent::Push => state.stamp.count += 1,
+            Sent::Push => state.snapshot.count += 1,
             Sent::Reply(version) => {
-                state.found = state.get.take().map(|(stamp, _)| (version, stamp));
+                state.found = state.get.take().map(|(snapshot, _)| (version, snapshot));
             }
             Sent::Barrier { began, is_continuous, is_pushed, is_asked } => {
                 state.barrier = None;
@@ -256,7 +259,7 @@ impl NearProtocol {
     fn forget(&self, state: &mut State) {
         state.lease_until = 0;
         if !self.lacks(Defence::Epoch) {
-            state.stamp.epoch += 1;
+            state.snapshot.epoch += 1;
         }
         (state.get, state.barrier, state.asked) = (None, None, false);
         state.line.clear();
@@ -269,9 +272,9 @@ impl NearProtocol {
     }
 
     fn read(&self, state: &mut State) -> Option<()> {
-        let (version, stamp) = state.entry.filter(|_| self.has_lease(state))?;
-        let is_counted = stamp.count == state.stamp.count || self.lacks(Defence::Counter);
-        if !is_counted || stamp.epoch != state.stamp.epoch {
+        let (version, snapshot) = state.entry.filter(|_| self.has_lease(state))?;
+        let is_counted = snapshot.count == state.snapshot.count || self.lacks(Defence::Counter);
+        if !is_counted || snapshot.epoch != state.snapshot.epoch {
             return None;
         }
         let is_acknowledged = state.writer == Writer::Done;
@@ -296,7 +299,7 @@ impl NearProtocol {
         let since = *state.register.get_or_insert(state.time);
         let unknown_until = if self.lacks(Defence::RegisterAge) { 0 } else { since + longest };
         if self.scenario.own && !self.lacks(Defence::OwnCopy) {
-            state.stamp.count += 1;
+            state.snapshot.count += 1;
         }
         let listed = state.registered_until > state.time && !self.scenario.own;
         state.writer = Writer::Waiting { since: state.time, listed, has_asked: false, unknown_until };
@@ -318,8 +321,8 @@ impl NearProtocol {
 }
 
 fn execute_get(state: &mut State) -> Option<()> {
-    let (stamp, _) = state.get.filter(|(_, is_executed)| state.is_connected && !is_executed)?;
-    state.get = Some((stamp, true));
+    let (snapshot, _) = state.get.filter(|(_, is_executed)| state.is_connected && !is_executed)?;
+    state.get = Some((snapshot, true));
     state.tracks_entry = state.tracks;
     state.line.push(Sent::Reply(state.version));
     Some(())
@@ -342,47 +345,6 @@ fn is_executed(state: &State) -> bool {
     state.line.iter().any(|sent| matches!(sent, Sent::Barrier { .. }))
 }
 
-fn apply(state: &mut State, fault: Fault) {
-    state.faults -= 1;
-    match fault {
-        Fault::Flush => {
-            (state.tracks_entry, state.has_sentinel, state.register) = (false, false, None);
-            state.registered_until = 0;
-        }
-        Fault::TrackingOff => (state.tracks, state.tracks_entry) = (false, false),
-        Fault::Cut => {
-            (state.is_connected, state.tracks_entry) = (false, false);
-            state.line.clear();
-        }
-        Fault::SlowClock => {
-            state.time += 1;
-            state.lag = 1;
-        }
-    }
-}
-
 fn see(state: &mut State, goal: Goal) {
     state.seen |= 1 << goal as u8;
-}
-
-/// A property takes a plain function, so each goal has its own function.
-macro_rules! goals {
-    ($($goal:ident: $words:literal,)+) => {
-        impl Goal {
-            fn property(self) -> Property<NearProtocol> {
-                match self {
-                    $(Self::$goal => Property::sometimes($words, |_, state: &State| state.seen & (1 << Goal::$goal as u8) != 0),)+
-                }
-            }
-        }
-    };
-}
-
-goals! {
-    OldBefore: "the old value is read from memory before the acknowledgement",
-    NewAfter: "the new value is read from memory after the acknowledgement",
-    Reported: "a write is acknowledged because the process has reported",
-    WaitedFor: "a write is acknowledged because the lease of the process is over",
-    NoneListed: "a write is acknowledged because no process is listed",
-    Reconnected: "the process forgets what it has read",
 }

@@ -7,7 +7,7 @@ use super::defence::Defence::{
     EmptiedFirst, Epoch, Fence, Floor, FreshMark, FreshReport, Generation, GuardCheck, GuardFirst, GuardFloor,
     GuardOutlasts, JoinRule, KillsLeases, Lease, LeaseFromBegin, LeaseId, Leftovers, Margin, NoEviction, NoRenewal,
     NoScores, NoVersionCompare, OneQueue, OneStep, Outbox, OwnCopy, OwnGuard, QuietCommit, Register, RegisterAge,
-    Registration, RemovalAfterCommit, RemovalBeforeCommit, SentOnce, SoftFence, SoftKillsLeases, StampBefore,
+    Registration, RemovalAfterCommit, RemovalBeforeCommit, SentOnce, SnapshotBefore, SoftFence, SoftKillsLeases,
     StolenLease, VerifiedByPush,
 };
 use super::near::{Fault, Goal as NearGoal, NearScenario};
@@ -21,7 +21,15 @@ pub(super) fn of_memory(quick: bool) -> Vec<NearScenario> {
         NearScenario {
             name: "an entry is in the memory of another process",
             goals: &[OldBefore, NewAfter, Reported, WaitedFor, NoneListed],
-            needs: &[&[Counter], &[StampBefore], &[Lease], &[LeaseFromBegin], &[OneQueue], &[Register], &[FreshReport]],
+            needs: &[
+                &[Counter],
+                &[SnapshotBefore],
+                &[Lease],
+                &[LeaseFromBegin],
+                &[OneQueue],
+                &[Register],
+                &[FreshReport],
+            ],
             ..plain
         },
         NearScenario {

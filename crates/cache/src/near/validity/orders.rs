@@ -21,7 +21,7 @@ const BOUND: u64 = 2;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Case {
     Whole,
-    StampAfterTheReply,
+    SnapshotAfterTheReply,
     NoCounter,
     NoLease,
     NoEpoch,
@@ -54,26 +54,26 @@ struct Redis {
 }
 
 impl World {
-    fn is_valid(&self, stamp: super::Stamp) -> bool {
+    fn is_valid(&self, snapshot: super::Snapshot) -> bool {
         let now = if self.case == Case::NoLease { 0 } else { self.clock.load(SeqCst) };
-        let stamp = match self.case {
-            Case::NoCounter => super::Stamp { count: self.validity.stamp(KEY, 0).count, ..stamp },
-            Case::NoEpoch => super::Stamp { epoch: self.validity.stamp(KEY, 0).epoch, ..stamp },
-            _ => stamp,
+        let snapshot = match self.case {
+            Case::NoCounter => super::Snapshot { count: self.validity.snapshot(KEY, 0).count, ..snapshot },
+            Case::NoEpoch => super::Snapshot { epoch: self.validity.snapshot(KEY, 0).epoch, ..snapshot },
+            _ => snapshot,
         };
-        self.validity.is_valid_at(now, stamp, 0)
+        self.validity.is_valid_at(now, snapshot, 0)
     }
 
     /// Fills the memory, and reads from it twice.
     fn read(&self) {
-        let mut stamp = self.validity.stamp(KEY, 0);
+        let mut snapshot = self.validity.snapshot(KEY, 0);
         let version = self.redis.lock().unwrap().version;
-        if self.case == Case::StampAfterTheReply {
-            stamp = self.validity.stamp(KEY, 0);
+        if self.case == Case::SnapshotAfterTheReply {
+            snapshot = self.validity.snapshot(KEY, 0);
         }
         for _ in 0..3 {
             let floor = self.acknowledged.load(SeqCst);
-            if self.is_valid(stamp) {
+            if self.is_valid(snapshot) {
                 assert!(version >= floor, "a stale read");
             }
         }
@@ -155,8 +155,8 @@ fn no_read_from_memory_is_older_than_an_acknowledged_write() {
 
 #[test]
 #[should_panic(expected = "a stale read")]
-fn stamp_that_is_taken_after_the_reply_makes_a_stale_read() {
-    in_many_orders(Case::StampAfterTheReply, false);
+fn snapshot_that_is_taken_after_the_reply_makes_a_stale_read() {
+    in_many_orders(Case::SnapshotAfterTheReply, false);
 }
 
 #[test]
