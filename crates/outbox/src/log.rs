@@ -104,23 +104,23 @@ impl EventLog {
         self
     }
 
-    /// Returns at most [`PAGE`] events after `mark`.
+    /// Returns at most [`PAGE`] events after `position`.
     ///
     /// # Errors
-    /// Returns [`LogError::Diverged`] if `mark` is not part of this log, [`LogError::Pruned`] if the next event is no
+    /// Returns [`LogError::Diverged`] if `position` is not part of this log, [`LogError::Pruned`] if the next event is no
     /// longer kept, and [`LogError::Unavailable`] otherwise.
-    pub async fn after(&self, mark: impl Into<LogPosition>) -> Result<EventPage, LogError> {
-        self.page(mark.into(), PAGE).await
+    pub async fn after(&self, position: impl Into<LogPosition>) -> Result<EventPage, LogError> {
+        self.page(position.into(), PAGE).await
     }
 
-    /// Returns the position of the newest event, within `limit`. With `mark`, also checks that `mark` is part of this
+    /// Returns the position of the newest event, within `limit`. With `position`, also checks that `position` is part of this
     /// log.
     ///
     /// # Errors
-    /// Returns [`LogError::Diverged`] if `mark` is not part of this log, and [`LogError::Unavailable`] otherwise.
-    pub async fn head(&self, mark: Option<LogPosition>, limit: Duration) -> Result<LogPosition, LogError> {
+    /// Returns [`LogError::Diverged`] if `position` is not part of this log, and [`LogError::Unavailable`] otherwise.
+    pub async fn head(&self, position: Option<LogPosition>, limit: Duration) -> Result<LogPosition, LogError> {
         let late = |_| Err(LogError::Unavailable("no answer in time".to_owned()));
-        timeout(limit, self.find_head(mark)).await.unwrap_or_else(late)
+        timeout(limit, self.find_head(position)).await.unwrap_or_else(late)
     }
 
     /// Returns how far the log must be applied for a committed transaction to be included, within `limit`.
@@ -146,9 +146,9 @@ impl EventLog {
         }
     }
 
-    async fn find_head(&self, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
-        let page = match mark {
-            Some(mark) => match self.page(mark, 1).await {
+    async fn find_head(&self, position: Option<LogPosition>) -> Result<LogPosition, LogError> {
+        let page = match position {
+            Some(position) => match self.page(position, 1).await {
                 // The position is part of the log, although the events after it are no longer kept.
                 Err(LogError::Pruned(_)) => self.page(PAST_END.into(), 1).await?,
                 page => page?,
@@ -158,23 +158,23 @@ impl EventLog {
         Ok(LogPosition { seq: page.head, epoch: page.epoch })
     }
 
-    async fn page(&self, mark: LogPosition, limit: u32) -> Result<EventPage, LogError> {
+    async fn page(&self, position: LogPosition, limit: u32) -> Result<EventPage, LogError> {
         let unavailable = |error: reqwest::Error| LogError::Unavailable(error.without_url().to_string());
-        let mut query = vec![("after", mark.seq.to_string()), ("limit", limit.to_string())];
-        query.extend(mark.epoch.map(|epoch| ("epoch", epoch.to_string())));
+        let mut query = vec![("after", position.seq.to_string()), ("limit", limit.to_string())];
+        query.extend(position.epoch.map(|epoch| ("epoch", epoch.to_string())));
         let request = self.client.get(&self.url).query(&query).timeout(Duration::from_secs(5));
         let answer = self.authorised(request).send().await.map_err(unavailable)?;
         match answer.status() {
             StatusCode::OK => {
                 let page: EventPage = answer.json().await.map_err(unavailable)?;
-                match page.head < mark.seq && mark.seq != PAST_END {
+                match page.head < position.seq && position.seq != PAST_END {
                     // The log has never reached this number.
-                    true => Err(LogError::Diverged(mark.seq)),
+                    true => Err(LogError::Diverged(position.seq)),
                     false => Ok(page),
                 }
             }
-            StatusCode::GONE => Err(LogError::Pruned(mark.seq)),
-            StatusCode::CONFLICT => Err(LogError::Diverged(mark.seq)),
+            StatusCode::GONE => Err(LogError::Pruned(position.seq)),
+            StatusCode::CONFLICT => Err(LogError::Diverged(position.seq)),
             status => Err(LogError::Unavailable(format!("it answered {status}"))),
         }
     }

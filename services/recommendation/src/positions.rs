@@ -69,11 +69,11 @@ impl Positions {
         }))
     }
 
-    /// Marks every event up to `mark` as applied. The ranges above `mark` stay as they are.
+    /// Marks every event up to `position` as applied. The ranges above `position` stay as they are.
     ///
     /// # Errors
     /// Fails when the database does not respond.
-    pub async fn begin(&self, stream: &str, mark: LogPosition) -> Result<(), RecommendationError> {
+    pub async fn begin(&self, stream: &str, position: LogPosition) -> Result<(), RecommendationError> {
         let statement = || {
             sql("INSERT INTO streams (name, applied, newest_seq, newest_epoch)
              VALUES ($1, int8multirange(int8range(0, $2 + 1)), CASE WHEN $3 IS NULL THEN 0 ELSE $2 END, $3)
@@ -83,24 +83,24 @@ impl Positions {
                                      THEN coalesce(excluded.newest_epoch, streams.newest_epoch)
                                      ELSE streams.newest_epoch END")
             .bind::<Text, _>(stream)
-            .bind::<BigInt, _>(signed(mark.seq))
-            .bind::<Nullable<SqlUuid>, _>(mark.epoch)
+            .bind::<BigInt, _>(signed(position.seq))
+            .bind::<Nullable<SqlUuid>, _>(position.epoch)
         };
         self.pool.run_sql(statement).await?;
         Ok(())
     }
 
-    /// Marks every event up to `mark` in the new history of the log as applied, and no other.
+    /// Marks every event up to `position` in the new history of the log as applied, and no other.
     ///
     /// # Errors
     /// Fails when the database does not respond.
-    pub async fn replace(&self, stream: &str, mark: LogPosition) -> Result<(), RecommendationError> {
+    pub async fn replace(&self, stream: &str, position: LogPosition) -> Result<(), RecommendationError> {
         let statement = || {
             sql("UPDATE streams SET applied = int8multirange(int8range(0, $2 + 1)), newest_seq = $2, newest_epoch = $3
              WHERE name = $1")
             .bind::<Text, _>(stream)
-            .bind::<BigInt, _>(signed(mark.seq))
-            .bind::<Nullable<SqlUuid>, _>(mark.epoch)
+            .bind::<BigInt, _>(signed(position.seq))
+            .bind::<Nullable<SqlUuid>, _>(position.epoch)
         };
         self.pool.run_sql(statement).await?;
         Ok(())
@@ -153,7 +153,7 @@ impl Positions {
     /// Fails when the database does not respond.
     pub async fn skip_dead_letters(&self, stream: &str, numbers: &[u64]) -> Result<(), RecommendationError> {
         let marks: Vec<LogPosition> = numbers.iter().map(|number| LogPosition::from(*number)).collect();
-        self.mark(stream, &marks).await
+        self.mark_applied(stream, &marks).await
     }
 
     /// Marks events as applied. Call it last: a process that is killed before must apply the events, and invalidate what
@@ -161,13 +161,13 @@ impl Positions {
     ///
     /// # Errors
     /// Fails when the database does not respond.
-    pub async fn mark(&self, stream: &str, events: &[LogPosition]) -> Result<(), RecommendationError> {
-        self.pool.run(async |connection| mark(connection, stream, events.iter().copied()).await).await
+    pub async fn mark_applied(&self, stream: &str, events: &[LogPosition]) -> Result<(), RecommendationError> {
+        self.pool.run(async |connection| mark_applied(connection, stream, events.iter().copied()).await).await
     }
 }
 
-/// The commit does not wait for the disk: an event whose mark is lost in a crash is applied once more.
-async fn mark(
+/// The commit does not wait for the disk: an event whose number is lost in a crash is applied once more.
+async fn mark_applied(
     connection: &mut AsyncPgConnection, stream: &str, events: impl Iterator<Item = LogPosition>,
 ) -> Result<(), RecommendationError> {
     let (mut ranges, mut newest) = (Vec::new(), LogPosition::default());

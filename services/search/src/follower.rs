@@ -62,7 +62,7 @@ impl EventFollower {
     /// Returns the position from which the consumer follows the stream.
     async fn begin(&self, indexer: &mut Indexer, commit: Option<Commit>) -> LogPosition {
         let Some(commit) = commit else { return indexer.reindex().await };
-        match self.log.head(Some(commit.mark()), LOG_TIMEOUT).await {
+        match self.log.head(Some(commit.log_position()), LOG_TIMEOUT).await {
             Err(LogError::Diverged(position)) => {
                 warn!(
                     position,
@@ -74,7 +74,7 @@ impl EventFollower {
                 self.invalidator.reset_history().await;
                 indexer.reindex().await
             }
-            _ => commit.mark(),
+            _ => commit.log_position(),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Maintenance {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            match self.head(self.state.snapshot().map(|snapshot| snapshot.mark())).await {
+            match self.head(self.state.snapshot().map(|snapshot| snapshot.log_position())).await {
                 Ok(head) => self.state.observe_head(head.seq, Instant::now()),
                 Err(LogError::Diverged(_)) => self.state.mark_not_current(),
                 Err(_) => {}
@@ -56,10 +56,10 @@ impl Maintenance {
         }
     }
 
-    /// Returns the position of the newest event within [`LOG_TIMEOUT`]. With `mark`, the log also checks that `mark`
+    /// Returns the position of the newest event within [`LOG_TIMEOUT`]. With `position`, the log also checks that `position`
     /// belongs to its history.
-    async fn head(&self, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
-        self.log.head(mark, LOG_TIMEOUT).await
+    async fn head(&self, position: Option<LogPosition>) -> Result<LogPosition, LogError> {
+        self.log.head(position, LOG_TIMEOUT).await
     }
 
     async fn maintain_watermarks(&self) -> Result<(), WatermarkError> {
@@ -99,7 +99,9 @@ impl Maintenance {
         else {
             return Ok(());
         };
-        if !self.state.is_compared(watermark.id, snapshot.lineage) && self.head(Some(snapshot.mark())).await.is_ok() {
+        if !self.state.is_lineage_checked(watermark.id, snapshot.lineage)
+            && self.head(Some(snapshot.log_position())).await.is_ok()
+        {
             self.state.set_lineage_checked(watermark.id, snapshot.lineage);
         }
         Ok(())

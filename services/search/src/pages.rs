@@ -110,7 +110,7 @@ impl ResultPages {
     /// which these events are numbered. Returns `false` when this is unknown.
     async fn may_store(&self, tags: &[Tag], from: From) -> bool {
         let covers = |watermark: Watermark| {
-            watermark.number <= from.position && self.state.is_compared(watermark.id, from.lineage)
+            watermark.number <= from.position && self.state.is_lineage_checked(watermark.id, from.lineage)
         };
         // Without Redis nothing is stored, so the request must not wait for a response of Redis.
         self.client.health().is_in_use()

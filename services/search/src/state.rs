@@ -24,7 +24,7 @@ pub struct IndexStatus {
     pending_invalidation: AtomicU64,
     freshness: Freshness,
     /// The id of the watermarks and the lineage of the index that are known to belong to one history.
-    compared: Mutex<Option<(i64, u64)>>,
+    lineage_checked: Mutex<Option<(i64, u64)>>,
 }
 
 /// An event counts as applied when the index that serves requests includes it: this is later than when the consumer has
@@ -55,7 +55,7 @@ impl Default for IndexStatus {
             is_reindexing: AtomicBool::new(false),
             pending_invalidation: AtomicU64::new(0),
             freshness: Freshness::default(),
-            compared: Mutex::default(),
+            lineage_checked: Mutex::default(),
         }
     }
 }
@@ -152,12 +152,12 @@ impl IndexStatus {
     /// Records that the log has confirmed an index of `lineage` as part of its history, after the watermarks with the
     /// id `watermarks` were initialized.
     pub fn set_lineage_checked(&self, watermarks: i64, lineage: u64) {
-        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some((watermarks, lineage));
+        *self.lineage_checked.lock().unwrap_or_else(PoisonError::into_inner) = Some((watermarks, lineage));
     }
 
     /// Returns whether the log has confirmed this lineage for these watermarks.
-    pub fn is_compared(&self, watermarks: i64, lineage: u64) -> bool {
-        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) == Some((watermarks, lineage))
+    pub fn is_lineage_checked(&self, watermarks: i64, lineage: u64) -> bool {
+        *self.lineage_checked.lock().unwrap_or_else(PoisonError::into_inner) == Some((watermarks, lineage))
     }
 
     /// Returns how current the index is.

@@ -82,7 +82,7 @@ pub struct Position {
 
 impl Position {
     /// Returns the event up to which everything is applied. Its epoch is known only if the newest event determines it.
-    pub fn mark(&self) -> LogPosition {
+    pub fn log_position(&self) -> LogPosition {
         LogPosition { seq: self.seq, epoch: self.newest.epoch.filter(|_| self.seq <= self.newest.seq) }
     }
 }

@@ -53,7 +53,7 @@ impl<R: EventHandler> Join<'_, R> {
             Some(position) => {
                 // Not the group's position, but the position that the service has stored.
                 let known = self.membership.last.filter(|_| self.membership.run_id.is_some());
-                self.membership.last = known.or(Some(position.mark()));
+                self.membership.last = known.or(Some(position.log_position()));
                 self.rewind(&look, position).await?;
             }
             None => {}
@@ -93,12 +93,12 @@ impl<R: EventHandler> Join<'_, R> {
         // The recently applied events of this process are no longer applied in the restored database.
         self.effects.retry.applied = Some(RecentEvents::default());
         self.stream.rewind(self.group, position.seq).await?;
-        self.membership.last = Some(position.mark());
+        self.membership.last = Some(position.log_position());
         Ok(())
     }
 
     async fn begin_after(&mut self, look: &StreamState, position: Position) -> Result<LogPosition, SessionEnd> {
-        let mut from = position.mark();
+        let mut from = position.log_position();
         // A stream that continues in the same epoch has the same history. If the log is unavailable, the history is
         // unknown; then the first event of another epoch triggers the comparison again.
         let is_same = look.epoch == position.newest.epoch && position.newest.seq <= look.last;
@@ -135,7 +135,7 @@ impl<R: EventHandler> Join<'_, R> {
     async fn resync_and_restart(&mut self, why: Resync, before: LogPosition) -> Result<LogPosition, SessionEnd> {
         self.effects.retry.resync(why).await?;
         let position = self.effects.retry.position().await?;
-        Ok(position.map_or(before, |position| position.mark()))
+        Ok(position.map_or(before, |position| position.log_position()))
     }
 
     /// Creates the group at the end of the stream, for a service that does not know which events it has missed.

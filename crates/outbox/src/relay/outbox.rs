@@ -71,13 +71,13 @@ impl Outbox {
         Ok((found.unnumbered == 0).then_some(found.seq.unsigned_abs()))
     }
 
-    /// Returns at most `limit` events after `mark`, without a gap.
+    /// Returns at most `limit` events after `position`, without a gap.
     ///
     /// # Errors
-    /// Returns [`OutboxError::Diverged`] if `mark` has an epoch and is not part of this log, [`OutboxError::Pruned`] if
+    /// Returns [`OutboxError::Diverged`] if `position` has an epoch and is not part of this log, [`OutboxError::Pruned`] if
     /// the next event is no longer kept, and [`OutboxError::Unavailable`] if the database does not respond.
-    pub async fn after(&self, mark: LogPosition, limit: u32) -> Result<EventPage, OutboxError> {
-        let after = mark.seq;
+    pub async fn after(&self, position: LogPosition, limit: u32) -> Result<EventPage, OutboxError> {
+        let after = position.seq;
         let first = i64::try_from(after.saturating_add(1)).unwrap_or(i64::MAX);
         let find_head = format!(
             "SELECT seq, (SELECT epoch FROM outbox_epochs ORDER BY first_seq DESC LIMIT 1) AS epoch,
@@ -89,7 +89,7 @@ impl Outbox {
             // expected rows, not missing.
             let head: LogHead = sql(find_head.clone())
                 .bind::<BigInt, _>(i64::try_from(after).unwrap_or(i64::MAX))
-                .bind::<Nullable<SqlUuid>, _>(mark.epoch)
+                .bind::<Nullable<SqlUuid>, _>(position.epoch)
                 .get_result(connection)
                 .await?;
             let rows = if head.known {

@@ -118,8 +118,8 @@ impl<H: RelayHook> Replay<'_, H> {
     /// Fills an empty stream with the rows of the retention period, up to the newest row.
     async fn replay(&self, connection: &mut AsyncPgConnection) -> Result<(), RelayError> {
         let (settings, stream) = (&self.pipeline.settings, self.pipeline.stream.source.stream);
-        let hour = settings.retention.as_secs_f64();
-        let begin = table::replay_from(connection, hour, settings.stream_length).await?;
+        let retention = settings.retention.as_secs_f64();
+        let begin = table::replay_from(connection, retention, settings.stream_length).await?;
         let mut from = begin;
         loop {
             let rows = table::between(connection, from, i64::MAX, self.pipeline.batch_size.rows()).await?;

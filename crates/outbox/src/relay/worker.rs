@@ -78,7 +78,7 @@ impl<H: RelayHook> Worker<H> {
                 // A receiver that lagged has missed connections, so there were new connections.
                 _ = connections.recv() => state.unverify(),
                 _ = ticks.tick() => {
-                    self.look_around(connection, &mut state, &mut head).await?;
+                    self.check_for_unreported_changes(connection, &mut state, &mut head).await?;
                     if pruned.elapsed() > self.pipeline.settings.prune_every {
                         pruned = Instant::now();
                         let seconds = self.pipeline.settings.retention.as_secs_f64();
@@ -93,7 +93,7 @@ impl<H: RelayHook> Worker<H> {
 
     /// Checks for what no notification reports: a restored database, and rows that a peer has numbered and not
     /// appended.
-    async fn look_around(
+    async fn check_for_unreported_changes(
         &self, connection: &mut AsyncPgConnection, state: &mut RelayState, head: &mut Head,
     ) -> Result<(), String> {
         let now = postgres(table::head(connection).await)?;

@@ -45,7 +45,7 @@ impl EventHandler for CartEventHandler {
         let carts: HashSet<_> = events.iter().map(|event| event.change.cart_id).collect();
         require_done(self.cache.invalidate(Invalidation::hard().tags(carts.into_iter().map(keys::basket))).await)?;
         let marks: Vec<_> = events.iter().map(|event| LogPosition { seq: event.seq, epoch: event.epoch }).collect();
-        self.positions.mark(CART_EVENTS.stream, &marks).await.map_err(refused)
+        self.positions.mark_applied(CART_EVENTS.stream, &marks).await.map_err(refused)
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {

@@ -66,7 +66,7 @@ impl EventHandler for ProductEventHandler {
         let appeared = appeared(events, &flipped).into_iter().map(|product| self.lists.key(product));
         let invalidation = appeared.fold(Invalidation::hard().tags(outdated(events, &flipped)), Invalidation::key);
         require_done(self.cache.invalidate(invalidation).await)?;
-        self.sync.positions.mark(PRODUCT_EVENTS.stream, &marks).await.map_err(refused)
+        self.sync.positions.mark_applied(PRODUCT_EVENTS.stream, &marks).await.map_err(refused)
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {

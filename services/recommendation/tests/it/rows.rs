@@ -176,14 +176,14 @@ async fn position_is_below_the_first_missing_event() {
     // A process that is killed now must apply the event, and invalidate the lists, once more.
     rows.catalogue.apply(&Changes::default(), &[6.into()]).await.unwrap();
     assert_eq!(position().await, Some(5));
-    rows.positions.mark("product:events", &[8.into(), 9.into()]).await.unwrap();
+    rows.positions.mark_applied("product:events", &[8.into(), 9.into()]).await.unwrap();
     assert_eq!(position().await, Some(5));
-    rows.positions.mark("product:events", &[6.into(), 9.into()]).await.unwrap();
+    rows.positions.mark_applied("product:events", &[6.into(), 9.into()]).await.unwrap();
     assert_eq!(position().await, Some(6));
-    rows.positions.mark("product:events", &[7.into()]).await.unwrap();
+    rows.positions.mark_applied("product:events", &[7.into()]).await.unwrap();
     assert_eq!(position().await, Some(9));
     // A missing number that is far behind the newest one counts as applied.
-    rows.positions.mark("product:events", &[200_000.into()]).await.unwrap();
+    rows.positions.mark_applied("product:events", &[200_000.into()]).await.unwrap();
     assert_eq!(position().await, Some(100_000));
 }
 

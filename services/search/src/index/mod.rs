@@ -43,7 +43,7 @@ pub struct Commit {
 
 impl Commit {
     /// Returns the position of the last event in the documents.
-    pub fn mark(&self) -> LogPosition {
+    pub fn log_position(&self) -> LogPosition {
         LogPosition { seq: self.position, epoch: self.epoch }
     }
 }

@@ -29,7 +29,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Returns the position of the last event in the snapshot.
-    pub fn mark(&self) -> LogPosition {
+    pub fn log_position(&self) -> LogPosition {
         LogPosition { seq: self.position, epoch: self.epoch }
     }
 

@@ -44,7 +44,7 @@ impl Indexer {
             self.failed(&trouble, &mut pause).await;
         }
         self.state.set_reindexing(false);
-        self.commit.mark()
+        self.commit.log_position()
     }
 
     async fn try_reindex(&mut self) -> Result<(), Trouble> {
