@@ -23,7 +23,7 @@ use crate::telemetry::{Metrics, Traces};
 use crate::{healthcheck, server, telemetry};
 
 /// How long threads that still block may keep the process after the service has ended.
-const LINGER: Duration = Duration::from_millis(500);
+const BLOCKED_THREADS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The least time for sending the remaining spans.
 const MIN_FLUSH: Duration = Duration::from_millis(500);
@@ -108,7 +108,7 @@ fn serve<P: Program>() -> Result<(), String> {
         served
     });
     // Nothing depends on threads that still block, such as a migration that waits for its database.
-    runtime.shutdown_timeout(LINGER);
+    runtime.shutdown_timeout(BLOCKED_THREADS_TIMEOUT);
     served
 }
 

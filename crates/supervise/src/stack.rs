@@ -35,21 +35,21 @@ impl Stack {
         let mut variables: BTreeMap<_, _> = utf8.flatten().collect();
         let owner = Owner::current();
         // Root runs the stores as another user, who may be unable to enter the folder of the checkout.
-        let state = match (set(&variables, "STACK_STATE"), owner.other()) {
+        let state = match (non_empty(&variables, "STACK_STATE"), owner.other()) {
             (Some(folder), _) => std::env::current_dir()?.join(folder),
             (None, Some(_)) => PathBuf::from(format!("/var/lib/shop-cache-{}", short_hash(&checkout)?)),
             (None, None) => checkout.join(".stack"),
         };
-        add(&mut variables, &checkout.join(".env"));
+        add_file(&mut variables, &checkout.join(".env"));
         // The ports are recorded until `down`, so that `make psql` finds a stack that was started with other ports.
-        add(&mut variables, &state.join("ports"));
+        add_file(&mut variables, &state.join("ports"));
         let ports = Ports::read(|name| variables.get(name).cloned())?;
-        let profile = set(&variables, "PROFILE").unwrap_or("dev").to_owned();
+        let profile = non_empty(&variables, "PROFILE").unwrap_or("dev").to_owned();
         if !["dev", "release"].contains(&profile.as_str()) {
             return Err(Failure::new(format!("PROFILE must be dev or release, got '{profile}'.")));
         }
         variables.insert("PROFILE".to_owned(), profile);
-        let is_doubled = set(&variables, "REPLICAS") == Some("2");
+        let is_doubled = non_empty(&variables, "REPLICAS") == Some("2");
         Ok(Self { checkout, state, owner, variables, ports, is_doubled })
     }
 
@@ -84,7 +84,7 @@ impl Stack {
 
     /// Returns a variable that is set and not empty.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        set(&self.variables, name)
+        non_empty(&self.variables, name)
     }
 
     /// Returns the password of a user: `REDIS_ADMIN` for REDIS_ADMIN_PASSWORD.
@@ -169,13 +169,13 @@ pub(crate) fn say(message: impl Display) {
     print(format_args!("\x1b[1m[stack]\x1b[0m {message}"));
 }
 
-fn set<'a>(variables: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+fn non_empty<'a>(variables: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
     variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
 /// Adds the `NAME=value` lines of a file, if it exists. A name that is already set, such as by the caller, keeps its
 /// value.
-fn add(variables: &mut BTreeMap<String, String>, file: &Path) {
+fn add_file(variables: &mut BTreeMap<String, String>, file: &Path) {
     let text = fs::read_to_string(file).unwrap_or_default();
     for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
         let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -224,8 +224,8 @@ mod tests {
         let file = std::env::temp_dir().join(format!("supervise-{}.env", std::process::id()));
         fs::write(&file, "A=file\nB=1=2\n# C=3\n=4\n5=6\n").unwrap();
         let mut variables = BTreeMap::from([("A".to_owned(), String::new())]);
-        add(&mut variables, &file);
-        add(&mut variables, Path::new("/nowhere"));
+        add_file(&mut variables, &file);
+        add_file(&mut variables, Path::new("/nowhere"));
         let all: Vec<_> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(all, ["A=", "B=1=2"]);
         fs::remove_file(file).unwrap();

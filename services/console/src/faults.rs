@@ -29,7 +29,7 @@ use crate::record::{Record, WriteRecord, now_ms};
 use crate::stores::{Database, RedisAdmin};
 use crate::upstream::Upstreams;
 
-pub(crate) use kinds::{Fault, Sign};
+pub(crate) use kinds::{Fault, Symptom};
 
 /// How long after the end of a fault its effects still count, such as the recovery, in ms.
 const AFTERWARDS: u64 = 15_000;
@@ -121,11 +121,11 @@ impl Faults {
     }
 
     /// Records that an expected effect of a fault was seen.
-    pub(crate) fn saw(&self, sign: Sign) {
+    pub(crate) fn saw(&self, symptom: Symptom) {
         let mut is_new = false;
         let now = now_ms();
         for (fault, running) in self.states().iter_mut() {
-            if running.counts_until > now && fault.sign() == sign && running.seen != Some(true) {
+            if running.counts_until > now && fault.symptom() == symptom && running.seen != Some(true) {
                 running.seen = Some(true);
                 is_new = true;
             }
@@ -138,10 +138,10 @@ impl Faults {
     /// Notes the signs that a write has.
     pub(crate) fn saw_write(&self, write: &WriteRecord) {
         if write.acknowledged_ms - write.at_ms > SLOW_WRITE {
-            self.saw(Sign::SlowWrite);
+            self.saw(Symptom::SlowWrite);
         }
         if write.status == 0 {
-            self.saw(Sign::Restart);
+            self.saw(Symptom::Restart);
         }
     }
 
@@ -201,16 +201,16 @@ impl Faults {
         let mut was_old = false;
         while now_ms() < until {
             if self.0.board.look_ms() > SLOW {
-                self.saw(Sign::SlowRead);
+                self.saw(Symptom::SlowRead);
             }
             if self.0.board.cart_is_unverified() {
-                self.saw(Sign::Unverified);
+                self.saw(Symptom::Unverified);
             }
             if self.0.board.has_old_copies(OLD) {
                 was_old = true;
-                self.saw(Sign::OldPrice);
+                self.saw(Symptom::OldPrice);
             } else if was_old {
-                self.saw(Sign::Recovered);
+                self.saw(Symptom::Recovered);
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -15,7 +15,7 @@ const CAPACITY: usize = 8_192;
 /// Seconds of figures that a page starts with.
 const FIGURES: usize = 60;
 /// Records of the latest change that a page starts with, at most.
-const TRAIL: usize = 1_000;
+const SINCE_LAST_CHANGE: usize = 1_000;
 /// Writes with a shorter pause between them belong to one change.
 const TOGETHER_MS: u64 = 2_000;
 /// Pages that are open at the same time.
@@ -25,7 +25,7 @@ const BATCH: usize = 1_024;
 /// The least time between two messages to one page: about 30 in a second.
 const PAUSE: Duration = Duration::from_millis(33);
 /// How long the console goes on watching after the last page has been closed: it may be about to reconnect.
-const LINGER: Duration = Duration::from_secs(10);
+const RECONNECT_GRACE: Duration = Duration::from_secs(10);
 
 /// What a record replaces in the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +66,7 @@ struct State {
 struct Recent {
     text: Arc<str>,
     /// Whether it shows what became of a change.
-    is_trail: bool,
+    concerns_changes: bool,
 }
 
 impl Default for Hub {
@@ -118,9 +118,9 @@ impl Hub {
         if state.recent.len() == CAPACITY {
             state.recent.pop_front();
         }
-        let is_trail =
+        let concerns_changes =
             matches!(record, Record::Write(_) | Record::Published { .. } | Record::Feed { .. } | Record::Read(_));
-        state.recent.push_back(Recent { text, is_trail });
+        state.recent.push_back(Recent { text, concerns_changes });
         state.next += 1;
         drop(state);
         self.0.added.notify_waiters();
@@ -167,7 +167,7 @@ impl Hub {
         loop {
             let _ = viewers.wait_for(|viewers| *viewers == 0).await;
             tokio::select! {
-                () = tokio::time::sleep(LINGER) => return,
+                () = tokio::time::sleep(RECONNECT_GRACE) => return,
                 _ = viewers.wait_for(|viewers| *viewers > 0) => {}
             }
         }
@@ -195,11 +195,11 @@ impl State {
     }
 
     /// Returns what became of the latest change, as far as it is still in the buffer.
-    fn trail(&self) -> Vec<Arc<str>> {
+    fn since_last_change(&self) -> Vec<Arc<str>> {
         let Some((began, _)) = self.change else { return Vec::new() };
         let since = self.recent.iter().skip(began.saturating_sub(self.first()) as usize);
-        let trail = since.filter(|recent| recent.is_trail).take(TRAIL);
-        trail.map(|recent| Arc::clone(&recent.text)).collect()
+        let concerned = since.filter(|recent| recent.concerns_changes).take(SINCE_LAST_CHANGE);
+        concerned.map(|recent| Arc::clone(&recent.text)).collect()
     }
 }
 
@@ -263,7 +263,7 @@ impl Subscription {
                 parts.push(hello(false).into());
                 parts.extend(state.snapshot.values().cloned());
                 parts.extend(state.figures.iter().cloned());
-                parts.extend(state.trail());
+                parts.extend(state.since_last_change());
                 self.next = Some(state.next);
             }
         }

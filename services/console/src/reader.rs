@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use serde::Deserialize;
 
 use crate::board::Board;
-use crate::faults::{Faults, Sign};
+use crate::faults::{Faults, Symptom};
 use crate::hub::Hub;
 use crate::record::{Figures, ReadRecord, ReadSource, Record, TruthRow, now_ms};
 use crate::upstream::{Upstream, Upstreams};
@@ -102,10 +102,10 @@ impl Reader {
                 let strategy = STRATEGY_NAMES.iter().position(|name| *name == record.strategy).unwrap_or(0);
                 self.tally.add(strategy, &seen);
                 if record.source == ReadSource::Bypass {
-                    self.faults.saw(Sign::Bypass);
+                    self.faults.saw(Symptom::Bypass);
                 }
                 if record.ms > millis(SLOW) {
-                    self.faults.saw(Sign::SlowRead);
+                    self.faults.saw(Symptom::SlowRead);
                 }
                 self.hub.emit(&Record::Read(record));
             }

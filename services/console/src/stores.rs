@@ -127,7 +127,7 @@ impl RedisAdmin {
             client
         };
         let client = admin.client.get_or_init(connect).await;
-        let (command, arguments) = words.split_first().context("a command has a name")?;
+        let (command, arguments) = words.split_first().context("the command is empty")?;
         let command = CustomCommand::new(*command, ClusterHash::FirstKey, false);
         let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
         let reply =

@@ -56,5 +56,5 @@ impl<'e> NaiveProduct<'e> {
 }
 
 fn version(product: &Value) -> Result<u64> {
-    product["version"].as_u64().context("a product has a version")
+    product["version"].as_u64().context("the product has no version")
 }

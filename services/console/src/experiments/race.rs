@@ -94,5 +94,5 @@ impl<'e> RacedProduct<'e> {
 
 async fn version(request: RequestBuilder) -> Result<u64> {
     let product: Value = request.send().await?.error_for_status()?.json().await?;
-    product["version"].as_u64().context("a product has a version")
+    product["version"].as_u64().context("the product has no version")
 }

@@ -17,7 +17,7 @@ pub(crate) enum Fault {
 
 /// What was seen on the board, or while reading and writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sign {
+pub(crate) enum Symptom {
     /// A read bypassed the cache.
     Bypass,
     /// A read took long.
@@ -34,33 +34,33 @@ pub(crate) enum Sign {
     Restart,
 }
 
-struct Row(&'static str, &'static str, u64, Sign, &'static str, &'static str);
+struct Row(&'static str, &'static str, u64, Symptom, &'static str, &'static str);
 
-/// Name, title, seconds, sign, what is done, what a visitor should see.
+/// Name, title, seconds, symptom, what is done, what a visitor should see.
 #[rustfmt::skip]
 static TABLE: [Row; 8] = [
-    Row("redis-stopped", "Redis stopped", 8, Sign::Bypass,
+    Row("redis-stopped", "Redis stopped", 8, Symptom::Bypass,
         "Redis refuses the services: it closes their connections, and their logins fail. Its data stays.",
         "Reads of every strategy bypass the cache and are fresh and slower. No request fails. Afterwards, hits return by themselves."),
-    Row("redis-frozen", "Redis frozen", 5, Sign::Bypass,
+    Row("redis-frozen", "Redis frozen", 5, Symptom::Bypass,
         "Redis accepts commands and answers none of them (CLIENT PAUSE).",
         "A read waits 40 ms at most, then bypasses the cache. The circuit breaker opens, so later reads do not wait at all."),
-    Row("events-dropped", "Events lost", 8, Sign::Recovered,
+    Row("events-dropped", "Events lost", 8, Symptom::Recovered,
         "No service may read the stream, and what was published meanwhile is removed from it.",
         "After a write, cart, search and recommendation show the old price. Each then finds a gap in the numbers, fetches the lost events from the product API's log, and is current again."),
-    Row("events-late", "Events late", 8, Sign::OldPrice,
+    Row("events-late", "Events late", 8, Symptom::OldPrice,
         "The product API may not append to the stream. Its relay tries again until it can.",
         "After a write, the other services show the old price, until the fault ends or they notice that they hear nothing (the cart, after 5 s). explicit, writethrough, tags and production stay fresh: their writers invalidate."),
-    Row("subscriber-paused", "One subscriber paused", 8, Sign::Unverified,
+    Row("subscriber-paused", "One subscriber paused", 8, Symptom::Unverified,
         "The cart may not read the stream of events.",
         "The cart soon notices that it hears of no changes. From then on it trusts none of its entries, and asks the product API at each request: slower, and current. Search and recommendation go on as before."),
-    Row("replica-frozen", "One process frozen", 4, Sign::SlowWrite,
+    Row("replica-frozen", "One process frozen", 4, Symptom::SlowWrite,
         "The second process of the product API is stopped with SIGSTOP while it holds the product in its memory. At once, the console changes the price through production.",
         "This write waits until the frozen process can no longer answer from its memory, at most 110 ms; later writes do not wait. When the process continues, it serves nothing old."),
-    Row("slow-database", "Database slow", 8, Sign::SlowRead,
+    Row("slow-database", "Database slow", 8, Symptom::SlowRead,
         "A transaction locks the table of products for 300 ms, again and again.",
         "Misses and writes take up to 300 ms. Hits do not notice. swr never waits: it serves the stale entry while it loads."),
-    Row("crash-after-commit", "Crash after COMMIT", 6, Sign::Restart,
+    Row("crash-after-commit", "Crash after COMMIT", 6, Symptom::Restart,
         "The console changes the price through explicit, and the product API dies between COMMIT and the invalidation. Then it starts again.",
         "The write gets no answer, but it is committed. The entry of explicit stays old until a relay repeats the invalidation: that of the new process, or of a second one."),
 ];
@@ -106,7 +106,7 @@ impl Fault {
     }
 
     /// What shows its effect.
-    pub(crate) fn sign(self) -> Sign {
+    pub(crate) fn symptom(self) -> Symptom {
         self.row().3
     }
 

@@ -133,11 +133,11 @@ impl Faults {
     /// its connection is closed.
     async fn forbid_reading(&self, user: &str) -> Result<()> {
         self.redis(&["ACL", "SETUSER", user, "clearselectors"]).await?;
-        let listed = self.redis(&["CLIENT", "LIST"]).await?.into_string().context("a list of clients is a text")?;
+        let listed = self.redis(&["CLIENT", "LIST"]).await?.into_string().context("the list of clients is not text")?;
         let has = |client: &str, word: &str| client.split(' ').any(|its| its == word);
         for client in listed.lines().filter(|client| has(client, &format!("user={user}"))) {
             if has(client, "cmd=xreadgroup") || has(client, "cmd=xread") {
-                let id = client.split(' ').find_map(|word| word.strip_prefix("id=")).context("a client has an id")?;
+                let id = client.split(' ').find_map(|word| word.strip_prefix("id=")).context("the client has no id")?;
                 self.redis(&["CLIENT", "KILL", "ID", id]).await?;
             }
         }
