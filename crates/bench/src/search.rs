@@ -101,7 +101,7 @@ async fn queries(system: &PrivateSystem, http: &Client, count: usize) -> Result<
     while names.len() < 4 * count.max(500) {
         let page = format!("{}/products?limit=500{cursor}", system.url(Service::ProductApi));
         let page: Value = http.get(page).send().await?.error_for_status()?.json().await?;
-        let products = page["products"].as_array().context("a page has products")?;
+        let products = page["products"].as_array().context("the page has no products")?;
         names.extend(products.iter().filter_map(|product| product["name"].as_str()).map(str::to_lowercase));
         let Some(next) = page["next_cursor"].as_str() else { break };
         cursor = format!("&cursor={next}");

@@ -133,10 +133,10 @@ async fn client(system: Arc<PrivateSystem>, http: Client, stats: Arc<FloodStats>
             6 => format!("{recommendation}/recommendations/{id}"),
             _ => format!("{search}/search?q=unknown{id}"),
         };
-        let answer = http.get(url).send().await.context("the flood")?;
+        let answer = http.get(url).send().await.context("a request of the flood failed")?;
         let status = answer.status();
         // The body is read to its end, so that the connection can be reused.
-        answer.bytes().await.context("the flood")?;
+        answer.bytes().await.context("a request of the flood failed")?;
         match status {
             StatusCode::SERVICE_UNAVAILABLE => _ = stats.shed.fetch_add(1, Relaxed),
             status if status.is_server_error() => _ = stats.failed.fetch_add(1, Relaxed),
@@ -160,7 +160,7 @@ async fn hot(system: &PrivateSystem, http: &Client, stats: &FloodStats) -> Resul
 async fn change(system: &PrivateSystem, http: &Client) -> Result<Duration> {
     let began = Instant::now();
     system.postgres.sql("shop_db", "UPDATE products SET price_cents = price_cents + 1 WHERE id = 100").await?;
-    system.until_applied(http, DELIVERED).await.context("a change")?;
+    system.until_applied(http, DELIVERED).await.context("a change was not delivered")?;
     Ok(began.elapsed())
 }
 

@@ -115,7 +115,7 @@ pub async fn run(options: &Options, mut on_outcome: impl FnMut(&Outcome)) -> Res
     };
     // Without a proxy, the services see how a killed store refuses their connections.
     let added = if options.random.is_some() { Ok(()) } else { target.add_proxies().await };
-    let made = match added.context("adding proxies between the services and their stores") {
+    let made = match added.context("no proxies could be added between the services and their stores") {
         Ok(()) => all(options, &target, &faults, &stop, &mut on_outcome).await,
         Err(error) => Err(error),
     };
@@ -150,7 +150,7 @@ async fn all(
     progress.enable_steady_tick(Duration::from_secs(1));
     progress.set_message("making products");
     let pace = if options.random.is_some() { Pace::RANDOM } else { Pace::PLANNED };
-    let edits = Edits::prepare(target, &http, pace).await.context("preparing the edits")?;
+    let edits = Edits::prepare(target, &http, pace).await.context("the edits could not be prepared")?;
     let mut map = allowed::map(target, options.random.is_some())?;
     map.only(&options.subject)?;
     let mut load = Run::prepare(&map, options.products, Files::default(), |_| {}).await?;
@@ -167,7 +167,7 @@ async fn all(
         report.outcomes.push(outcome);
     }
     load.remove().await;
-    let removed = edits.remove(target, &http).await.context("removing the edits");
+    let removed = edits.remove(target, &http).await.context("the edits could not be removed");
     report.wrong.extend(removed.err().map(|error| format!("{error:#}")));
     Ok(report)
 }

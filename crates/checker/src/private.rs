@@ -27,12 +27,12 @@ pub struct Options {
 /// Returns an error if the system does not start, if the program fails, or if a service has logged an error.
 pub async fn run(options: &Options) -> Result<()> {
     let token = format!("{:032x}", rand::random::<u128>());
-    let token_file = NamedTempFile::new().context("a file for the token of the operations routes")?;
+    let token_file = NamedTempFile::new().context("the file for the operators' token cannot be made")?;
     std::fs::write(&token_file, &token)?;
-    let token_path = token_file.path().to_str().context("a temporary path is text")?;
+    let token_path = token_file.path().to_str().context("the temporary path is not UTF-8")?;
     let settings = [("REDIS__COMMAND_TIMEOUT", "2s"), ("OPERATIONS__TOKEN_FILE", token_path)];
     let system = PrivateSystem::start(options.products, &settings).await?;
-    let (program, arguments) = options.command.split_first().context("a program to run")?;
+    let (program, arguments) = options.command.split_first().context("the command is empty")?;
     let mut command = Command::new(program);
     command.args(arguments).env("OPERATIONS_TOKEN", token);
     for service in Service::ALL {

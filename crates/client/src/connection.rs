@@ -108,7 +108,7 @@ impl Connection {
             tokio::spawn(driver);
             self.open = Some(connection);
         }
-        self.open.as_mut().context("it was opened just now")
+        self.open.as_mut().context("the connection was not opened")
     }
 }
 

@@ -36,12 +36,12 @@ impl CachedResponse {
     pub async fn of_product(http: &Client, bases: [&str; 4], strategy: &str, id: i64, limit: u32) -> Result<[Self; 4]> {
         let [shop, cart_service, search, recommendation] = bases;
         let cart = ask(http.post(format!("{cart_service}/carts")).json(&json!({}))).await?;
-        let cart = cart["id"].as_str().context("a cart has an id")?;
+        let cart = cart["id"].as_str().context("the cart has no id")?;
         let item = format!("{cart_service}/carts/{cart}/items/{id}");
         ask(http.put(item).json(&json!({ "quantity": 1 }))).await?;
         let product = ask(http.get(format!("{shop}/products/{id}"))).await?;
         // A query for the whole name shows the product on the first page.
-        let name = product["name"].as_str().context("a product has a name")?;
+        let name = product["name"].as_str().context("the product has no name")?;
         let mut page = Url::parse(&format!("{search}/search"))?;
         page.query_pairs_mut().append_pair("q", name).append_pair("limit", &limit.to_string());
         let key = page_key(http, search, page.as_str(), &format!("product:{id}")).await?;

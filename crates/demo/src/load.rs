@@ -51,9 +51,9 @@ pub struct Options {
 
 /// Runs the load until Ctrl-C, or until the time given in the options is over.
 pub async fn run_cli(options: &Options) -> Result<()> {
-    let lanes: Vec<(usize, &str)> =
-        STRATEGY_NAMES.into_iter().enumerate().filter(|(_, lane)| chosen(options, lane)).collect();
-    if let Some(unknown) = options.only.iter().find(|lane| !STRATEGY_NAMES.contains(&lane.as_str())) {
+    let strategies: Vec<(usize, &str)> =
+        STRATEGY_NAMES.into_iter().enumerate().filter(|(_, strategy)| chosen(options, strategy)).collect();
+    if let Some(unknown) = options.only.iter().find(|strategy| !STRATEGY_NAMES.contains(&strategy.as_str())) {
         bail!("there is no strategy {unknown}; there are {}", STRATEGY_NAMES.join(", "));
     }
     ensure!(options.rps > 0.0 && options.rps <= 100_000.0, "rps: between 0 and 100,000");
@@ -61,22 +61,22 @@ pub async fn run_cli(options: &Options) -> Result<()> {
     ensure!((0.0..=5.0).contains(&options.skew), "skew: between 0 and 5");
     ensure!(options.products > 0, "products: at least 1");
     allow_open_files(OPEN_FILES)?;
-    ensure_there(options, lanes.iter().map(|(at, _)| at + 1).max().unwrap_or(0) as u64 * options.products).await?;
+    ensure_there(options, strategies.iter().map(|(at, _)| at + 1).max().unwrap_or(0) as u64 * options.products).await?;
     let plan = Plan {
-        rate: options.rps / lanes.len() as f64,
+        rate: options.rps / strategies.len() as f64,
         writes: options.mix,
         order: Order::Zipf(options.skew),
         length: options.seconds.map_or(UNLIMITED, Duration::from_secs),
     };
-    let products = |&(at, lane): &(usize, &str)| ProductRange {
-        name: lane.to_owned(),
+    let products = |&(at, strategy): &(usize, &str)| ProductRange {
+        name: strategy.to_owned(),
         base: options.service.clone(),
-        path: format!("/products/{lane}/"),
+        path: format!("/products/{strategy}/"),
         first: 1 + at as u64 * options.products,
         count: options.products,
     };
-    let streams: Vec<Rc<Stream>> = lanes.iter().map(|lane| Stream::new(&products(lane), plan)).collect();
-    let names: Vec<&str> = lanes.iter().map(|(_, lane)| *lane).collect();
+    let streams: Vec<Rc<Stream>> = strategies.iter().map(|strategy| Stream::new(&products(strategy), plan)).collect();
+    let names: Vec<&str> = strategies.iter().map(|(_, strategy)| *strategy).collect();
     println!(
         "{:.0} requests a second, {:.0} % of them writes, of {} products each (skew {}); Ctrl-C ends it",
         options.rps,
@@ -123,8 +123,8 @@ async fn ensure_there(options: &Options, last: u64) -> Result<()> {
     Ok(())
 }
 
-fn chosen(options: &Options, lane: &str) -> bool {
-    options.only.is_empty() || options.only.iter().any(|only| only == lane)
+fn chosen(options: &Options, strategy: &str) -> bool {
+    options.only.is_empty() || options.only.iter().any(|only| only == strategy)
 }
 
 async fn watch(streams: &[Rc<Stream>], view: &mut View<'_>) {

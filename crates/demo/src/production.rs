@@ -72,7 +72,7 @@ async fn layers(context: &mut DemoContext, subject: &DemoProduct) -> Result<()> 
     let written =
         context.shop.put(&format!("/products/tags/{}", subject.product.id), &json!({"price_cents": cents})).await?;
     let read = subject.read().await?;
-    say.write(&written, "by the tags lane");
+    say.write(&written, "through the strategy tags");
     say.read(&read, "");
     context.claim(
         "a write through another strategy invalidates it by tag",

@@ -73,11 +73,11 @@ impl Stack {
     /// Starts the second process of the product API, or restarts it with a proxy before its Redis.
     pub(crate) async fn second_product_api(&self) -> Result<SecondProcess> {
         let (ours, redis) = (run(&self.script, &["address"]).await?, run(&self.script, &["address", "redis"]).await?);
-        let ours = ours.trim().parse().context("this machine, as the services see it")?;
+        let ours = ours.trim().parse().context("the address of this machine in the stack's network is invalid")?;
         let port = redis.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         let second = SecondProcess {
             url: run(&self.script, &["url", SECOND]).await?.trim().to_owned(),
-            proxy: Proxy::at(ours, port.context("the port of Redis")?).await?,
+            proxy: Proxy::at(ours, port.context("the stack does not name the port of Redis")?).await?,
             is_of_the_stack: run(&self.script, &["replicas"]).await?.trim() == "2",
             script: self.script.clone(),
         };

@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
     context.undo_later(Slot::product("tags", &of_a[1]).path, json!({"category_id": a.id}));
     move_product(context, (&a, &of_a[0]), (&b, &of_b[0]), &of_a[1]).await?;
     context.say.lesson(
-        "One write of one row removes exactly what shows it: products in every lane, lists, and nothing else.",
+        "One write of one row removes exactly what shows it: products of every strategy, lists, and nothing else.",
         "Memory for the tag sets, and a write that takes longer the more entries carry the tag.",
     );
     Ok(())
@@ -42,9 +42,10 @@ async fn rename(
     let say = context.say;
     say.step(&format!("Entries that show category {} ({}), and entries that do not.", a.id, a.name));
     let mut carriers: Vec<Slot> = of_a.iter().take(2).map(|product| Slot::product("tags", product)).collect();
-    carriers.extend(["explicit", "writethrough", "events", "production"].map(|lane| Slot::product(lane, &of_a[0])));
+    carriers
+        .extend(["explicit", "writethrough", "events", "production"].map(|strategy| Slot::product(strategy, &of_a[0])));
     carriers.push(Slot::list(a));
-    let others = ["tags", "explicit", "production"].map(|lane| Slot::product(lane, of_b));
+    let others = ["tags", "explicit", "production"].map(|strategy| Slot::product(strategy, of_b));
     // The `swr` cache of the same product carries no tags, so an invalidation by tag does not find it.
     let others: Vec<Slot> = others.into_iter().chain([Slot::list(b), Slot::product("swr", &of_a[0])]).collect();
     let mut tagged = 0;
@@ -147,8 +148,8 @@ fn total(list: &Answer) -> Result<i64> {
 }
 
 impl Slot {
-    fn product(lane: &str, product: &Product) -> Self {
-        Self { path: format!("/products/{lane}/{}", product.id), key: format!("product:{lane}:{}", product.id) }
+    fn product(strategy: &str, product: &Product) -> Self {
+        Self { path: format!("/products/{strategy}/{}", product.id), key: format!("product:{strategy}:{}", product.id) }
     }
 
     fn list(category: &Category) -> Self {

@@ -27,7 +27,7 @@ pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
     let hard = Duration::from_millis(entry.hard_ttl_ms.context("an entry without a hard TTL")?);
     ensure!(
         hard <= LONGEST,
-        "the hard TTL of the ttl lane is {hard:?}, too long to watch; start the stack with LANES__TTL__HARD_TTL=10s"
+        "the hard TTL of the strategy ttl is {hard:?}, too long to watch; start the stack with LANES__TTL__HARD_TTL=10s"
     );
     say.read(&first, "");
     say.redis(&subject.key(), Some(&entry));

@@ -146,7 +146,7 @@ impl PrivateSystem {
         loop {
             self.start_without_waiting(replica).await?;
             let running = self.running[replica.index()].lock().await;
-            let process = running.as_ref().context("it was started just now")?;
+            let process = running.as_ref().context("the reference was not started")?;
             match process.wait_for_http(&format!("{}/readyz", self.url(replica)), START).await {
                 Err(_) if !process.is_alive() && Instant::now() < deadline => {}
                 outcome => return outcome,

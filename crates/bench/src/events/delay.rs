@@ -56,7 +56,7 @@ pub(super) async fn measure(
             {
                 for (place, ms) in PLACES.into_iter().zip(write.delays(since)) {
                     let rounds = delays.entry(place).or_default();
-                    rounds.last_mut().context("a round has begun")?.push(ms);
+                    rounds.last_mut().context("no round has begun")?.push(ms);
                 }
             }
         }
@@ -115,7 +115,7 @@ async fn round(
                 }
                 let answer: Value = http.put(url).json(&body).send().await?.error_for_status()?.json().await?;
                 let answered = Instant::now();
-                let version = answer["version"].as_i64().context("a version")?;
+                let version = answer["version"].as_i64().context("the answer has no version")?;
                 let mut gone = [None; 4];
                 for (key, gone) in probe.keys().zip(&mut gone) {
                     *gone = heard.gone(key, began).await;

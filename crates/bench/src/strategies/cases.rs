@@ -184,7 +184,7 @@ impl TestBench {
     /// its share of the tag sets and the registry that name it. The fence is not counted: it grows with the number of
     /// invalidations, not with the number of entries.
     pub(super) async fn entry_bytes(&self, case: &Case, products: &ProductRange) -> Result<f64> {
-        let keys = case.keys.as_deref().context("it has entries")?;
+        let keys = case.keys.as_deref().context("the case has no entries")?;
         let (first, last) = (products.first.to_string(), (products.first + products.count - 1).to_string());
         let reply = self.redis.cli(&["EVAL", MEMORY, "1", keys, &first, &last]).await?;
         let (bytes, entries) = reply.split_once('/').with_context(|| format!("Redis said {reply:?}"))?;

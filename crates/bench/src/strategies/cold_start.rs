@@ -53,7 +53,7 @@ pub(super) async fn measure(bench: &mut TestBench, extent: &Extent, options: &Op
     let api = bench.product_api(&slow, options.server_core).await?;
     let naive = bench.baseline("naive", &["--postgres", &slow], options.server_core).await?;
     let products = |name: &str| -> Result<(Case, ProductRange)> {
-        let case = bench.cases().iter().find(|case| case.name == name).context("it is one of the cases")?;
+        let case = bench.cases().iter().find(|case| case.name == name).context("the case does not exist")?;
         let (base, pid) = if name == "naive" { naive.clone() } else { api.clone() };
         let case = Case { base, pid, ..case.clone() };
         let products = ProductRange { count: case.cold().first + case.cold().count - 1, ..case.warm() };

@@ -46,7 +46,7 @@ pub(super) async fn entries(bench: &mut TestBench, extent: &Extent, options: &Op
         if reference.is_none() {
             reference = Some(bench.baseline("get-entry", &[], options.server_core).await?);
         }
-        let (base, _) = reference.clone().context("it was started just now")?;
+        let (base, _) = reference.clone().context("the reference was not started")?;
         let count = (size / STRATEGY_NAMES.len()) as u64;
         let foreign =
             ProductRange { name: REFERENCE.to_owned(), base, path: "/".to_owned(), first: FOREIGN as u64, count };

@@ -65,7 +65,7 @@ pub async fn run(options: &HitOptions) -> Result<()> {
     }
     for (mode, what) in PEERS {
         let (base, pid) = bench.peer(mode, options.server_core).await?;
-        let like = rows.first().context("there is a case")?.case.clone();
+        let like = rows.first().context("there is no case")?.case.clone();
         let case = Case { name: mode.to_owned(), base, pid, ..like };
         rows.push(Row { case, what: what.to_owned(), rounds: Vec::new() });
     }
@@ -84,7 +84,8 @@ pub async fn run(options: &HitOptions) -> Result<()> {
     let cpu = |name: &str| rows.iter().find(|row| row.case.name == name).map(|row| median(row, |round| round.1));
     let mut missed = String::new();
     for (ours, other, at_most) in TARGETS {
-        let ratio = cpu(ours).context("a row")? / cpu(other).context("a row")?;
+        let ratio =
+            cpu(ours).context("there is no row of that name")? / cpu(other).context("there is no row of that name")?;
         println!("{ours} / {other}: {ratio:.2} × the CPU time, at most {at_most}");
         if ratio > at_most {
             write!(missed, " {ours} / {other}: {ratio:.2}, not {at_most}.")?;
@@ -95,7 +96,7 @@ pub async fn run(options: &HitOptions) -> Result<()> {
 }
 
 fn table(rows: &[Row]) -> Result<String> {
-    let constant = rows.first().context("there is a row")?;
+    let constant = rows.first().context("there is no row")?;
     let mut text =
         String::from("\n| server | CPU per hit, µs | × constant | requests per second |\n|---|---|---|---|\n");
     for row in rows {

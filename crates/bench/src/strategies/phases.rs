@@ -174,7 +174,7 @@ impl<'a> Crowd<'a> {
     /// All readers request the same missing entry. The database does not reply until all have sent their request;
     /// otherwise the number of readers that come before the first fill would be random.
     async fn read_all_at_once(&mut self, bench: &TestBench) -> Result<()> {
-        let (case, _) = self.0.first().context("there is at least one case")?;
+        let (case, _) = self.0.first().context("there is no case")?;
         bench.forget(case, &ProductRange { first: CROWDED, count: 1, ..case.warm() }).await?;
         let held = bench.hold_loads().await?;
         let all = join_all(self.0.iter_mut().map(|(case, connection)| read(connection, case, CROWDED)));

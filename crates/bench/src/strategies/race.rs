@@ -87,5 +87,5 @@ async fn watch(
 }
 
 fn version(body: &[u8]) -> Result<u64> {
-    serde_json::from_slice::<Value>(body)?["version"].as_u64().context("a product has a version")
+    serde_json::from_slice::<Value>(body)?["version"].as_u64().context("the product has no version")
 }

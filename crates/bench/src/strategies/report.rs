@@ -60,7 +60,8 @@ pub(super) fn check(readme: &Path) -> Result<()> {
     for (name, drawing) in drawings(&figures)? {
         ensure!(read(folder.join(&name))? == drawing, "docs/bench/{name} {by_hand}");
     }
-    let histograms = serde_json::from_str(&read(folder.join("histograms.json"))?).context("histograms.json")?;
+    let histograms =
+        serde_json::from_str(&read(folder.join("histograms.json"))?).context("histograms.json is invalid")?;
     recount(figures, histograms)
 }
 
@@ -107,7 +108,7 @@ fn published(readme: &Path) -> PathBuf {
 
 /// Splits the text into the parts before the block, the block, and after it.
 fn parts(text: &str) -> Result<(&str, &str, &str)> {
-    let (before, rest) = text.split_once(BEGIN).context("the marker of the begin is missing")?;
+    let (before, rest) = text.split_once(BEGIN).context("the marker of the beginning is missing")?;
     let (block, after) = rest.split_once(END).context("the marker of the end is missing")?;
     Ok((before, &text[before.len()..before.len() + BEGIN.len() + block.len() + END.len()], after))
 }

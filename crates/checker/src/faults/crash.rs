@@ -32,8 +32,8 @@ const TRIES: u32 = 5;
 pub(super) async fn after_commit(target: &Target) -> Result<()> {
     let proxy = &target.proxies()?.redis;
     let (http, url) = (client()?, target.url(Service::ProductApi).await?);
-    let probes = WRITTEN.map(|(lane, id)| format!("{url}/products/{lane}/{id}"));
-    let entries = WRITTEN.map(|(lane, id)| format!("product:{lane}:{id}"));
+    let probes = WRITTEN.map(|(strategy, id)| format!("{url}/products/{strategy}/{id}"));
+    let entries = WRITTEN.map(|(strategy, id)| format!("product:{strategy}:{id}"));
     let are_cached = async || -> Result<bool> {
         // An entry begins with `V`, a lease does not.
         let mut held = Vec::new();
@@ -88,8 +88,9 @@ pub(super) async fn after_commit(target: &Target) -> Result<()> {
 /// events invalidate. For all of them, the outbox makes up for the killed writer. Reads them, so that they are cached.
 pub(super) async fn written(target: &Target) -> Result<Vec<String>> {
     let url = target.url(Service::ProductApi).await?;
-    let lanes = |(own, id)| [own, "events", "tags", "production"].map(|lane| format!("{url}/products/{lane}/{id}"));
-    let urls: Vec<String> = WRITTEN.into_iter().flat_map(lanes).collect();
+    let strategies =
+        |(own, id)| [own, "events", "tags", "production"].map(|strategy| format!("{url}/products/{strategy}/{id}"));
+    let urls: Vec<String> = WRITTEN.into_iter().flat_map(strategies).collect();
     fill(&urls).await?;
     Ok(urls)
 }

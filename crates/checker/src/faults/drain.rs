@@ -37,7 +37,7 @@ pub(super) async fn products(target: &Target) -> Result<Vec<String>> {
     let ids = target.sql("shop_db", &rows).await?;
     system::wait_until_idle(target, &client()?).await?;
     let url = target.url(Service::ProductApi).await?;
-    let both = |id| ["tags", "production"].map(|lane| format!("{url}/products/{lane}/{id}"));
+    let both = |id| ["tags", "production"].map(|strategy| format!("{url}/products/{strategy}/{id}"));
     let urls: Vec<_> = ids.lines().flat_map(both).collect();
     fill(&urls).await?;
     Ok(urls)

@@ -87,7 +87,7 @@ impl Edits {
         for _ in 0..CARTS {
             let url = format!("{}/carts", at[Service::Cart as usize]);
             let cart: Value = http.post(url).json(&json!({})).send().await?.error_for_status()?.json().await?;
-            carts.push(cart["id"].as_str().context("a cart has an id")?.to_owned());
+            carts.push(cart["id"].as_str().context("the cart has no id")?.to_owned());
         }
         Ok(Self { at, names, carts, quiet, pace, ledger: RefCell::default() })
     }
@@ -211,7 +211,7 @@ impl Edits {
         for cart in &self.carts {
             let url = format!("{}/carts/{cart}", self.at[Service::Cart as usize]);
             let view: Value = http.get(url).send().await?.error_for_status()?.json().await?;
-            let lines = view["lines"].as_array().context("a cart has lines")?.iter();
+            let lines = view["lines"].as_array().context("the cart has no lines")?.iter();
             let quantities = lines.filter_map(|line| Some((line["product_id"].as_i64()?, line["quantity"].as_i64()?)));
             missing.extend(self.ledger.borrow().missing_lines(cart, &quantities.collect()));
         }
@@ -238,7 +238,7 @@ impl Edits {
             let name = name.replace('\'', "''");
             sql.push_str(&format!("; UPDATE categories SET name = '{name}' WHERE id = {category}"));
         }
-        target.sql("shop_db", &sql).await.context("the edits in SQL")?;
+        target.sql("shop_db", &sql).await.context("the edits in SQL failed")?;
         removed
     }
 }

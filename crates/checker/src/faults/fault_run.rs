@@ -121,7 +121,7 @@ impl FaultRun<'_> {
                 biased;
                 () = self.stop.cancelled() => Err(anyhow!("interrupted")),
                 made = timeout(fault.longest(), fault.make(self.target, prepared, || written.get())) => {
-                    made.context("it takes too long")?
+                    made.context("the fault took too long")?
                 }
             }
         };

@@ -261,7 +261,7 @@ pub(super) async fn reach(target: &Target, part: Component) -> Result<Reach> {
 pub(super) async fn half_open(target: &Target, part: Component, hold: Duration) -> Result<()> {
     let proxy = proxy_of(target, part)?;
     let mut before = TcpStream::connect(proxy.address()).await?;
-    ask(&mut before, part).await.context("over a connection that is not dead yet")?;
+    ask(&mut before, part).await.context("the request over the live connection failed")?;
     proxy.drop_packets();
     let asked = timeout(SILENCE, ask(&mut before, part)).await;
     ensure!(asked.is_err(), "a dead connection is not silent: {asked:?}");

@@ -46,7 +46,7 @@ pub(super) fn running() -> impl Iterator<Item = Replica> {
 impl Stack {
     /// Returns the stack that `script` controls.
     pub(super) async fn of(script: &Path) -> Result<Self> {
-        let script = script.canonicalize().context("the script of the stack")?;
+        let script = script.canonicalize().context("the script of the stack cannot be found")?;
         let on_disk = AtomicBool::new(false);
         let mut stack =
             Self { script, kind: String::new(), urls: Vec::new(), is_doubled: false, proxies: None, on_disk };
@@ -66,7 +66,11 @@ impl Stack {
     /// Puts proxies in front of Postgres and Redis, and restarts the services so that they use them, with a second process of
     /// the product API.
     pub(super) async fn add_proxies(&mut self) -> Result<()> {
-        let us: IpAddr = self.run(&["address"]).await?.parse().context("this machine, as the services see it")?;
+        let us: IpAddr = self
+            .run(&["address"])
+            .await?
+            .parse()
+            .context("the address of this machine in the stack's network is invalid")?;
         let mut ports = [0; 2];
         for (store, port) in ["postgres", "redis"].into_iter().zip(&mut ports) {
             let at = self.run(&["address", store]).await?;
@@ -148,8 +152,8 @@ impl StoreClient {
     pub(super) fn start(mut command: Command) -> Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut program = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
-        let input = program.stdin.take().context("it has no input")?;
-        let output = BufReader::new(program.stdout.take().context("it has no output")?);
+        let input = program.stdin.take().context("the program has no standard input")?;
+        let output = BufReader::new(program.stdout.take().context("the program has no standard output")?);
         Ok(Self { input, output, _program: program })
     }
 

@@ -123,7 +123,11 @@ impl Target {
         match self {
             Self::Private(system) => {
                 let saved = system.redis.directory().join("dump.rdb");
-                if saved.exists() { std::fs::remove_file(saved).context("what Redis has saved") } else { Ok(()) }
+                if saved.exists() {
+                    std::fs::remove_file(saved).context("the file that Redis has saved cannot be removed")
+                } else {
+                    Ok(())
+                }
             }
             Self::Stack(stack) => {
                 stack.on_disk.store(false, Relaxed);

@@ -129,10 +129,10 @@ async fn read(http: &Client, url: &str) -> Result<Seen> {
 /// reference, and a path by its id; `carts` maps references to ids.
 pub(super) fn path(key: &str, carts: &HashMap<String, String>) -> Option<String> {
     let (keyspace, rest) = key.split_once(':')?;
-    let (lane, id) = rest.split_once(':')?;
-    Some(match (keyspace, lane) {
+    let (strategy, id) = rest.split_once(':')?;
+    Some(match (keyspace, strategy) {
         ("product", "featured") => "/products/featured".to_owned(),
-        ("product", lane) => format!("/products/{lane}/{id}"),
+        ("product", strategy) => format!("/products/{strategy}/{id}"),
         ("cart", "view") => format!("/carts/{}", carts.get(id)?),
         ("search", "page") => search(id)?,
         ("recommendation", "list") => format!("/recommendations/{id}"),

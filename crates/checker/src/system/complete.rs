@@ -96,9 +96,9 @@ pub(crate) async fn index_differences(
     loop {
         let page = http.get(format!("{base}/search?q=&limit=100{cursor}")).send().await?.error_for_status()?;
         let page: Value = page.json().await?;
-        for product in page["hits"].as_array().context("a page has hits")? {
-            let id = product["id"].as_i64().context("a hit has an id")?;
-            indexed.insert(id, product["version"].as_i64().context("a hit has a version")?);
+        for product in page["hits"].as_array().context("the page has no hits")? {
+            let id = product["id"].as_i64().context("the hit has no id")?;
+            indexed.insert(id, product["version"].as_i64().context("the hit has no version")?);
         }
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),

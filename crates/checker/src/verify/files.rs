@@ -90,7 +90,7 @@ impl Files {
     pub(super) fn close(&mut self) -> Result<()> {
         let Some(open) = &mut self.0 else { return Ok(()) };
         for file in [&mut open.keys, &mut open.reads, &mut open.writes] {
-            file.flush().context("the log of operations")?;
+            file.flush().context("the log of operations cannot be written")?;
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ impl Fixture {
                 shown: map.shown(subject).clone(),
                 keys,
                 writing: Writing { body: map.body(subject).clone(), ..map.writing.clone() },
-                method: map.writing.method.parse().context("the method of writes")?,
+                method: map.writing.method.parse().context("the method of writes is invalid")?,
             });
         }
         let remove = map.products.create.as_ref().and(map.products.remove.clone());
@@ -112,13 +112,18 @@ impl FixtureBuilder<'_> {
                 if let Some(Value::Object(body)) = &mut create.body {
                     body.extend(subject.create.clone());
                 }
-                let made = self.call(&create, &[("word", &word)]).await.context("making a product")?;
+                let made = self.call(&create, &[("word", &word)]).await.context("no product was made")?;
                 let pointer = create.id.as_deref().context("the map does not say where a new product's id is")?;
                 (made.pointer(pointer).and_then(Value::as_u64).context("a new product has no id")?, made)
             }
             None => {
                 let id = self.given.next().context("the map names too few products")?;
-                (id, self.call(&first_write(id), &[("word", &word)]).await.context("the first write of a product")?)
+                (
+                    id,
+                    self.call(&first_write(id), &[("word", &word)])
+                        .await
+                        .context("the first write of a product failed")?,
+                )
             }
         };
         let version = made.pointer(&writing.version).and_then(Value::as_u64).context("a new product has no version")?;

@@ -188,7 +188,7 @@ impl Map {
             None => OURS.to_owned(),
         };
         let map = Config::builder().add_source(File::from_str(&source, FileFormat::Toml)).build()?;
-        let mut map: Self = map.try_deserialize().context("the map")?;
+        let mut map: Self = map.try_deserialize().context("the map is invalid")?;
         if file.is_none() {
             map.subjects.splice(0..0, STRATEGIES.iter().map(Subject::of));
         }

@@ -48,7 +48,7 @@ impl Run {
         let prepared: Vec<_> = fixture.subjects.drain(..).map(Arc::new).collect();
         let (mut sessions, seed) = (Vec::new(), rand::random());
         for (subject, prepared) in prepared.iter().enumerate() {
-            let first = u32::try_from(sessions.len()).context("so many sessions")?;
+            let first = u32::try_from(sessions.len()).context("there are too many sessions")?;
             sessions.extend(Session::of(subject, prepared, first, seed)?);
             for (product, key) in prepared.products.iter().zip(prepared.first_key..) {
                 files.key(key, product.id, &prepared.name)?;
@@ -186,7 +186,7 @@ impl Run {
     async fn collect(&mut self, mut working: JoinSet<(Session, Log)>) -> Result<()> {
         let mut done = Vec::new();
         while let Some(worked) = working.join_next().await {
-            done.push(worked.context("a session has ended")?);
+            done.push(worked.context("a session has panicked")?);
         }
         // Writes first: a read may have seen a write of another session.
         let writes: Vec<_> = done.iter().flat_map(|(_, log)| log.writes.iter().copied()).collect();

@@ -149,7 +149,7 @@ impl Stream {
         let answer = connection.send(Method::GET, &self.path(id), None).await?;
         let took = micros(due.elapsed());
         anyhow::ensure!(answer.status.is_success(), "GET {}: {}", self.path(id), answer.status);
-        let shown: Versioned = serde_json::from_slice(&answer.body).context("a product has a version")?;
+        let shown: Versioned = serde_json::from_slice(&answer.body).context("the product has no version")?;
         let stale_for = self.floors.borrow().get(&id).and_then(|floors| floors.stale_for(shown.version, sent));
         let mut seen = self.seen.borrow_mut();
         let _ = seen.reads.record(took);
@@ -170,7 +170,7 @@ impl Stream {
         let answer = connection.send(Method::PUT, &self.path(id), Some(body)).await?;
         let took = micros(due.elapsed());
         anyhow::ensure!(answer.status.is_success(), "PUT {}: {}", self.path(id), answer.status);
-        let made: Versioned = serde_json::from_slice(&answer.body).context("a product has a version")?;
+        let made: Versioned = serde_json::from_slice(&answer.body).context("the product has no version")?;
         let _ = self.seen.borrow_mut().writes.record(took);
         // A deferred invalidation promises nothing yet.
         if !answer.cache_status.contains("detail=deferred") {

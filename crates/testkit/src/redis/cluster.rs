@@ -77,7 +77,7 @@ impl RedisCluster {
         };
         let line = map.lines().find(has_slot).context("no node has the slot")?;
         let port: u16 = line.split([':', '@']).nth(1).context("a node without a port")?.parse()?;
-        self.nodes.iter().find(|node| node.port() == port).context("a node of another cluster")
+        self.nodes.iter().find(|node| node.port() == port).context("the node belongs to another cluster")
     }
 
     /// Moves the slot of a key to another primary while clients use it. Between its keys, it calls `meanwhile`.
@@ -85,7 +85,7 @@ impl RedisCluster {
         let slot = self.ask(&["CLUSTER", "KEYSLOT", key]).await?;
         let source = self.primary_of(key).await?;
         let is_other = |node: &&Redis| node.port() != source.port();
-        let target = self.nodes[..PRIMARIES].iter().find(is_other).context("another primary")?;
+        let target = self.nodes[..PRIMARIES].iter().find(is_other).context("there is no other primary")?;
         let [from, to] = [source.cli(&["CLUSTER", "MYID"]).await?, target.cli(&["CLUSTER", "MYID"]).await?];
         target.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]).await?;
         source.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to]).await?;
@@ -108,7 +108,7 @@ impl RedisCluster {
     }
 
     async fn join(&self) -> Result<()> {
-        let (first, others) = self.nodes.split_first().context("nodes")?;
+        let (first, others) = self.nodes.split_first().context("the cluster has no nodes")?;
         let bus = async |node: &Redis| node.cli(&["CONFIG", "GET", "cluster-port"]).await;
         for node in others {
             let bus = bus(node).await?.lines().last().unwrap_or_default().to_owned();

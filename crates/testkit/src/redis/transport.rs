@@ -70,7 +70,7 @@ impl Certificates {
 
     fn make() -> Result<Self> {
         let program = std::env::current_exe()?;
-        let folder = program.parent().context("a program is in a folder")?.join("testkit-certificates");
+        let folder = program.parent().context("the program's path has no folder")?.join("testkit-certificates");
         if !folder.exists() {
             let draft = folder.with_extension(std::process::id().to_string());
             std::fs::create_dir_all(&draft)?;

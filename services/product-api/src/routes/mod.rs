@@ -47,7 +47,7 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
     info(
         title = "Product API",
         description = "A catalogue on Postgres, read through seven cache invalidation strategies on Redis. \
-            Each strategy has entries of its own, so that the same product can be compared lane by lane.",
+            Each strategy has entries of its own, so that the same product can be compared strategy by strategy.",
     ),
     paths(
         products::read, products::write, products::delete_explicit,

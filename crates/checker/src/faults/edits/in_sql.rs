@@ -59,7 +59,7 @@ async fn run(psql: &mut Option<StoreClient>, target: &Target, sql: &str) -> Opti
         if psql.is_none() {
             psql.insert(target.psql()?).sql(STATEMENT_TIMEOUT).await?;
         }
-        psql.as_mut().context("it was opened just now")?.sql(sql).await
+        psql.as_mut().context("the connection was not opened")?.sql(sql).await
     });
     let rows = made.await.ok().and_then(Result::ok);
     if rows.is_none() {

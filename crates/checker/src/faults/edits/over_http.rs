@@ -43,7 +43,7 @@ impl Editor<'_> {
                 0 => {
                     let new = json!({ "name": any_name(), "description": CREATED, "price_cents": number, "stock": 3, "category_id": category });
                     if let Some(product) = self.send(Method::POST, format!("{api}/products"), new).await {
-                        let id = product["id"].as_i64().context("a product has an id")?;
+                        let id = product["id"].as_i64().context("the product has no id")?;
                         let mut ledger = self.ledger.borrow_mut();
                         ledger.exists(id, true);
                         ledger.written(id, version(&product)?);
