@@ -39,7 +39,7 @@ impl TestMemory {
         CacheClient::in_memory(keyspace, &self.0)
     }
 
-    /// Moves the time forward by which entries and leases end.
+    /// Moves forward the time by which entries and leases end.
     pub fn advance(&self, time: Duration) {
         self.0.clock().advance(time);
     }
@@ -87,7 +87,7 @@ impl TestMemory {
         Dump(self.0.snapshot())
     }
 
-    /// Replaces the entries by older ones, as a restart of Redis from a dump.
+    /// Replaces the entries by older ones, as Redis does when it restarts from a dump.
     pub fn restart_from(&self, dump: &Dump) {
         self.0.restart_from(&dump.0);
     }

@@ -28,7 +28,7 @@ pub(crate) struct Bulkhead {
 /// A permit for a load. It is released when all clones are dropped.
 pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
 
-/// The permit that the loads of one batch share, while there is one.
+/// The permit that the loads of one batch share, as long as one of them holds it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedPermit(Arc<Queue<Weak<OwnedSemaphorePermit>>>);
 
@@ -39,7 +39,8 @@ impl Bulkhead {
 
     /// Waits for a permit, first come, first served; `None` when none became free in time.
     ///
-    /// With `shared`, returns the permit of that batch: its first load waits for one, and the other loads wait with it.
+    /// With `shared`, returns the permit of that batch: its first load waits for a permit, and its other loads wait for
+    /// the first.
     pub(crate) async fn acquire_permit(&self, shared: Option<&SharedPermit>) -> Option<Permit> {
         let entering = async {
             let Some(shared) = shared else { return self.permit().await };
@@ -62,14 +63,14 @@ impl Bulkhead {
 
 /// The permit of a load that may wait for another load.
 ///
-/// While it waits, it holds no permit: otherwise loads that wait could hold all permits, and the loads that they wait for
-/// would never begin.
+/// While the load waits, it holds no permit. Otherwise loads that wait could hold all permits, and the loads that they
+/// wait for would never begin.
 #[derive(Debug)]
 pub(crate) struct LoadPermit {
     bulkhead: Arc<Bulkhead>,
     shared: Option<SharedPermit>,
     state: StdMutex<WaitState>,
-    /// Locked while the load waits for a permit again, so that it asks for one only.
+    /// Locked while the load waits for a permit again, so that it requests only one.
     again: Queue<()>,
 }
 
@@ -98,7 +99,7 @@ impl LoadPermit {
         LOAD.scope(Arc::clone(self), load)
     }
 
-    /// Releases the permit: the load is over, or is no longer waited for.
+    /// Releases the permit, because the load is over or its caller no longer waits for it.
     pub(crate) fn release(&self) {
         self.state().permit = None;
     }

@@ -122,7 +122,7 @@ impl<T, C> Cache<T, C> {
         if let Ok(value) = Cached::<T, C>::new(others.read(&key, &mut load).await?).decoded()? {
             return Ok(value);
         }
-        // The other version of the program has stored the next one, too.
+        // The other version of the program has also stored the entry that replaced the first one.
         Ok(self.load_shared(&key, UNDECODABLE, load.shared()).await?.value()?)
     }
 
@@ -210,7 +210,7 @@ impl Region {
         L: Loader<T, C>,
     {
         let observer = &self.definition.observer;
-        // A miss has a large future. It is allocated apart, so that a hit does not move it around.
+        // The future of a miss is large. It is boxed, so that a hit does not move it.
         let cached = match self.lookup(key).await {
             Lookup::Fresh(cached) => {
                 observer.found(key, cached.outcome, cached.version, cached.ttl_ms);
@@ -271,8 +271,8 @@ impl Region {
             }
             return Lookup::Fresh(CachedEntry::from_stored(entry, now, Outcome::Hit));
         }
-        // Redis removes an entry at its hard TTL by the same clock, unless it is kept as a fallback. This check also holds
-        // when Redis is late.
+        // Redis removes an entry at its hard TTL by the same clock, unless the entry is kept as a fallback. This check
+        // also covers an entry that Redis removes late.
         if entry.age(now) >= entry.hard {
             return Lookup::Miss;
         }

@@ -34,7 +34,7 @@ use crate::store::Store;
 use crate::sweep::run_sweep;
 use crate::values::Values;
 
-/// The partitions of a keyspace on a cluster, unless it is made with another number.
+/// The number of partitions of a keyspace on a cluster, if the caller does not set another number.
 const PARTITIONS: u16 = 64;
 
 /// A client for one keyspace in Redis. Cheap to clone.
@@ -47,8 +47,8 @@ pub struct CacheClient {
 }
 
 impl CacheClient {
-    /// Connects to Redis with the default settings. All keys begin with the name of the keyspace: `blog:…`. On a cluster, it
-    /// has 64 partitions.
+    /// Connects to Redis with the default settings. All keys begin with the name of the keyspace: `blog:…`. On a
+    /// cluster, the keyspace has 64 partitions.
     ///
     /// # Errors
     /// Returns an error when the name is not valid, and the errors of [`connect_with`](Self::connect_with).
@@ -98,7 +98,7 @@ impl CacheClient {
     /// Creates a client whose entries are in `memory`. It uses only some of the settings: the limits of loads, the
     /// pause of the sweep, and the command timeout, which matters only if a test slows the memory down.
     pub fn in_memory_with(keyspace: Keyspace, memory: &Memory, settings: &CacheSettings) -> Self {
-        // Partitions are for servers: the memory has one place for everything.
+        // Partitions distribute keys over the servers of a cluster. A memory needs only one.
         let keyspace = keyspace.in_one_partition();
         let store = MemoryStore::new(memory, keyspace.name(), settings.command_timeout);
         Self::of(Store::in_memory(keyspace, store), None, settings)

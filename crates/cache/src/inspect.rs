@@ -228,8 +228,8 @@ impl CacheClient {
 
 /// A position in the keyspace.
 ///
-/// SCAN iterates over one partition after the other. The result of one SCAN may not fit on a page, so pages take it in
-/// the order of the hashes of its names; `after` is the first hash that no page has taken.
+/// SCAN iterates over one partition after the other. The result of one SCAN may not fit on a page, so pages return its
+/// names in the order of their hashes; `after` is the first hash that no page has returned.
 #[derive(Clone, Debug)]
 pub struct EntryCursor {
     partition: u16,

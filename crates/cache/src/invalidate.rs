@@ -269,7 +269,7 @@ impl Invalidator {
         let steps = invalidation.steps(self.store.keyspace.partitions());
         let Some(near) = &self.near else { return self.run_without_near(invalidation, steps).await };
         let keys: Vec<Key> = invalidation.named_keys().cloned().collect();
-        // Which entries carry a tag is known only to Redis.
+        // Only Redis knows which entries carry a tag.
         let names_only_keys = invalidation.tags.is_empty() && invalidation.together.is_empty();
         let own = names_only_keys.then_some(&*keys);
         near.memory.drop_keys(&keys);

@@ -1,7 +1,8 @@
 //! Loaders: the functions that read a value from the database, and what they return: the value, its version, its tags and
 //! its lifetime.
 //!
-//! A load runs in a task of its own, which may outlive the reader that started it. So a loader owns what it uses:
+//! A load runs in a task of its own, which may outlive the reader that started it. So a loader owns what it uses. It
+//! is:
 //!
 //! * a closure that captures it, `|| db.post(42)`, where `db` can be copied or lives forever;
 //! * [`with`], which borrows a context and clones it only if there is something to load, so that a hit clones nothing.
@@ -190,7 +191,7 @@ pub struct Digest(u128);
 impl<T, C> NewEntry<T, C> {
     /// Creates an entry whose value is stored as the codec of the cache encodes it, which is JSON by default.
     ///
-    /// A value that cannot be encoded, such as a map whose keys are not strings as JSON, fails the load.
+    /// If the value cannot be encoded, such as a map whose keys are not strings in JSON, the load fails.
     pub fn value(value: &T) -> Self
     where
         C: Encode<T>,
@@ -212,8 +213,8 @@ impl<T, C> NewEntry<T, C> {
 
     /// Creates a negative entry: the requested object does not exist.
     ///
-    /// It lives for the policy's negative TTL. Give it the tag that the creation of the object invalidates, or
-    /// invalidate its key then.
+    /// It lives for the policy's negative TTL. Give it the tag that is invalidated when the object is created, or
+    /// invalidate its key at that time.
     pub fn absent() -> Self {
         Self { content: Content::absent(), unencodable: None, value: PhantomData }
     }

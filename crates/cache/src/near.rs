@@ -87,10 +87,10 @@ impl NearMemory {
         Arc::new(Self { number, validity: Validity::new(), entries, bound_ns, is_strict })
     }
 
-    /// Takes a cache into account that is to use this memory.
+    /// Takes a cache that will use this memory into account.
     pub(crate) fn serve(&self, near: Near) {
         if let Near::Strict(_) = near {
-            // Before the bound: the first barrier that may grant a lease registers.
+            // Set before the bound, so that the first barrier that may grant a lease also registers this process.
             self.is_strict.store(true, SeqCst);
         }
         if let Some(bound) = near.bound() {

@@ -38,7 +38,7 @@ pub(crate) enum TrackedRead {
 impl NearCache {
     /// Reads an entry over the tracked connection.
     pub(crate) async fn read(&self, key: &Key, pending_epoch: u64) -> TrackedRead {
-        // A connection that stalls loses its lease. Then reads go another way.
+        // If the tracked connection stalls, the process loses its lease. Then reads use the ordinary connection.
         if !self.memory.validity.has_lease() {
             return TrackedRead::Unusable;
         }

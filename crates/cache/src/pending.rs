@@ -37,7 +37,7 @@ pub(crate) struct PendingInvalidations {
     added: Notify,
     /// Wakes the tasks that wait until nothing is pending.
     emptied: Notify,
-    /// Invalidations are deferred (`deferring`), and Redis refuses to carry them out (`refusal`).
+    /// What is logged once while it lasts: invalidations are deferred (`deferring`); Redis refuses them (`refusal`).
     deferring: RecurringFailure,
     refusal: RecurringFailure,
     gauge: Gauge,

@@ -115,7 +115,7 @@ pub enum PolicyError {
     /// A fallback is kept for a limited time.
     #[error("stale-if-error must be between 1 ms and 365 days, not {0:?}")]
     StaleIfError(Duration),
-    /// A soft limit means something only if there is a fallback, and before the load times out.
+    /// A soft load timeout has an effect only if there is a fallback, and only before the load times out.
     #[error(
         "the soft load timeout ({soft:?}) needs stale-if-error, and must be below the load timeout ({load_timeout:?})"
     )]
@@ -244,7 +244,7 @@ impl Policy {
         self
     }
 
-    /// Sets how long a reader that has a fallback waits for the load. The load continues without it, and is stored.
+    /// Sets how long a reader that has a fallback waits for the load, which continues without the reader and is stored.
     ///
     /// Default: until the load ends.
     pub fn soft_load_timeout(mut self, soft_load_timeout: Duration) -> Self {

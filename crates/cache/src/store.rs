@@ -94,7 +94,7 @@ impl Store {
         on!(self, store => store.take_over(key, lease).await)
     }
 
-    /// Acquires the right to load the value with this token anew.
+    /// Acquires the right to reload the value that has this token.
     pub(crate) async fn refresh(&self, key: &Key, token: Bytes, lock: Duration) -> Result<RefreshReply> {
         on!(self, store => store.refresh(key, token, lock).await)
     }
@@ -164,7 +164,7 @@ impl Store {
         on!(self, store => store.scan(partition, cursor, count).await)
     }
 
-    /// Fails if entries of a partition may have escaped the scan since its generation was dropped.
+    /// Returns an error if the scan may have missed entries of a partition since its generation was dropped.
     pub(crate) async fn check_scanned(&self, partition: u16) -> Result<()> {
         match &self.backend {
             Backend::Redis(store) => store.check_scanned(partition).await,

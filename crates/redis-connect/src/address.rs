@@ -11,7 +11,7 @@ use crate::error::AddressError;
 use crate::sentinel::Sentinels;
 use crate::tls::Tls;
 
-/// Where a Redis listens, which database is used there, and who connects. Cheap to clone.
+/// The address of a Redis server, the number of its database, and the credentials. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RedisAddress {
     pub(crate) target: Target,

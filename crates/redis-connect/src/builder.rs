@@ -31,7 +31,7 @@ impl RedisAddress {
         self.builder(timeout).build().expect("a builder with a configuration")
     }
 
-    /// Returns such a client for channels; `messages` of a burst are kept for a slow receiver.
+    /// Returns a client for channels, with the same settings. It buffers up to `messages` messages for a slow receiver.
     pub fn subscriber(&self, timeout: Duration, messages: usize) -> SubscriberClient {
         let mut builder = self.builder(timeout);
         builder.with_performance_config(|performance| performance.broadcast_channel_capacity = messages);
@@ -79,7 +79,7 @@ impl RedisAddress {
                 // ASKING.
                 connection.max_redirections = 0;
                 connection.reconnect_on_auth_error = true;
-                // For the nodes of a cluster, one of which a forced reconnect would keep although it has gone silent.
+                // For a cluster, where a forced reconnect would keep a node that has stopped responding.
                 connection.unresponsive.max_timeout = is_cluster.then_some(SILENCE);
                 connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
             })

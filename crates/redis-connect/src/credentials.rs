@@ -32,7 +32,7 @@ impl Credentials {
         Ok(Self { user, password })
     }
 
-    /// Returns credentials of which nothing is in a URL.
+    /// Returns credentials that come only from files.
     pub(crate) fn from_files(user: Option<PathBuf>, password: Option<PathBuf>) -> Result<Self, AddressError> {
         Ok(Self { user: Secret::new("", user)?, password: Secret::new("", password)? })
     }

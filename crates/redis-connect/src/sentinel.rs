@@ -12,7 +12,7 @@ use crate::credentials::Credentials;
 /// The longest time for one sentinel to answer.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The sentinels of a service, and who asks them.
+/// The sentinels of a service, and the credentials for them.
 #[derive(Clone, Debug)]
 pub(crate) struct Sentinels {
     /// The name that the sentinels have for the primary and its replicas.

@@ -16,7 +16,7 @@ impl Stack {
     pub(crate) fn up(&self) -> Result<()> {
         let mut phases = vec![("tools", Instant::now())];
         let mut tools = Command::new(self.checkout.join("deploy/native/tools"));
-        // It has said what is missing.
+        // `deploy/native/tools` has printed what is missing.
         let installed = tools.args(["cargo", "compiler", "postgres", "redis"]).status()?;
         if !installed.success() {
             std::process::exit(installed.code().unwrap_or(1));
@@ -146,7 +146,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Also signals the children: Postgres does not start while one of its processes is left.
+    /// Signals a part and its child processes: Postgres does not start while one of its processes is left.
     pub(crate) fn signal(&self, name: Option<&str>, which: Option<&str>) -> Result<()> {
         let part = Part::named(name)?;
         let pid = self.pid(part).ok_or_else(|| Failure::new(format!("{} does not run.", part.name())))?;
@@ -207,7 +207,7 @@ impl Stack {
     }
 }
 
-/// Becomes another program. Returns only if that fails.
+/// Replaces this process by another program. Returns only if that fails.
 fn replace(command: &mut Command) -> Result<()> {
     let error = command.exec();
     Err(Failure::new(format!("{}: {error}", command.get_program().display())))

@@ -13,7 +13,7 @@ use supervise::{Result, tools};
 
 use crate::stack::{Stack, print};
 
-/// What the commands are. The checkout is the first argument, before these.
+/// The usage text. The checkout is the first argument, before the command.
 const USAGE: &str = include_str!("usage.txt");
 
 fn main() -> ExitCode {
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Err(failure) => {
-            // `tools` asks, and says itself what is missing.
+            // The script `tools` runs `find`, and itself prints what is missing.
             if command != "find" {
                 let text = failure.to_string();
                 let (message, hints) = text.split_once('\n').unwrap_or((&text, ""));

@@ -71,7 +71,7 @@ impl Owner {
         vec!["setpriv".to_owned(), uid, gid, "--init-groups".to_owned(), "--".to_owned()]
     }
 
-    /// Returns a command that the owner runs in a folder that he can enter.
+    /// Returns a command that the owner runs in `folder`, which the owner can enter.
     pub fn command(self, program: &Path, folder: &Path) -> Command {
         let mut words = self.prefix();
         words.push(program.display().to_string());

@@ -200,7 +200,7 @@ impl Stack {
         Ok(())
     }
 
-    /// A variable that no service reads is most likely a typing error.
+    /// Warns of variables that no service reads, which are most likely typing errors.
     pub(crate) fn warn_of_strays(&self) {
         for variable in self.variables.keys().filter(|variable| is_setting(variable)) {
             if !Part::all().any(|part| part.has_section(&self.checkout, variable)) {

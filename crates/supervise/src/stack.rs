@@ -63,8 +63,8 @@ impl Stack {
         self.folder(part).join("log")
     }
 
-    /// Returns the folder of Postgres' socket. The path of a socket ends at 107 bytes; a deep checkout gets a short
-    /// folder instead.
+    /// Returns the folder of Postgres' socket. The path of a socket has at most 107 bytes, so a deep checkout gets a
+    /// short folder instead.
     pub(crate) fn socket_folder(&self) -> Result<PathBuf> {
         if fits_socket(&self.state) {
             return Ok(self.state.join("postgres/run"));
@@ -159,7 +159,7 @@ impl Stack {
     }
 }
 
-/// Prints a line. A reader who has seen enough, such as `head`, does not stop the command.
+/// Prints a line. The command continues when its reader, such as `head`, closes the pipe.
 pub(crate) fn print(line: impl Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

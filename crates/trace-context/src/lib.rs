@@ -22,5 +22,5 @@ pub use trace_parent::{InvalidTraceParent, TraceParent, lenient};
 /// The header that carries a [`TraceParent`].
 pub const TRACEPARENT: &str = "traceparent";
 
-/// The header that carries the data of tracing systems beside it.
+/// The header that carries data of tracing systems, in addition to [`TRACEPARENT`].
 pub const TRACESTATE: &str = "tracestate";

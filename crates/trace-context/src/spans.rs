@@ -44,7 +44,7 @@ pub fn link(span: &Span, other: &Span) {
     span.add_link(other.context().span().span_context().clone());
 }
 
-/// Changes the name of a span that has begun. The layer takes `otel.name` into account only before.
+/// Changes the name of a span that has begun. The layer reads `otel.name` only when a span begins.
 pub fn rename(span: &Span, name: String) {
     span.context().span().update_name(name);
 }

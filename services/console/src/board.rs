@@ -46,7 +46,7 @@ struct Shared {
     state: Mutex<State>,
     /// How long the latest look at the database took, in ms.
     look_ms: AtomicU64,
-    /// Whether the cart asks the product API at each request, because it cannot hear of changes.
+    /// Whether the cart asks the product API at each request, because it does not receive changes.
     cart_is_unverified: AtomicBool,
     /// Something has changed: look at the database, or at the entries.
     truth_due: Notify,
@@ -114,13 +114,13 @@ impl Board {
         &self.0.upstreams
     }
 
-    /// Looks at the database again, now.
+    /// Lets the watchers read the database and the entries again, now.
     pub(crate) fn look(&self) {
         self.0.truth_due.notify_one();
         self.0.entries_due.notify_one();
     }
 
-    /// Takes the rows that the database has.
+    /// Records the rows that the database has now.
     fn set_rows(&self, rows: Vec<TruthRow>) {
         let mut state = self.state();
         if state.rows == rows {
@@ -138,7 +138,7 @@ impl Board {
         self.0.entries_due.notify_one();
     }
 
-    /// Takes what was seen of a copy at `at_ms`.
+    /// Records an observation of a copy at `at_ms`.
     fn observe(&self, strategy: &'static str, column: Column, seen: &Observation, at_ms: u64) {
         let mut state = self.state();
         let Some(row) = state.rows.iter().find(|row| row.strategy == strategy).cloned() else { return };

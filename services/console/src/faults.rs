@@ -35,9 +35,9 @@ pub(crate) use kinds::{Fault, Symptom};
 const AFTERWARDS: u64 = 15_000;
 /// A copy that has been outdated for at least this long, in ms, is old: an event usually arrives sooner.
 const OLD: u64 = 400;
-/// A look at the database that takes longer has waited for it, in ms.
+/// A read of the database that takes longer than this, in ms, has waited for the database.
 const SLOW: u64 = 150;
-/// A write that takes longer has waited for a process, in ms.
+/// A write that takes longer than this, in ms, has waited for a process.
 const SLOW_WRITE: u64 = 40;
 /// The interval between two looks at the copies.
 const LOOK: Duration = Duration::from_millis(100);
@@ -64,7 +64,7 @@ struct Running {
     ends: Option<(u64, CancellationToken)>,
     /// Until when signs count as its effect. Some follow its end.
     counts_until: u64,
-    /// Whether what the visitor should see was seen; `None` before the first time.
+    /// Whether the expected effect was seen; `None` before the fault was caused for the first time.
     seen: Option<bool>,
     error: Option<String>,
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::record::{Column, Record, now_ms};
 
-/// Records that a page can resume over.
+/// The maximum number of records in the buffer: a page that lacks no more than these can resume.
 const CAPACITY: usize = 8_192;
 /// Seconds of figures that a page starts with.
 const FIGURES: usize = 60;
@@ -65,7 +65,7 @@ struct State {
 #[derive(Debug)]
 struct Recent {
     text: Arc<str>,
-    /// Whether it shows what became of a change.
+    /// Whether the record is a write, or may show an effect of a write.
     concerns_changes: bool,
 }
 

@@ -27,7 +27,7 @@ use crate::upstream::Upstreams;
 const LENGTH: Duration = Duration::from_secs(300);
 /// Products of each strategy. The seven products of the board are not among them.
 const PRODUCTS: u64 = 100;
-/// The first of them.
+/// The id of the first of these products.
 const FIRST: u64 = 1_001;
 const MAX_RATE: f64 = 2_000.0;
 

@@ -32,7 +32,7 @@ pub(crate) enum Record {
     Published { at_ms: u64, event: Value },
     /// A read of the console.
     Read(ReadRecord),
-    /// What the reads of the last second were like.
+    /// Figures about the reads of the last second.
     Figures { at_ms: u64, strategies: Vec<Figures> },
     /// The state of the load.
     Load(LoadRecord),
@@ -200,7 +200,7 @@ pub(crate) struct Figures {
     pub(crate) max_stale_ms: Option<f64>,
 }
 
-/// The load, as it was asked for and as it is.
+/// The load: what was requested, and what is achieved.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct LoadRecord {
     pub(crate) running: bool,

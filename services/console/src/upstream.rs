@@ -32,7 +32,7 @@ pub(crate) struct Upstream {
 pub(crate) struct Upstreams {
     all: Arc<[Upstream]>,
     client: Client,
-    /// Requests through it have no limit of their own.
+    /// The client for streams: it sets no timeout.
     streams: Client,
     authorization: Option<HeaderValue>,
 }

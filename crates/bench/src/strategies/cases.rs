@@ -26,7 +26,7 @@ pub(super) const WARM: u64 = 200;
 pub(super) const COLD: u64 = 1_500;
 /// Products that only one case uses, for the mixed load.
 const OWN: u64 = 200;
-/// More than the number of concurrent readers of one entry.
+/// The limit of open files: more than the number of concurrent readers of one entry.
 const OPEN_FILES: u32 = 4_096;
 /// Postgres publishes the counters of an idle session after 10 s at the latest.
 const COUNTED: Duration = Duration::from_secs(11);

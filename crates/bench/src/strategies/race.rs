@@ -23,7 +23,7 @@ const READERS: usize = 16;
 const WRITES: u32 = 10;
 /// The interval between reads of a stale entry until it shows the last write.
 const EVERY: Duration = Duration::from_millis(50);
-/// The first of these reads have a shorter interval, because an event takes milliseconds.
+/// The shorter interval of the first of these reads, because an event takes milliseconds.
 const CLOSELY: Duration = Duration::from_millis(1);
 const AT_FIRST: u32 = 40;
 

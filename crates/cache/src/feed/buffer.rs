@@ -1,8 +1,8 @@
 //! The buffer of records for the current subscribers.
 //!
-//! Without subscribers, an event costs one relaxed load of a flag. The buffer keeps recording for a minute after the last
-//! subscriber has left, so that a broken connection can resume. When it stops, it gets a new name, and an earlier id no
-//! longer resumes.
+//! Without subscribers, an event costs one relaxed load of a flag. The buffer keeps recording for a minute after the
+//! last subscriber has left, so that a broken connection can resume. When the buffer stops, it gets a new name, and a
+//! subscriber can no longer resume from an earlier id.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -15,7 +15,7 @@ pub struct Clock(Arc<Source>);
 struct Source {
     /// The time at which the clock was made, in milliseconds since 1970.
     origin_ms: u64,
-    /// `None` for a clock that stands still by itself.
+    /// `None` for a clock that moves only when it is advanced.
     started: Option<Instant>,
     /// By how many milliseconds it was advanced.
     advanced_ms: AtomicU64,

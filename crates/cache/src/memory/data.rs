@@ -265,7 +265,7 @@ impl Data {
         }
     }
 
-    /// Removes up to `count` entries that have ended, and what else is over. Returns how many.
+    /// Removes up to `count` entries that have ended, and the refresh locks that have ended. Returns how many entries.
     pub(super) fn sweep(&mut self, count: usize, now: u64) -> usize {
         self.refreshing.retain(|_, lock| lock.ends > now);
         self.entries.sweep(count, now)

@@ -10,7 +10,7 @@ use crate::keyspace::{Key, fnv1a};
 /// An estimate of what the maps need for an entry.
 const OVERHEAD: u64 = 256;
 
-/// The order of the entries: by the hash of their names, so that a page of them can be continued.
+/// The position of an entry. Entries are ordered by the hash of their names, so that a scan can continue after a page.
 pub(super) type Place = (u64, Bytes);
 
 #[derive(Clone, Debug, Default)]

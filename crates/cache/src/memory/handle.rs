@@ -26,7 +26,7 @@ struct Shared {
     state: watch::Sender<State>,
 }
 
-/// How the memory behaves, and since which restart.
+/// The current fault of the memory, and the number of its restarts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) fault: Option<Fault>,
@@ -111,7 +111,7 @@ impl Memory {
         Snapshot(keyspaces.iter().map(|(name, data)| (name.clone(), lock(data).clone())).collect())
     }
 
-    /// Restarts the memory with older data, as a Redis that was restarted from a dump.
+    /// Restarts the memory with older data, as a Redis server restarts from a dump.
     pub fn restart_from(&self, snapshot: &Snapshot) {
         for (name, data) in &*lock(&self.shared.keyspaces) {
             let mut data = lock(data);

@@ -184,7 +184,7 @@ impl Connection {
         (self.clock.offset_ms.load(Relaxed) + since_start).max(0) as u64
     }
 
-    /// Returns the run id of the server that was verified last; `None` if it hides it.
+    /// Returns the run id of the server that was verified last; `None` if the server hides its run id.
     pub(crate) fn run_id(&self) -> Option<String> {
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         server.as_ref().and_then(|(identity, _)| identity.run_id().map(str::to_owned))
@@ -195,8 +195,8 @@ impl Connection {
         server_ms as i64 - at.duration_since(self.clock.started).as_millis() as i64
     }
 
-    /// Returns what names the register of holders on the server that was verified last: its run id, and the id of its dataset,
-    /// which changes when a server becomes the primary again.
+    /// Returns the id of the register of holders on the server that was verified last: its run id, and the id of its
+    /// dataset, which changes when a server becomes the primary again.
     pub(super) fn register_id(&self) -> Option<String> {
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         server.as_ref().and_then(|(identity, _)| identity.register_id())

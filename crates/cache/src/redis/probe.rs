@@ -31,7 +31,7 @@ const PROBE_OPEN: Duration = Duration::from_millis(100);
 /// Time without an answer after which the client reconnects. A time and not a number of probes, because the command
 /// timeout determines how long a probe takes.
 const RECONNECT_AFTER: Duration = Duration::from_secs(3);
-/// Connection attempts without a reason, after which an earlier reason no longer holds.
+/// The number of connection attempts without a reason after which an earlier reason is discarded.
 const MAX_UNEXPLAINED_ATTEMPTS: u32 = 20;
 /// The number of unanswered probes after which the reason becomes `NoAnswer`: a busy server may be late once.
 const MAX_SILENT_PROBES: u32 = 5;
@@ -74,7 +74,7 @@ impl Connection {
         }
     }
 
-    /// Fails the start for a reason that only a person can remove; starts without Redis for one that may pass.
+    /// Fails the start for a reason that only an operator can remove; starts without Redis for any other.
     fn start_degraded(&self, reason: Reason) -> Result<(), ConnectError> {
         match reason {
             Reason::Login(said) => Err(ConnectError::Login(said)),
@@ -123,7 +123,8 @@ impl Connection {
                     self.leave(reason);
                     if is_replica && reconnected.elapsed() >= RECONNECT_AFTER {
                         reconnected = Instant::now();
-                        // After a failover, the address or the sentinels lead to another server, but not this connection.
+                        // After a failover, the address or the sentinels lead to another server, but this connection
+                        // does not.
                         let _ = self.client.force_reconnection().await;
                     }
                 }

@@ -34,7 +34,7 @@ pub(crate) enum Step {
     Tag(u16, Tag),
 }
 
-/// A position among the entries that carry a tag: first those of its set, then those that a hard invalidation removes.
+/// A position among the entries that carry a tag: first in its set, then in the set that a hard invalidation empties.
 #[derive(Debug)]
 pub(crate) struct TagCursor {
     is_emptying: bool,

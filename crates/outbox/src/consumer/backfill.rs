@@ -11,7 +11,7 @@ use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::log::{EventLog, LogError, LogPosition};
 
-/// How often an unresponsive log is asked, if a resync is allowed instead.
+/// The number of requests to an unresponsive log after which the consumer gives up, if a resync is allowed instead.
 const ATTEMPTS: u32 = 3;
 
 /// What to do while the log does not respond.

@@ -51,7 +51,7 @@ impl<R: EventHandler> Effects<R> {
         Ok(outcome)
     }
 
-    /// Returns access to the log, for events that `outcome` belongs to.
+    /// Returns access to the log, for events whose results are added to `outcome`.
     pub(super) fn backfill<'a>(&'a mut self, outcome: &'a mut BatchOutcome) -> Backfill<'a, R> {
         Backfill { retry: &mut self.retry, log: &self.log, outcome }
     }

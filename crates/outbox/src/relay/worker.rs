@@ -31,7 +31,7 @@ const PRUNE_AT_ONCE: u32 = 10_000;
 
 pub(super) struct Worker<H> {
     pub(super) pipeline: Pipeline<H>,
-    /// Becomes true when there is nothing left to do for the first time.
+    /// Becomes true the first time that there is nothing left to do.
     pub(super) settles: watch::Sender<bool>,
 }
 

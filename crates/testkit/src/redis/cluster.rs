@@ -80,7 +80,8 @@ impl RedisCluster {
         self.nodes.iter().find(|node| node.port() == port).context("the node belongs to another cluster")
     }
 
-    /// Moves the slot of a key to another primary while clients use it. Between its keys, it calls `meanwhile`.
+    /// Moves the slot of a key to another primary while clients use it. Calls `meanwhile` before it moves each key of
+    /// the slot.
     pub async fn migrate(&self, key: &str, mut meanwhile: impl AsyncFnMut()) -> Result<()> {
         let slot = self.ask(&["CLUSTER", "KEYSLOT", key]).await?;
         let source = self.primary_of(key).await?;

@@ -24,7 +24,7 @@ pub struct Sentinels {
     pub first: Redis,
     /// The server that follows it.
     pub second: Redis,
-    /// Between the second server and the first: cut it, and the second one misses what the first one acknowledges.
+    /// The proxy between the servers. While it is cut, the second server misses what the first one acknowledges.
     pub replication: Proxy,
     sentinels: Vec<PrivateServer>,
 }

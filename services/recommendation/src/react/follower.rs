@@ -1,4 +1,4 @@
-//! Copies the catalogue where there is no copy, and follows both streams from there.
+//! Copies the catalogue if there is no copy yet, and follows both streams from there.
 
 use std::time::{Duration, Instant};
 
