@@ -14,7 +14,7 @@ import { Action, Section } from "./parts.js";
 const PAGE = 50;
 /** More entries would make the page slow, and no person reads them. */
 const MOST = 500;
-/** The pause before the first page is read again after a failure. */
+/** The pause before the pages are read again after a failure. */
 const RETRY_MS = 2_000;
 /** Tags that a row shows; its details show all of them. */
 const FEW = 3;
@@ -143,14 +143,14 @@ function useEntries(service) {
   };
   const reload = async () => {
     // The key that was looked up is not counted, or each reload would load one more page.
-    await read(null, [], entries.length - (wanted.current ? 1 : 0));
+    await read(null, [], Math.max(1, entries.length - (wanted.current ? 1 : 0)));
     // A key that is gone is shown by its absence.
     if (wanted.current) await lookUp(wanted.current).catch(() => undefined);
   };
-  // Redis may have been away for a moment.
+  // Redis may have been away for a moment; meanwhile entries that were removed are still shown.
   useEffect(() => {
-    if (!error || entries.length > 0) return undefined;
-    const again = setInterval(() => read(null, [], 1), RETRY_MS);
+    if (!error) return undefined;
+    const again = setInterval(reload, RETRY_MS);
     return () => clearInterval(again);
   }, [service, error, entries.length]);
   useEffect(() => {
