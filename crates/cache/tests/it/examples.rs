@@ -2,21 +2,24 @@
 
 use std::process::Command;
 
-use testkit::{Redis, sibling};
+use testkit::{RedisCluster, sibling};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::redis;
 
-fn example(name: &str, redis: &Redis) -> Command {
+fn example(name: &str, redis_url: &str) -> Command {
     let mut command = Command::new(sibling(&format!("examples/{name}")));
-    command.env("REDIS_URL", redis.url()).env("PORT", "0");
+    command.env("REDIS_URL", redis_url).env("PORT", "0");
     command
 }
 
-/// Runs an example to its end, and returns what it has printed.
+/// Runs an example to its end on a Redis of its own, and returns what it has printed.
 async fn printed(name: &str) -> Vec<String> {
-    let redis = redis().await;
-    let mut command = tokio::process::Command::from(example(name, &redis));
+    printed_on(name, &redis().await.url()).await
+}
+
+async fn printed_on(name: &str, redis_url: &str) -> Vec<String> {
+    let mut command = tokio::process::Command::from(example(name, redis_url));
     let output = command.kill_on_drop(true).output().await.unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
@@ -58,9 +61,30 @@ async fn two_tier_example_shows_the_change_of_the_other_process() {
 }
 
 #[tokio::test]
+async fn cluster_example_divides_the_posts_into_partitions() {
+    let cluster = RedisCluster::shared().await;
+    assert_eq!(
+        printed_on("cluster", &cluster.url()).await,
+        [
+            "30 posts are stored in 17 partitions", "10 entries of author 1 are removed", "post 1: fwd=miss; stored",
+            "post 2: hit",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn axum_example_serves_and_removes_posts() {
+    serves_and_removes_posts("axum").await;
+}
+
+#[tokio::test]
+async fn actix_example_serves_and_removes_posts() {
+    serves_and_removes_posts("actix").await;
+}
+
+async fn serves_and_removes_posts(name: &str) {
     let redis = redis().await;
-    let mut command = tokio::process::Command::from(example("axum", &redis));
+    let mut command = tokio::process::Command::from(example(name, &redis.url()));
     let mut server = command.stdout(std::process::Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let url = lines.next_line().await.unwrap().unwrap();
