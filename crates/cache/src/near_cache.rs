@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::entry::StoredValue;
 use crate::keyspace::Key;
-use crate::near::{NearMemory, Snapshot, with_margin};
+use crate::near::{NearMemory, Snapshot};
 use crate::redis::{Holders, RedisStore, Step, StoreError, Tracking};
 
 /// The near cache of one client, with its connection.
@@ -18,7 +18,7 @@ pub(crate) struct NearCache {
     pub(crate) store: Arc<RedisStore>,
     pub(crate) memory: Arc<NearMemory>,
     pub(crate) tracking: Tracking,
-    /// The longest time for which any process of the keyspace may hold a lease.
+    /// The longest time for which a process with these settings may hold a lease.
     pub(crate) bound: Duration,
     /// The longest time for one read.
     pub(crate) read_timeout: Duration,
@@ -73,7 +73,7 @@ impl NearCache {
     /// # Errors
     /// Returns an error when Redis does not list the processes: some may hold the old value for as long as their lease.
     pub(crate) async fn confirm(&self, listed: Option<Holders>, keys: Option<&[Key]>) -> Result<(), StoreError> {
-        let Holders { mut ids, unknown } = match listed {
+        let Holders { mut ids, unknown, longest } = match listed {
             Some(listed) => listed,
             None => self.store.list_holders(self.bound).await?,
         };
@@ -81,7 +81,6 @@ impl NearCache {
             self.memory.drop_keys(keys);
             ids.remove(&self.tracking.id);
         }
-        let longest = with_margin(self.bound);
         let confirmed = async {
             if !ids.is_empty() {
                 // After the longest lease, it does not matter whether a process has answered.

@@ -26,8 +26,9 @@ pub struct CacheSettings {
     /// The pause of the sweep of tag sets when it has found nothing more to remove. Default: 1 s.
     #[serde(with = "humantime_serde")]
     pub sweep_rest: Duration,
-    /// The longest bound of any near cache ([`Near`](crate::Near)) in any process of the keyspace. All of them must use the
-    /// same value. `None`, the default, or zero: no process uses a near cache, and invalidations do not look for one.
+    /// The longest bound of any near cache ([`Near`](crate::Near)) in any process of the keyspace. All of them must set it,
+    /// to the same value except while a new one is deployed: then, invalidations wait for the longest bound that a process
+    /// has registered. `None`, the default, or zero: no process uses a near cache, and invalidations do not look for one.
     #[serde(with = "humantime_serde")]
     pub near_bound: Option<Duration>,
     /// The weight of the entries that this process keeps in its memory, in bytes. Default: 64 MiB.

@@ -21,11 +21,13 @@ pub(crate) struct Holders {
     pub(crate) ids: HashSet<Bytes>,
     /// For this long, there may be holders that the register does not name, because it is younger than a lease.
     pub(crate) unknown: Duration,
+    /// The longest lease of any process, with the margin for a slower clock.
+    pub(crate) longest: Duration,
 }
 
 impl RedisStore {
-    /// Lists the processes that may still return from their memory entries that Redis removed before this call. No
-    /// process may hold a lease for longer than `bound`.
+    /// Lists the processes that may still return from their memory entries that Redis removed before this call. `bound` is
+    /// the longest lease of a process with these settings; those with a longer one have registered it.
     pub(crate) async fn list_holders(&self, bound: Duration) -> Result<Holders> {
         let (keys, args) = self.holders_call(bound);
         Holders::parse(self.run(&self.scripts.list_holders, keys, args).await?)
@@ -48,9 +50,10 @@ impl RedisStore {
 impl Holders {
     pub(super) fn parse(reply: Value) -> Result<Self> {
         let mut listed = reply.into_array().into_iter();
-        let unknown = listed.next().and_then(|ms| ms.as_u64());
-        let unknown = unknown.ok_or_else(|| StoreError::Server("the list of holders cannot be read".to_owned()))?;
-        let ids = listed.filter_map(Value::into_bytes).collect();
-        Ok(Self { ids, unknown: Duration::from_millis(unknown) })
+        let mut next = || listed.next().and_then(|ms| ms.as_u64()).map(Duration::from_millis);
+        let (Some(unknown), Some(longest)) = (next(), next()) else {
+            return Err(StoreError::Server("the list of holders cannot be read".to_owned()));
+        };
+        Ok(Self { ids: listed.filter_map(Value::into_bytes).collect(), unknown, longest })
     }
 }

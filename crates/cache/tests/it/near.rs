@@ -147,6 +147,25 @@ async fn stalled_process_delays_a_write_and_returns_nothing_old() {
     until_near(&peer, 1, &row).await;
 }
 
+/// As while a new value of `near_bound` is deployed: the writer has the shorter one.
+#[tokio::test]
+async fn stalled_process_with_a_longer_bound_is_waited_for_as_long() {
+    let bound = 5 * BOUND;
+    let redis = redis().await;
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let slow = CacheSettings { near_bound: Some(bound), command_timeout: BOUND, ..settings(through(&proxy)) };
+    let peer = Node::with(&slow, patient().near(Near::Strict(bound))).await;
+    let (writer, row) = (strict(&redis).await, Row::new([]));
+    for _ in 0..3 {
+        until_near(&peer, 1, &row).await;
+        proxy.delay_replies();
+        let version = row.commit();
+        writer.remove(1).await;
+        assert_eq!(peer.read(1, &row).await.version(), Some(version));
+        proxy.release_replies();
+    }
+}
+
 /// Redis loses the register of holders, and a process that held entries does not notice it.
 #[tokio::test]
 async fn register_that_was_lost_is_not_believed_at_once() {

@@ -67,10 +67,10 @@ async fn process_that_has_stopped_is_not_registered_any_more() {
     until_near(&writer, 1, &row).await;
     until_near(&peer, 1, &row).await;
     let register = redis.cli(&["--scan", "--pattern", "shop:~holders:*"]).await.unwrap();
-    // The writer, the peer, and the age of the register.
-    assert_eq!(crate::support::number(&redis, &["HLEN", &register]).await, 3);
+    // The writer, the peer, the age of the register, and the length of their leases.
+    assert_eq!(crate::support::number(&redis, &["HLEN", &register]).await, 4);
     peer.client.shutdown(SOON).await;
-    assert_eq!(crate::support::number(&redis, &["HLEN", &register]).await, 2);
+    assert_eq!(crate::support::number(&redis, &["HLEN", &register]).await, 3);
 }
 
 /// It was killed, so it did not say that it has gone.
@@ -85,7 +85,8 @@ async fn process_that_has_gone_is_waited_for_no_longer_than_its_lease() {
     eventually("the end of its registration", SOON, async || {
         writer.remove(1).await;
         let register = redis.cli(&["--scan", "--pattern", "shop:~holders:*"]).await.unwrap();
-        crate::support::number(&redis, &["HLEN", &register]).await == 2 // the writer, and the age of the register
+        // The writer, the age of the register, and the length of the leases.
+        crate::support::number(&redis, &["HLEN", &register]).await == 3
     })
     .await;
 }
