@@ -1,16 +1,4 @@
-//! Narrated demos, one per strategy, and live load, on the running stack.
-//!
-//! | file | is |
-//! |---|---|
-//! | `ttl.rs` … `production.rs`, `other_strategy.rs` | the demos, one strategy each, and that of a strategy without its own |
-//! | `context.rs` | the context of a demo |
-//! | `all_services.rs` | the second half of `events.rs`: one write in the caches of all services |
-//! | `two_processes.rs` | the second part of `production.rs`: the memories of two processes |
-//! | `product_api.rs`, `demo_product.rs`, `readers.rs`, `stack.rs` | the API, one product, many readers of it, and the script that runs the stack |
-//! | `other_services.rs` | the responses and entries of the other services that show a product |
-//! | `narrate.rs`, `claim.rs` | what is printed and asserted |
-//! | `list.rs` | the list of the strategies, in the README too |
-//! | `load.rs` | load that runs until it is stopped, with live figures |
+#![doc = include_str!("../README.md")]
 
 mod all_services;
 mod claim;

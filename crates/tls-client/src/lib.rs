@@ -1,5 +1,4 @@
-//! A TLS client whose authorities and certificate come from files: TLS 1.2 and 1.3 by rustls, with `ring`. The server's
-//! certificate and its name are always checked.
+#![doc = include_str!("../README.md")]
 
 use std::fmt;
 use std::io;

@@ -1,13 +1,4 @@
-//! The [W3C trace context](https://www.w3.org/TR/trace-context/) between the spans of a process, HTTP requests and events.
-//!
-//! ```text
-//! traceparent of a request ─ continue_trace ─► span ─ propagate ─► traceparent of the next request
-//!                                               └──── current ───► traceparent of an event ─ continue_trace ─► span
-//! ```
-//!
-//! Spans are those of `tracing`. They belong to a trace only with the feature `otel` and in a process whose subscriber has
-//! a layer of `tracing-opentelemetry`. Otherwise [`current`] returns `None`, and the other functions do nothing. So the
-//! crates that send requests or write events do not depend on OpenTelemetry.
+#![doc = include_str!("../README.md")]
 
 #[cfg(not(feature = "otel"))]
 #[path = "off.rs"]

@@ -14,12 +14,15 @@ fn documents() -> Vec<PathBuf> {
     for folder in ["docs", "docs/adr", "docs/bench", "docs/strategies", "crates/cache/docs"] {
         documents.extend(markdown_in(&root().join(folder)));
     }
-    for folder in ["crates", "services"] {
-        for member in fs::read_dir(root().join(folder)).expect("the members of the workspace") {
-            documents.extend(markdown_in(&member.expect("a member").path()));
-        }
-    }
+    documents.extend(members().iter().flat_map(|member| markdown_in(member)));
     documents
+}
+
+/// Returns the folders of the crates and services.
+fn members() -> Vec<PathBuf> {
+    let folders =
+        ["crates", "services"].map(|folder| fs::read_dir(root().join(folder)).expect("a part of the workspace"));
+    folders.into_iter().flatten().map(|member| member.expect("a member").path()).collect()
 }
 
 fn markdown_in(folder: &Path) -> Vec<PathBuf> {
@@ -62,6 +65,13 @@ fn links_between_documents_and_files_exist() {
     }
     assert!(seen > 100, "only {seen} links were found");
     assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
+}
+
+#[test]
+fn every_crate_and_service_has_a_readme() {
+    for member in members() {
+        assert!(member.join("README.md").is_file(), "{} has no README.md", member.display());
+    }
 }
 
 #[test]
