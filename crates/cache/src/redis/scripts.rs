@@ -1,9 +1,11 @@
 //! The registry of Lua scripts. Each file under `scripts/` names its keys, its arguments, its result and the race that
 //! it closes; one function of [`RedisStore`](super::RedisStore) calls it.
 
+use std::fmt;
+
 use fred::types::scripts::Script;
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Scripts {
     pub(crate) acquire: Script,
     pub(crate) steal: Script,
@@ -19,6 +21,13 @@ pub(crate) struct Scripts {
     pub(crate) register_holder: Script,
     pub(crate) list_holders: Script,
     pub(crate) inspect: Script,
+}
+
+/// Without their texts, which would hide everything else in the output of a client.
+impl fmt::Debug for Scripts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scripts").finish_non_exhaustive()
+    }
 }
 
 macro_rules! text {

@@ -44,6 +44,14 @@ async fn server_that_becomes_unsafe_is_not_used_until_it_is_safe_again() {
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
 }
 
+/// A program that logs its client must not fill its log with scripts.
+#[tokio::test]
+async fn debug_output_of_a_client_contains_no_script() {
+    let node = Node::on(&redis().await).await;
+    let output = format!("{:?}", node.client);
+    assert!(!output.contains("redis.call"), "{output}");
+}
+
 #[tokio::test]
 async fn connection_error_does_not_repeat_the_password() {
     let redis = redis().await;

@@ -13,5 +13,6 @@ mod poison;
 mod progress;
 mod reading_all;
 mod redis_faults;
+mod sentinels;
 mod stopping;
 mod support;

@@ -6,6 +6,7 @@
 //! | `order` | numbers without holes, under concurrent writers, several relays and crashes |
 //! | `redis_away` | Redis that is down, hangs, is full, or returns empty, older or with foreign data |
 //! | `postgres_away` | lost notifications, lost connections, a Postgres that is killed |
+//! | `failover` | sentinels, and a new primary that has missed events |
 //! | `caches` | the effect of a change made in psql on the caches that depend on events |
 //! | `killed_writer` | a writer that dies before its invalidation is acknowledged |
 //! | `outages` | logs and readiness while the relay is blocked; one event that cannot be applied |
@@ -13,6 +14,7 @@
 
 mod announced;
 mod caches;
+mod failover;
 mod killed_writer;
 mod log;
 mod order;

@@ -16,7 +16,7 @@ pub(crate) use api::{Api, Metrics};
 pub(crate) use contract::STRATEGY_NAMES as STRATEGIES;
 pub(crate) use ledger::Ledger;
 pub(crate) use stores::{Stores, started, started_and_published, started_at_head};
-pub(crate) use stream::{STREAM, seq};
+pub(crate) use stream::{STREAM, seq, stream_of};
 pub(crate) use testkit::http::{Service, TestResponse};
 pub(crate) use workload::{Load, Workload};
 

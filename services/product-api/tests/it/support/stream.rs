@@ -5,7 +5,7 @@ use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
 use fred::types::config::Config;
 use fred::types::{Builder, Message};
 use serde_json::Value;
-use testkit::eventually;
+use testkit::{Redis, eventually};
 use tokio::sync::broadcast::Receiver;
 
 use super::{SOON, Stores};
@@ -18,25 +18,36 @@ const ROWS: &str = "SELECT (event || jsonb_strip_nulls(jsonb_build_object('seq',
         SELECT epoch FROM outbox_epochs WHERE first_seq <= seq ORDER BY first_seq DESC LIMIT 1))))::text
     FROM outbox ORDER BY seq";
 
+/// Returns the events in the stream of a server, oldest first. Each must be a single JSON document under the id of its
+/// number, and follow its predecessor.
+pub(crate) async fn stream_of(redis: &Redis) -> Vec<Value> {
+    let printed = redis.cli(&["XRANGE", STREAM, "-", "+"]).await.expect("the test's own command");
+    let lines: Vec<&str> = printed.lines().filter(|line| !line.is_empty()).collect();
+    let events: Vec<Value> = lines
+        .chunks(3)
+        .map(|entry| {
+            let [id, "event", json] = entry else { panic!("an entry has one field: {entry:?}") };
+            let event: Value = serde_json::from_str(json).expect("an event is JSON");
+            assert_eq!(*id, format!("{}-0", event["seq"]), "{event}");
+            event
+        })
+        .collect();
+    for pair in events.windows(2) {
+        assert_eq!(seq(&pair[1]), seq(&pair[0]) + 1, "a hole, or an event twice: {pair:?}");
+    }
+    events
+}
+
 impl Stores {
-    /// Returns the events in the stream, oldest first. Each must be a single JSON document under the id of its number,
-    /// and follow its predecessor.
+    /// Returns the events in the stream; see [`stream_of`].
     pub(crate) async fn stream(&self) -> Vec<Value> {
-        let printed = self.redis(&["XRANGE", STREAM, "-", "+"]).await;
-        let lines: Vec<&str> = printed.lines().filter(|line| !line.is_empty()).collect();
-        let events: Vec<Value> = lines
-            .chunks(3)
-            .map(|entry| {
-                let [id, "event", json] = entry else { panic!("an entry has one field: {entry:?}") };
-                let event: Value = serde_json::from_str(json).expect("an event is JSON");
-                assert_eq!(*id, format!("{}-0", event["seq"]), "{event}");
-                event
-            })
-            .collect();
-        for pair in events.windows(2) {
-            assert_eq!(seq(&pair[1]), seq(&pair[0]) + 1, "a hole, or an event twice: {pair:?}");
-        }
-        events
+        stream_of(&self.redis).await
+    }
+
+    /// Returns the events that the stream must hold according to the outbox.
+    pub(crate) async fn outbox(&self) -> Vec<Value> {
+        let rows = self.sql(ROWS).await;
+        rows.lines().map(|row| serde_json::from_str(row).expect("it is JSON")).collect()
     }
 
     /// Returns the stream after everything is published. It must hold all events of the outbox.
@@ -45,9 +56,7 @@ impl Stores {
         let stream = self.stream().await;
         assert_eq!(stream.first().map(seq), Some(1), "the beginning is missing");
         assert_eq!(stream.last().map(seq), Some(self.head().await), "the end is missing");
-        let rows = self.sql(ROWS).await;
-        let rows: Vec<Value> = rows.lines().map(|row| serde_json::from_str(row).expect("it is JSON")).collect();
-        assert!(stream == rows, "the stream and the outbox differ");
+        assert!(stream == self.outbox().await, "the stream and the outbox differ");
         stream
     }
 
