@@ -52,6 +52,27 @@ async fn write_whose_commit_reply_is_lost_is_invalidated_at_once() {
     }
 }
 
+/// The guard stays, because the write may be committed; until its lease is over, no fill is stored.
+#[tokio::test]
+async fn guarded_write_whose_commit_reply_is_lost_is_never_read_stale() {
+    let stores = Stores::start().await;
+    // A long time for statements, and so a long lease: longer than this test.
+    let settings = [("PRODUCTION__WRITE_GUARD", "true"), ("POSTGRES__STATEMENT_TIMEOUT", "20s")];
+    let (proxy, api) = unannounced(&stores, &settings).await;
+    let path = "/products/production/1";
+    fill(&api, path).await;
+    proxy.set(PostgresFault::LoseCommitReplies);
+    api.put(path, &json!({ "stock": 4_321 })).await.problem(503, "unavailable");
+    proxy.set(PostgresFault::Pass);
+    let is_committed = async || stores.sql("SELECT stock FROM products WHERE id = 1").await == "4321";
+    eventually("the COMMIT", SOON, is_committed).await;
+    for _ in 0..20 {
+        assert_eq!(stock(&api, path).await, 4_321);
+    }
+    assert_eq!(stores.redis(&["EXISTS", "product:~guards"]).await, "1");
+    assert!(!stores.has_entry("product:production:1").await);
+}
+
 #[tokio::test]
 async fn delete_create_and_rename_with_lost_commit_replies_are_invalidated() {
     let stores = Stores::start().await;

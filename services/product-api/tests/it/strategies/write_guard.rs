@@ -51,6 +51,37 @@ async fn no_read_is_stale_after_the_commit_of_a_guarded_writer_that_died() {
     assert!(refused > 0 && !dead.stores.has_entry(KEY).await, "the guard of the dead writer still refuses fills");
 }
 
+/// Without Redis there is no guard, and the write is not refused for that.
+#[tokio::test]
+async fn guarded_write_without_redis_is_committed_and_its_invalidation_deferred() {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("PRODUCTION__WRITE_GUARD", "true")]).await;
+    let before = api.get(PATH).await.expect(200).version();
+    stores.redis.kill().await.expect("it is killed");
+    let written = api.put(PATH, &json!({ "stock": 4_321 })).await.expect(200);
+    assert_eq!((written.source(), written.version()), ("fwd=method; detail=deferred", before + 1));
+    assert_eq!(api.get(PATH).await.expect(200).version(), before + 1);
+    stores.redis.restart().await.expect("it starts");
+    eventually("a hit", SOON, async || {
+        let read = api.get(PATH).await.expect(200);
+        assert_eq!(read.version(), before + 1, "{}", read.source());
+        read.source().starts_with("hit")
+    })
+    .await;
+    assert_eq!(stores.redis(&["EXISTS", "product:~guards"]).await, "0");
+}
+
+#[tokio::test]
+async fn write_whose_precondition_fails_removes_nothing_and_leaves_no_guard() {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("PRODUCTION__WRITE_GUARD", "true")]).await;
+    eventually("the entry", SOON, async || api.get(PATH).await.source().starts_with("hit")).await;
+    let conditional = api.request(Method::PUT, PATH).header("if-match", "\"0\"").json(&json!({ "stock": 4_321 }));
+    Service::send(conditional).await.problem(412, "precondition-failed");
+    assert_eq!(stores.redis(&["EXISTS", "product:~guards"]).await, "0");
+    assert!(stores.has_entry(KEY).await);
+}
+
 /// What the guard prevents: without it, the entry from before the COMMIT stays until its TTL ends, or until the relay
 /// repeats the invalidation.
 #[tokio::test]
