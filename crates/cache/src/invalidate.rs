@@ -24,11 +24,11 @@ use crate::pending::PendingInvalidations;
 use crate::redis::{Step, StoreError};
 use crate::store::Store;
 
-/// Keys in one command at most.
+/// The maximum number of keys in one command.
 pub(crate) const KEYS: usize = 64;
-/// Keys, and tags, that a feed record names at most.
+/// The maximum number of keys, and of tags, that a feed record names.
 const MAX_NAMES_IN_FEED: usize = 16;
-/// Concurrent commands of one invalidation.
+/// The maximum number of concurrent commands of one invalidation.
 const MAX_CONCURRENT: usize = 16;
 
 /// The entries to invalidate, and how. Made by [`Invalidation::hard`] or [`Invalidation::soft`].
@@ -38,7 +38,7 @@ pub struct Invalidation {
     pub(crate) keys: Vec<Key>,
     pub(crate) keys_before: Vec<(Key, u64)>,
     pub(crate) tags: Vec<Tag>,
-    /// Tags of which an entry must carry all; none of the lists is empty.
+    /// Lists of at least two tags. An entry is invalidated if it carries all tags of one list.
     pub(crate) together: Vec<Vec<Tag>>,
 }
 
@@ -53,19 +53,20 @@ pub(crate) enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the write is committed in either case, but a deferred invalidation is not acknowledged yet: tell the caller"]
 pub enum Invalidated {
-    /// Acknowledged: these entries are removed (or marked stale), and no older load can be stored.
+    /// Redis acknowledged the invalidation: the entries are removed (or marked stale), and no load that began earlier
+    /// can be stored.
     Done {
         /// Number of entries that existed.
         entries: u64,
     },
-    /// Redis did not carry it out. This process retries it until it succeeds or the process ends; until then, other
-    /// processes may serve the old value.
+    /// Redis did not acknowledge the invalidation. This process retries it until it succeeds or the process ends; until
+    /// then, other processes may serve the old value.
     Deferred,
 }
 
 impl Invalidated {
-    /// Returns the number of removed entries, for a caller that must not continue before the acknowledgement, such as a
-    /// consumer that acknowledges an event afterwards.
+    /// Returns the number of invalidated entries, for a caller that must not continue before the acknowledgement, such
+    /// as a consumer that acknowledges an event afterwards.
     ///
     /// # Errors
     /// Returns an error when the invalidation is deferred. The write is committed all the same: do not report this as a
@@ -100,12 +101,12 @@ impl Invalidation {
         self
     }
 
-    /// Adds an entry that shows one row ([`NewEntry::version`](crate::NewEntry::version)), of which `version` is
-    /// committed.
+    /// Adds an entry that shows one row, whose `version` is already committed
+    /// ([`NewEntry::version`](crate::NewEntry::version)).
     ///
-    /// An entry that shows this version or a later one stays, and a load in flight that returns one is stored. Use it
-    /// for a repeated invalidation: the writer itself may already have removed or replaced the entry. An entry with an
-    /// older version, or without one, is removed, by a soft invalidation as well.
+    /// An entry that shows this version or a later one stays, and a load in flight that returns such a version is
+    /// stored. Use this for a repeated invalidation: the writer itself may already have removed or replaced the entry.
+    /// An entry with an older version, or without one, is removed, by a soft invalidation as well.
     pub fn key_older_than(mut self, key: Key, version: u64) -> Self {
         self.keys_before.push((key, version));
         self
@@ -215,7 +216,12 @@ impl Invalidator {
                 this.pending.add(keys, tags);
             })
         };
-        self.tasks.spawn_on(task.instrument(span), &self.runtime).await.unwrap_or(Invalidated::Deferred)
+        let done = self.tasks.spawn_on(task.instrument(span), &self.runtime).await;
+        done.unwrap_or_else(|_| {
+            // A task that has panicked has deferred nothing, and its names are gone with it.
+            self.pending.add_everything();
+            Invalidated::Deferred
+        })
     }
 
     /// Invalidates at once, and again after `commit_bound`, for a write whose COMMIT was not answered.
@@ -244,7 +250,7 @@ impl Invalidator {
         self.invalidate(invalidation).await
     }
 
-    /// Distrusts every entry until it is removed, because Redis was restarted or replaced.
+    /// Treats every entry as absent until it is removed, because Redis was restarted or replaced.
     pub(crate) fn server_replaced(&self) {
         if let Some(near) = &self.near {
             near.memory.validity.end_lease();
@@ -264,7 +270,7 @@ impl Invalidator {
         }
     }
 
-    /// Carries out an invalidation, here and in the memory of every process, and returns how many entries existed.
+    /// Carries out an invalidation in Redis and in the memory of every process, and returns how many entries existed.
     pub(crate) async fn run(&self, invalidation: &Invalidation) -> Result<u64, StoreError> {
         let steps = invalidation.steps(self.store.keyspace.partitions());
         let Some(near) = &self.near else { return self.run_without_near(invalidation, steps).await };
@@ -302,7 +308,7 @@ impl Invalidator {
     }
 
     async fn run_steps(&self, effect: Mode, steps: Vec<Step>) -> Result<u64, StoreError> {
-        // A bounded number at once, because the time limit of a command also runs while it queues.
+        // Runs a bounded number of commands at once, because the timeout of a command also runs while it is queued.
         let mut done = stream::iter(steps).map(|step| self.run_step(effect, step)).buffer_unordered(MAX_CONCURRENT);
         let mut total = 0;
         while let Some(entries) = done.try_next().await? {

@@ -1,5 +1,5 @@
-//! Loaders: the functions that read a value from the database, and what they return: the value, its version, its tags and
-//! its lifetime.
+//! Loaders: the functions that read a value from the database, and return it with its version, its tags and its
+//! lifetime.
 //!
 //! A load runs in a task of its own, which may outlive the reader that started it. So a loader owns what it uses. It
 //! is:
@@ -81,7 +81,7 @@ where
 {
     fn share(self) -> SharedLoader {
         SharedLoader(Arc::new(move || {
-            // Before the future is polled: the loader of a batch registers what it needs.
+            // Called before the future is polled, because the loader of a batch registers what it needs in this call.
             let loading = self();
             Box::pin(async move { content::<T, C, _, _>(loading.await) })
         }))
@@ -130,7 +130,7 @@ impl SharedLoader {
     }
 }
 
-/// A loader that gets its shared form only when there is something to load.
+/// A loader that is converted to its shared form only when there is something to load.
 pub(crate) struct LazyLoader<T, C, L> {
     plain: Option<L>,
     shared: Option<SharedLoader>,
@@ -146,7 +146,7 @@ impl<T, C, L: Loader<T, C>> LazyLoader<T, C, L> {
         if let Some(load) = self.plain.take() {
             self.shared = Some(load.share());
         }
-        self.shared.clone().expect("it is plain or shared")
+        self.shared.clone().expect("a loader is plain or shared")
     }
 }
 
@@ -158,7 +158,7 @@ impl fmt::Debug for SharedLoader {
 
 /// The result of a load. Its tags may depend on the loaded value.
 ///
-/// A loader that has nothing to say about its value returns a `T` or an `Option<T>` instead.
+/// A loader that sets no version, tags, TTL or stamp returns a `T` or an `Option<T>` instead.
 #[derive(Debug)]
 #[must_use = "an entry is stored only if the loader returns it"]
 pub struct NewEntry<T, C = Json> {
@@ -245,8 +245,8 @@ impl<T, C> NewEntry<T, C> {
         self
     }
 
-    /// Sets a text about the state of the source that this value shows, such as the snapshot of the statement that read
-    /// it. [`Cache::requiring`](crate::Cache::requiring) shows it to a reader that accepts only some states.
+    /// Sets a text that describes the state of the source which this value shows, such as the snapshot of the statement
+    /// that read it. With [`Cache::requiring`](crate::Cache::requiring), a reader accepts only certain stamps.
     ///
     /// The text is stored with every entry, so it should be short. Spaces and control characters in it become `_`.
     pub fn stamp(mut self, stamp: &str) -> Self {

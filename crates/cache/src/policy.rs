@@ -3,9 +3,9 @@
 //! ```text
 //! t=0          soft            hard             hard + stale_if_error
 //! |--- fresh ---|--- stale -----|--- fallback ---|  removed
-//!         |       served at once, a load comes
-//!    early        refreshed in    first; served
-//!    refresh      the background  if it fails
+//!         |       served at once, load first;
+//!    early        refreshed in    served if the
+//!    refresh      the background  load fails
 //! ```
 //!
 //! An invalidation removes an entry in any of these states, so nothing that was invalidated is served as a fallback.
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const LEASE: Duration = Duration::from_secs(8);
 
-/// The lifetime of a cache's entries. Made by [`Policy::ttl`] and the setters, checked by [`Policy::validate`].
+/// The lifetime of a cache's entries. Create it with [`Policy::ttl`] and the setters. [`Policy::validate`] checks it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     pub(crate) hard_ttl: Duration,
@@ -40,9 +40,9 @@ pub enum EarlyRefresh {
     Off,
     /// In the last part of the time for which the entry is fresh: with 0.2, in the last fifth.
     Share(f64),
-    /// At random, the more probably the nearer the end is and the longer loads take: XFetch (Vattani, Chierichetti and
-    /// Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015). 1.0 is the optimum of that paper if
-    /// the load times are distributed exponentially; a higher value refreshes earlier.
+    /// At random, with a probability that is higher the nearer the end is, and the longer loads take: XFetch (Vattani,
+    /// Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015). 1.0 is the optimum
+    /// of that paper if the load times are distributed exponentially; a higher value refreshes earlier.
     Probabilistic(f64),
 }
 
@@ -56,11 +56,12 @@ pub enum Near {
     Off,
     /// A process may return an invalidated entry from its memory for at most this long after the invalidation was
     /// acknowledged, no matter which connection or process stalls. A write does not wait for other processes. After
-    /// Redis starts or loses its data, the first writes wait until the register of processes is older than
-    /// `near_bound`.
+    /// Redis starts or loses its data, the first writes wait until the register of processes is older than the longest
+    /// registered lease.
     Bounded(Duration),
     /// Never stale after an acknowledged invalidation. A write waits until the other processes have dropped the entry:
-    /// about two round trips, or at most `near_bound` and a tenth more if one of them does not answer.
+    /// about two round trips, or at most the longest `near_bound` of any process and a tenth more if one of them does
+    /// not answer.
     Strict(Duration),
 }
 
@@ -73,10 +74,10 @@ impl Near {
     }
 }
 
-/// A contradiction within a policy.
+/// An invalid value in a policy, or a contradiction between two values.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum PolicyError {
-    /// Without a hard TTL above zero, an entry could live forever.
+    /// An entry must expire, after a year at the latest.
     #[error("the hard TTL must be between 1 ms and 365 days")]
     HardTtl,
     /// A soft TTL above the hard TTL would never be reached.
@@ -126,7 +127,7 @@ pub enum PolicyError {
         load_timeout: Duration,
     },
     /// Only a near cache can serve during an outage.
-    #[error("nothing can be served from memory during an outage without a near cache")]
+    #[error("a near cache is needed to serve entries from memory during an outage")]
     NearInOutage,
     /// A reader must not wait forever.
     #[error("the wait must be at most 10 min, not {0:?}")]
@@ -186,10 +187,10 @@ impl Policy {
 
     /// Sets the longest time for a load.
     ///
-    /// After it, the load's task is aborted and its value is never stored. The readers receive the entry that the cache
-    /// holds by then, stale or fresh, or [`LoadError::TimedOut`](crate::error::LoadError::TimedOut). The load timeout is always
-    /// shorter than the lease, so every value that is loaded in time can be stored. Default: seven eighths of the
-    /// lease, which is 7 s.
+    /// After that time, the load's task is aborted and its value is never stored. The readers receive the entry that
+    /// the cache holds by then, stale or fresh, or [`LoadError::TimedOut`](crate::error::LoadError::TimedOut). The load
+    /// timeout is always shorter than the lease, so every value that is loaded in time can be stored. Default: seven
+    /// eighths of the lease, which is 7 s for the default lease.
     pub fn load_timeout(mut self, load_timeout: Duration) -> Self {
         self.load_timeout = Some(load_timeout);
         self
@@ -223,7 +224,8 @@ impl Policy {
     ///
     /// **Such reads may be stale after an acknowledged invalidation**: the process does not learn what other processes
     /// invalidate. Their outcome is [`Outcome::Unverified`](crate::Outcome::Unverified). What this process has itself
-    /// invalidated, or knew to be invalidated before the outage, is not served. Default: no; the loader answers.
+    /// invalidated, or knew to be invalidated before the outage, is not served. Default: no, such reads call the
+    /// loader.
     pub fn serve_near_in_outage(mut self) -> Self {
         self.near_in_outage = true;
         self
@@ -255,7 +257,7 @@ impl Policy {
     /// Checks the policy.
     ///
     /// # Errors
-    /// Returns the first contradiction that it finds.
+    /// Returns the first error that it finds.
     pub fn validate(&self) -> Result<(), PolicyError> {
         let (millisecond, year) = (Duration::from_millis(1), Duration::from_secs(365 * 86_400));
         let within_hard = |ttl: Duration| ttl >= millisecond && ttl <= self.hard_ttl;

@@ -1,5 +1,5 @@
-//! The stale-fill race: a value that no cache holds, readers and a writer without pauses, then no traffic. What is stale
-//! then stays stale, until its TTL ends or another write comes.
+//! The stale-fill race: no cache holds the value, readers and a writer run without pauses, and then all traffic ends.
+//! An entry that is stale then stays stale until its TTL ends or another write removes it.
 //!
 //! ```text
 //! reader   GET: nothing ─ SELECT: version 1 ──────────────────────── SET version 1, until its TTL
@@ -24,11 +24,11 @@ pub struct Stale {
     pub since: Instant,
 }
 
-/// Runs one trial. The caller has removed the value from every cache before.
+/// Runs one trial. The caller must have removed the value from every cache.
 ///
 /// `read(reader)` reads the value as one of `readers` and returns its version; `write()` writes a new version, and
 /// returns it once the write is acknowledged. Each reader has one read in flight until the last of `writes` is
-/// acknowledged. Then reader 0 reads once more. Returns what that read should have shown, if it showed an older version.
+/// acknowledged. Then reader 0 reads once more. If that read shows an older version, returns the last write.
 ///
 /// # Errors
 /// Returns the first error of a read or a write.
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    /// A database and a cache. A read that misses loads, gives way to the writer, and then fills.
+    /// A database and a cache. A read that misses loads, yields to the writer, and then fills.
     #[derive(Default)]
     struct Shop {
         database: AtomicU64,
@@ -104,7 +104,7 @@ mod tests {
 
     async fn left_stale(checks: bool) -> Option<Stale> {
         let shop = Shop { database: AtomicU64::new(1), ..Shop::default() };
-        // Each read and each write gives way once, so the readers load before every write with an odd number, and fill
+        // Each read and each write yields once, so the readers load before every write with an odd number, and fill
         // after it.
         trial(8, |_| shop.read(checks), 7, || shop.write()).await.unwrap()
     }

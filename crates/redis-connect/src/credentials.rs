@@ -117,6 +117,6 @@ mod tests {
         std::fs::remove_file(&password).unwrap();
         let error = credentials.current().await.unwrap_err().to_string();
         assert!(error.contains(&password.display().to_string()), "{error}");
-        assert_eq!(RedisAddress::parse(&url).unwrap_err().to_string(), error, "it is missing at the start, too");
+        assert_eq!(RedisAddress::parse(&url).unwrap_err().to_string(), error, "a missing file fails the start, too");
     }
 }

@@ -1,4 +1,4 @@
-//! Plain connections, for what a client library cannot do.
+//! Raw connections, for what a client library cannot do.
 
 use std::io;
 
@@ -10,11 +10,11 @@ use crate::address::Target;
 
 /// The side of a connection that receives.
 pub type Incoming = Box<dyn AsyncRead + Send + Unpin>;
-/// The side of a connection that sends. What was written over TLS is sent by a flush.
+/// The side of a connection that sends. Over TLS, written bytes may be sent only at the next flush.
 pub type Outgoing = Box<dyn AsyncWrite + Send + Unpin>;
 
 impl RedisAddress {
-    /// Opens a connection. It is not logged in, and uses database 0.
+    /// Opens a connection. It is not authenticated, and uses database 0.
     ///
     /// # Errors
     /// Returns an error if the server cannot be reached, or its certificate is not trusted.

@@ -12,19 +12,19 @@ use crate::http_metrics::resource;
 use crate::operations::{OperatorToken, SecurityAddon};
 use crate::problem::{Problem, Query, RETRY_AFTER};
 
-/// Mounts the route over `outbox`.
+/// Mounts the two routes, which read `outbox`.
 pub fn configure(outbox: &Outbox, cfg: &mut ServiceConfig) {
     let outbox = Data::new(outbox.clone());
     cfg.service(resource("/events").app_data(outbox.clone()).get(page))
         .service(resource("/events/position").app_data(outbox).get(position));
 }
 
-/// The route's part of the API's description; merge it into the service's own.
+/// The part of the API's description that covers these routes; merge it into the service's own.
 #[derive(OpenApi, Debug)]
 #[openapi(paths(page, position), modifiers(&SecurityAddon))]
 pub struct ApiDoc;
 
-/// Returns the changes that this service has made in the last hour, in order and without gaps.
+/// Returns the changes that this service has made, in order and without gaps, as far back as it keeps them.
 #[utoipa::path(
     get,
     path = "/events",
@@ -34,7 +34,7 @@ pub struct ApiDoc;
     responses(
         (status = 200, body = EventPage), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 422, body = Problem),
-        (status = 409, body = Problem, description = "The log has a different history than `after` in `epoch`: read the current state again"),
+        (status = 409, body = Problem, description = "`after` is in another history: read the current state again"),
         (status = 410, body = Problem, description = "The next event is no longer kept: read the current state again"),
         (status = 503, body = Problem),
     )
@@ -52,8 +52,9 @@ async fn page(_operator: OperatorToken, query: Query<LogQuery>, outbox: Data<Out
     }
 }
 
-/// Returns how far the log must be applied for a committed transaction to be included: for a consumer that was sent an
-/// `X-Consistency-Token`.
+/// Returns the number up to which the log must be applied to include a committed transaction.
+///
+/// A consumer that receives an `X-Consistency-Token` waits for this number.
 #[utoipa::path(
     get,
     path = "/events/position",
@@ -77,7 +78,7 @@ async fn position(
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct PositionQuery {
-    /// The id of the transaction: the token that the response to its write has returned.
+    /// The id of the transaction: the token in the response to its write.
     #[param(minimum = 0, maximum = 18_446_744_073_709_551_615u64)]
     transaction: u64,
 }
@@ -90,7 +91,8 @@ struct LogQuery {
     #[serde(default)]
     #[param(minimum = 0, maximum = 18_446_744_073_709_551_615u64)]
     after: u64,
-    /// The epoch of that event. Without it, the log of a restored database cannot be distinguished.
+    /// The epoch of that event. Without it, the service cannot detect that its database was restored to another
+    /// history.
     #[param(nullable = false, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
     epoch: Option<Uuid>,
     /// The maximum number of events, 1 to 500; 500 by default.

@@ -1,6 +1,6 @@
 //! A failure is logged in one line, with the cause that the client does not receive.
 //!
-//! The only test of its process, because a process has one subscriber, and this one counts lines.
+//! This is the only test of its process: a process has one `tracing` subscriber, and the test counts all logged lines.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 #[path = "it/support/mod.rs"]

@@ -14,13 +14,13 @@
 //! | `products:featured` | the featured list | a product enters or leaves it |
 //! | `lane:events` | all entries of the `events` cache | events may have been lost |
 //!
-//! An entry that says "not found" carries no tag, because a client can ask for any id. It is removed by its key. The
-//! writer that creates the product removes a product's entry. A writer that changes the category or puts a product into
-//! it removes a list's entry. The relay removes both.
+//! An entry that says "not found" carries no tag, because a client can ask for any id. It is removed by its key: for a
+//! product, by the writer that creates it; for the list of a category, by a writer that changes the category or puts a
+//! product into it. The relay removes both, too.
 //!
 //! `products-of` and `products:featured` are collection tags: a list cannot carry the tag of a product that was not on
-//! it yet. Every write through this API invalidates the collections that its product has entered or left before the
-//! response, with any strategy. The relay repeats this invalidation, and makes it for all other writers.
+//! it yet. Before its response, every write through this API invalidates the collections that its product has entered
+//! or left, with every strategy. The relay repeats this invalidation, and also makes it for all other writers.
 
 use std::time::Duration;
 
@@ -67,7 +67,8 @@ impl Caches {
         self.products.iter().map(move |cache| cache.key(id))
     }
 
-    /// Returns the keys of the lists of these categories: "there is no such category" carries no tag.
+    /// Returns the keys of the lists of these categories, because an entry that says "there is no such category"
+    /// carries no tag.
     pub fn lists_of(&self, placements: impl IntoIterator<Item = ListMembership>) -> impl Iterator<Item = Key> {
         placements.into_iter().map(|placement| self.by_category.key(placement.category))
     }
@@ -80,9 +81,9 @@ impl Caches {
         self.lists_of([before, after].into_iter().flatten()).fold(gone, Invalidation::key)
     }
 
-    /// Returns the invalidation of everything that a change touches: the entries with the product's tag, the list that it
-    /// is on, and the list that it was on. The lists are also invalidated by key, because "there is no such category"
-    /// carries no tag.
+    /// Returns the invalidation of everything that a change outdates: the entries with the product's tag, the list that
+    /// the product is on, and the list that it was on. The lists are also invalidated by key, because an entry that
+    /// says "there is no such category" carries no tag.
     pub fn touched(&self, updated: &UpdatedProduct) -> Invalidation {
         let (before, now) = (updated.previous, updated.product.list_membership());
         let list = products_of(now.category);

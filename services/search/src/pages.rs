@@ -46,10 +46,10 @@ pub enum SearchError {
     #[error("too many searches are running")]
     Overloaded,
     /// The index returned an error.
-    #[error("the index: {0}")]
+    #[error("the index cannot be searched: {0}")]
     Index(#[from] tantivy::TantivyError),
     /// The search panicked.
-    #[error("the search: {0}")]
+    #[error("the search was aborted: {0}")]
     Panic(#[from] JoinError),
 }
 

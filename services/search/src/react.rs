@@ -1,5 +1,5 @@
-//! The handler of product events: it invalidates pages that show the changed row at once, and queues the rest for the
-//! indexer.
+//! The handler of product events: it immediately invalidates the pages that show the changed row, and queues the events
+//! for the indexer.
 //!
 //! The two steps are separate so that the first is fast: it takes a few commands to Redis, while a commit of the index
 //! takes tens of milliseconds, and other commits may be in progress. An event counts as applied when it is in the
@@ -55,7 +55,7 @@ impl EventHandler for Reaction {
                 Ok(None)
             }
             Resync::NewGroup | Resync::Gap | Resync::LostEvent | Resync::OtherHistory | Resync::Unsubscribed => {
-                warn!(?why, "events were missed; the index is compared with the whole catalogue");
+                warn!(?why, "events may have been missed; the index is compared with the whole catalogue");
                 if why == Resync::OtherHistory {
                     self.invalidator.reset_history().await;
                 }

@@ -1,4 +1,4 @@
-//! What Redis tells: that an entry is gone, and, on the channel of changes, that a product has changed.
+//! Subscribes to notifications of Redis: keyspace notifications of removed entries, and the channel of changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ pub(super) struct Heard {
     _client: SubscriberClient,
 }
 
-/// The time of the latest notification.
+/// The times of the notifications: the latest removal of each key, and the message about each version of a product.
 #[derive(Default)]
 struct Said {
     gone: BTreeMap<String, Instant>,
@@ -70,12 +70,12 @@ impl Heard {
         keys.any(|key| said.gone.get(key).is_some_and(|at| *at >= began))
     }
 
-    /// Returns when an entry was removed after `began`.
+    /// Waits until an entry was removed after `began`, and returns when that was.
     pub(super) async fn gone(&self, key: &str, began: Instant) -> Option<Instant> {
         self.find(|said| said.gone.get(key).copied().filter(|at| *at >= began)).await
     }
 
-    /// Returns when the subscriber was notified of a version of a product.
+    /// Waits until the subscriber was notified of a version of a product, and returns when that was.
     pub(super) async fn seen_by_subscriber(&self, id: i64, version: i64) -> Option<Instant> {
         self.find(|said| said.seen_by_subscriber.remove(&(id, version))).await
     }

@@ -1,5 +1,5 @@
-//! Repeats the stale-fill race with 16 readers and 10 writes. It counts the entries that are still stale when all
-//! traffic has ended, and measures for how long.
+//! Repeats the stale-fill race with 16 readers and 10 writes. Counts the entries that are still stale when all traffic
+//! has ended, and measures how long they stay stale.
 
 use std::time::{Duration, Instant};
 
@@ -62,7 +62,7 @@ async fn read_version(connection: &Mutex<Connection>, case: &Case, id: u64) -> R
     version(&read(&mut *connection.lock().await, case, id).await?)
 }
 
-/// Sets a stock that the product has not had, and returns the new version.
+/// Sets a random stock, which is almost certainly a new one, and returns the new version.
 async fn write(connection: &Mutex<Connection>, case: &Case, id: u64) -> Result<u64> {
     let body = Bytes::from(format!("{{\"stock\":{}}}", rand::random_range(1..1_000_000_000)));
     let path = format!("{}{id}", case.path);
@@ -71,8 +71,8 @@ async fn write(connection: &Mutex<Connection>, case: &Case, id: u64) -> Result<u
     version(&answer.body)
 }
 
-/// Returns the milliseconds from the acknowledgement of the last write until a read shows it, or `None` if no read does
-/// `within` that time.
+/// Returns the milliseconds from the acknowledgement of the last write until a read shows it, or `None` if no read
+/// shows it in the time `within`.
 async fn watch(
     connection: &Mutex<Connection>, case: &Case, id: u64, stale: Stale, every: Duration, within: Duration,
 ) -> Result<Option<f64>> {

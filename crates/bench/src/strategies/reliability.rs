@@ -14,14 +14,14 @@ use super::latency::Latency;
 
 /// The maximum factor by which a reference may vary from round to round.
 const REST: f64 = 1.25;
-/// The minimum number of rounds whose agreement proves something.
+/// The minimum number of rounds from which the noise of the machine can be judged.
 const JUDGED: u32 = 3;
-/// The maximum share of the CPU time that a hypervisor may give to others.
+/// The maximum share of the CPU time that a hypervisor may give to other guests (steal time).
 const STOLEN: f64 = 0.02;
 /// The share of a core above which a load generator distorts the figures.
 const BUSY: f64 = 0.8;
 
-/// The factors by which a nearly idle case varied.
+/// The factors by which the figures of a reference case varied from round to round.
 #[derive(Clone, Copy, Debug)]
 struct Noise {
     p50: f64,
@@ -33,7 +33,7 @@ impl Noise {
     fn of(figures: &Figures, name: &str) -> Option<Self> {
         let case = figures.cases.iter().find(|case| case.name == name)?;
         let hit = |value: fn(&Latency) -> f64| case.alone(|sample| sample.hit.as_ref().map(value));
-        // The reference's peak is measured next to that of every case.
+        // The peak of the reference is measured again directly before that of every case.
         let beside = figures.cases.iter().flat_map(|case| &case.rounds).filter_map(|sample| sample.peak_of_reference);
         let peak = if name == REFERENCE { Some(Spread::of(beside)) } else { case.alone(|sample| sample.peak) };
         let by = |spread: Option<Spread>| spread.map(|spread| spread.max / spread.min).filter(|by| by.is_finite());
@@ -45,7 +45,7 @@ impl Noise {
     }
 }
 
-/// Returns the columns that a reader should distrust.
+/// Returns the columns that are not reliable.
 fn unreliable(references: &[(&str, Noise)], stolen: f64) -> Vec<&'static str> {
     let varies = |of: fn(&Noise) -> f64| references.iter().any(|(_, unrest)| of(unrest) > REST);
     let columns = [
@@ -90,7 +90,7 @@ pub(super) fn circumstances(figures: &Figures) -> String {
     );
     let columns = unreliable(&references, steal.max);
     text.push_str(&match columns.is_empty() {
-        true if figures.rounds < JUDGED => " So few rounds do not tell how noisy the machine was.".to_owned(),
+        true if figures.rounds < JUDGED => " There were too few rounds to judge how noisy the machine was.".to_owned(),
         true => " The machine was quiet.".to_owned(),
         false => format!(" **The machine was noisy. Not reliable: {}.**", columns.join("; ")),
     });
@@ -125,12 +125,13 @@ fn generator(cases: &[CaseFigures]) -> String {
     let busy: Vec<String> = busy.collect();
     text.push_str(&match busy.is_empty() {
         true => ".".to_owned(),
-        false => format!("; **it was saturated, and measured itself, in {}**.", busy.join(", ")),
+        false => format!("; **it was saturated, so its own limit distorts the figures of {}**.", busy.join(", ")),
     });
     text
 }
 
-/// From this number of trials on, naive cache-aside must have lost some; a run with fewer trials is only a quick look.
+/// The number of trials from which on naive cache-aside must have left a stale entry. A run with fewer trials is not
+/// checked for this.
 const PROOF: u32 = 100;
 
 /// Returns an error if a promise was broken, or if the race proved nothing.
@@ -142,11 +143,11 @@ pub(super) fn check(figures: &Figures) -> Result<()> {
         if strategy.is_some_and(|strategy| strategy.own == Staleness::Never) {
             let stale = case.stale().0;
             if stale > 0 {
-                broken.push(format!("{}: {stale} stale reads, none are allowed", case.name));
+                broken.push(format!("{}: {stale} reads were stale, but none may be", case.name));
             }
             if race.stale > 0 {
                 let counts = format!("{} of {}", race.stale, race.trials);
-                broken.push(format!("{}: {counts} entries were stale after the race, none may be", case.name));
+                broken.push(format!("{}: {counts} entries were stale after the race, but none may be", case.name));
             }
         }
         if case.name == "naive" && race.trials >= PROOF && race.stale == 0 {
@@ -169,6 +170,6 @@ mod tests {
         assert_eq!(one(Noise { p99: 2.0, ..quiet }), ["p99 of hits, misses and writes"]);
         assert_eq!(one(Noise { p50: 1.3, ..quiet }), ["p50 of hits, misses and writes"]);
         assert_eq!(one(Noise { peak: 1.3, ..quiet }), ["reads/s at the peak (less so the ratios)"]);
-        assert_eq!(unreliable(&[("get", quiet)], 0.05).len(), 3, "who is not let run is slow in everything");
+        assert_eq!(unreliable(&[("get", quiet)], 0.05).len(), 3, "steal time makes every column unreliable");
     }
 }

@@ -1,4 +1,4 @@
-//! Parsing what a fill stores, leases, and foreign bytes.
+//! Parsing of stored values, of leases, and of foreign bytes.
 
 use super::*;
 use crate::keyspace::Tag;
@@ -32,7 +32,7 @@ fn softly_invalidated_value_is_stale_at_age_zero() {
         StoredValue::Value(entry) => entry.is_fresh(now),
         _ => panic!("not a value"),
     };
-    assert!([999, 1_000, 1_001].iter().all(|now| !is_fresh(0, *now)), "also by a clock that lags");
+    assert!([999, 1_000, 1_001].iter().all(|now| !is_fresh(0, *now)), "also when the clock of the reader lags");
     assert!(is_fresh(1, 1_000) && !is_fresh(1, 1_001));
     assert!(is_fresh(5_000, 5_999) && !is_fresh(5_000, 6_000));
 }

@@ -12,15 +12,15 @@ use crate::lease::{Grant, LeaseReply, RandomId, RefreshReply};
 use crate::loader::Content;
 use crate::outcome::{Fill, FillRefusal};
 
-/// Fences that are kept at most; beyond that, they are folded into the floor.
+/// The maximum number of fences. When it is reached, the floor replaces them: it refuses every load that began before.
 const MAX_FENCES: usize = 10_000;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Data {
     pub(super) entries: Entries,
-    /// `None` as long as there is no load whose commit depends on it.
+    /// `None` until the first lease or fence, and after a purge. Then no load that is in flight can be stored.
     fence: Option<Fence>,
-    /// Entries that exist and are being loaded anew.
+    /// The locks of entries that are being refreshed.
     refreshing: HashMap<Bytes, RefreshLock>,
     guards: Vec<Guard>,
 }
@@ -46,14 +46,14 @@ struct Guard {
     ends: u64,
 }
 
-/// How a load is stored.
+/// The arguments of [`Data::commit`].
 pub(super) struct Commit<'c> {
     pub(super) loaded: &'c Content,
     pub(super) schema: u32,
     pub(super) soft: u64,
     pub(super) hard: u64,
     pub(super) fallback: u64,
-    /// The weight that all entries may have together.
+    /// The maximum total weight of all entries.
     pub(super) limit: u64,
 }
 
@@ -204,7 +204,7 @@ impl Data {
         members.iter().filter(|place| self.entries.take(place).is_some()).count() as u64
     }
 
-    /// Fences the tag, and makes the step of `soften.lua` for each entry. Returns how many values existed.
+    /// Fences the tag, and does what `soften.lua` does for each entry. Returns how many values existed.
     pub(super) fn expire_tag(&mut self, tag: &str, now: u64) -> u64 {
         self.fence_tag(tag);
         let members = self.entries.members(tag, now);
@@ -265,7 +265,8 @@ impl Data {
         }
     }
 
-    /// Removes up to `count` entries that have ended, and the refresh locks that have ended. Returns how many entries.
+    /// Removes up to `count` entries that have ended, and the refresh locks that have ended. Returns how many entries
+    /// it removed.
     pub(super) fn sweep(&mut self, count: usize, now: u64) -> usize {
         self.refreshing.retain(|_, lock| lock.ends > now);
         self.entries.sweep(count, now)
@@ -286,7 +287,7 @@ impl Data {
     }
 }
 
-/// Returns the bytes of a value under a new id, as one that is not fresh any more.
+/// Returns the bytes of a value with a new id and a soft TTL of zero, so that it is stale.
 fn with_soft_ttl_zero(raw: &[u8]) -> Option<Bytes> {
     let line = memchr::memchr(b'\n', raw)?;
     let header = std::str::from_utf8(&raw[TOKEN_LEN..line]).ok()?;

@@ -1,8 +1,9 @@
-//! The entries that a thread has returned last: they are read without a lock, and without a reference count that
-//! another core changes at the same time.
+//! A cache per thread, with the entries that the thread has returned most recently. A read from it takes no lock, and
+//! changes no reference count that another core changes at the same time.
 //!
-//! A front holds copies. Whether a copy may be returned is decided by its snapshot, as for any entry in memory. A key gets a
-//! place when it is read twice without another key of that place in between, so keys that are read once copy nothing.
+//! A front holds copies. The snapshot of a copy decides whether it may be returned, as for any entry in memory. An
+//! entry is copied only when its key is read twice without a read of another key of the same place in between. So a key
+//! that is read once costs no copy.
 
 use std::cell::RefCell;
 
@@ -14,7 +15,8 @@ use crate::entry::StoredEntry;
 
 /// The places of a front: a power of two.
 const SIZE: usize = 256;
-/// The bytes of an entry at most. So a thread has at most 1 MiB, which the weight of the memory does not count.
+/// The maximum size of an entry, in bytes. So the copies of a thread take at most 1 MiB, which the weight of the memory
+/// does not include.
 const MAX_LEN: usize = 4_096;
 
 #[derive(Default)]
@@ -45,7 +47,8 @@ pub(super) fn get(
     })
 }
 
-/// Keeps a copy of an entry that was found elsewhere, in the place of another one, if it is read often.
+/// Keeps a copy of an entry from the memory of the process, if the previous read of its place was for the same slot.
+/// The copy replaces the one in that place.
 pub(super) fn found((memory, slot): (u64, u16), key: &[u8], held: &Held) {
     FRONT.with_borrow_mut(|front| {
         if front.is_empty() {

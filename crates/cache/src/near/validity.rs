@@ -1,7 +1,7 @@
 //! Whether an entry from the memory of the process may be returned at this moment.
 //!
 //! A push only increments a counter, so it costs the same for an entry that this process holds and for one that it does
-//! not. Two keys may share a counter; then an entry is dropped without need.
+//! not. Two keys may share a counter; then a change of one also invalidates the other.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -10,8 +10,8 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::keyspace::fnv1a;
 use crate::sync::AtomicU64;
 
-/// The number of counters: a power of two. They take half a megabyte. A test that chooses the order of steps makes them anew
-/// for each order.
+/// The number of counters: a power of two. They take half a megabyte. The tests of interleavings create them for each
+/// interleaving, so they use fewer.
 const SLOTS: usize = if cfg!(test) { 1 << 6 } else { 1 << 16 };
 
 #[derive(Debug)]
@@ -20,11 +20,11 @@ pub(crate) struct Validity {
     counters: Box<[AtomicU64]>,
     /// Grows when pushes may have been lost: then nothing that was read before is valid.
     epoch: AtomicU64,
-    /// The end of the lease on [`clock_ns`]. 0: there is none.
+    /// The end of the lease by [`clock_ns`]; 0 without a lease.
     lease_until: AtomicU64,
 }
 
-/// The counters at the time before an entry was read.
+/// The state of the counters before an entry was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     slot: u16,
@@ -48,7 +48,7 @@ impl Validity {
         Self { counters, epoch: AtomicU64::new(0), lease_until: AtomicU64::new(0) }
     }
 
-    /// Returns what [`is_valid`](Self::is_valid) compares. Taken before the read is sent.
+    /// Returns what [`is_valid`](Self::is_valid) compares. Take the snapshot before the read is sent.
     pub(crate) fn snapshot(&self, key: &[u8], pending_epoch: u64) -> Snapshot {
         let slot = slot(key);
         let count = self.counters[usize::from(slot)].load(SeqCst);
@@ -60,8 +60,8 @@ impl Validity {
         self.is_valid_at(clock_ns(), snapshot, pending_epoch)
     }
 
-    /// The lease is read first: a lease that a barrier has renewed comes after the counters of all pushes before that
-    /// barrier.
+    /// Reads the lease first. A barrier renews the lease only after the counters of all earlier pushes are incremented,
+    /// so a reader that sees the renewed lease also sees these counters.
     fn is_valid_at(&self, now: u64, snapshot: Snapshot, pending_epoch: u64) -> bool {
         now < self.lease_until.load(SeqCst)
             && self.epoch.load(SeqCst) == snapshot.epoch

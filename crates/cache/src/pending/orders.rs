@@ -24,7 +24,7 @@ enum Mark {
 struct Shop {
     key: Key,
     pending: PendingInvalidations,
-    /// The version under the key.
+    /// The version that Redis stores under the key.
     redis: Mutex<Option<u64>>,
     row: AtomicU64,
     /// The oldest version that a reader may return.
@@ -42,7 +42,7 @@ impl Shop {
         }
     }
 
-    /// Two invalidations, each deferred; a retry may run between them.
+    /// Writes twice, and defers the invalidation of each write. A retry may run in between.
     fn write(&self) {
         for version in [2, 3] {
             self.row.store(version, SeqCst);

@@ -19,13 +19,13 @@ pub(crate) struct GuardMembers {
 }
 
 impl GuardMembers {
-    /// Returns the members of a new guard on these names: a key is guarded in its partition, a tag in each.
+    /// Returns the members of a new guard on these names: a key is guarded in its partition, a tag in every partition.
     pub(crate) fn of(keys: &[Key], tags: &[Tag], partitions: u16) -> Vec<Self> {
         let id = RandomId::random();
         let in_partition = |partition| {
             let keys = keys.iter().filter(|key| key.partition() == partition);
             let keys = keys.map(|key| format!("{id} k:{}", key.local_name()));
-            // Each once, because they are counted when they are removed.
+            // A set, because the members are counted when they are removed.
             let members: BTreeSet<String> = keys.chain(tags.iter().map(|tag| format!("{id} t:{tag}"))).collect();
             (!members.is_empty()).then_some(Self { partition, members })
         };
@@ -34,7 +34,7 @@ impl GuardMembers {
 }
 
 impl RedisStore {
-    /// Places the part of a guard that lies in one partition. After `lease` it is over.
+    /// Places the part of a guard that lies in one partition. It ends by itself after `lease`.
     pub(crate) async fn place_guard(&self, guard: &GuardMembers, lease: Duration) -> Result<()> {
         let members = guard.members.iter().map(|member| Value::from(member.as_str()));
         let args = args![millis(lease)].into_iter().chain(members).collect();

@@ -19,15 +19,17 @@ pub(super) const UNUSED_TTL: &str = "86400";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Holders {
     pub(crate) ids: HashSet<Bytes>,
-    /// For this long, there may be holders that the register does not name, because it is younger than a lease.
+    /// How long there may still be holders that the register does not name, because it is younger than the longest
+    /// lease.
     pub(crate) unknown: Duration,
     /// The longest lease of any process, with the margin for a slower clock.
     pub(crate) longest: Duration,
 }
 
 impl RedisStore {
-    /// Lists the processes that may still return from their memory entries that Redis removed before this call. `bound` is
-    /// the longest lease of a process with these settings; those with a longer one have registered it.
+    /// Lists the processes that may still return, from their memory, entries that Redis removed before this call.
+    /// `bound` is the longest lease of a process with these settings. A process with a longer lease has registered its
+    /// length.
     pub(crate) async fn list_holders(&self, bound: Duration) -> Result<Holders> {
         let (keys, args) = self.holders_call(bound);
         Holders::parse(self.run(&self.scripts.list_holders, keys, args).await?)
@@ -52,7 +54,7 @@ impl Holders {
         let mut listed = reply.into_array().into_iter();
         let mut next = || listed.next().and_then(|ms| ms.as_u64()).map(Duration::from_millis);
         let (Some(unknown), Some(longest)) = (next(), next()) else {
-            return Err(StoreError::Server("the list of holders cannot be read".to_owned()));
+            return Err(StoreError::Server("the list of the holders of near-cache leases cannot be parsed".to_owned()));
         };
         Ok(Self { ids: listed.filter_map(Value::into_bytes).collect(), unknown, longest })
     }

@@ -1,4 +1,4 @@
-//! Reads of a batch: their loads share a permit, and wait until all loads that can begin have begun.
+//! Reads of a batch: their loads share one permit, and are shed together if they get none.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn loads_of_one_batch_share_one_permit() {
     }
     let other = node.start(99, &load);
     node.settle().await;
-    assert!(gate.is_quiet(), "the place is taken");
+    assert!(gate.is_quiet(), "the only permit is in use");
     for load in loads {
         load.finish();
     }

@@ -1,4 +1,4 @@
-//! The bulkhead: it bounds the concurrent loads, however many readers there are, and above all without Redis.
+//! The bulkhead: it limits the concurrent loads for any number of readers, with and without Redis.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::support::{DatabaseError, Loader, Node, Row, SOON, existing, node, patient, redis, settings};
 
-/// Loads that take a moment, and the largest number of them in flight at once.
+/// Returns a loader that takes 5 ms, and the largest number of its loads that were in flight at once.
 fn counting() -> (Arc<AtomicUsize>, Loader) {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let seen = Arc::clone(&most);
@@ -83,7 +83,7 @@ async fn refreshes_count_as_loads_in_the_bulkhead() {
         assert_eq!(node.start(id, &load).value().await.outcome(), Outcome::Stale);
     }
     let refreshed = async || join_all((0..20).map(|id| node.cached(id))).await.iter().all(Option::is_none);
-    testkit::eventually("the refreshes, which know no version", SOON, refreshed).await;
+    testkit::eventually("the refreshed entries, which have no version", SOON, refreshed).await;
     assert!(most.load(SeqCst) <= 4, "{} at once", most.load(SeqCst));
 }
 
@@ -99,7 +99,7 @@ async fn load_that_queues_for_too_long_is_shed_and_leaves_no_lease() {
     assert_eq!(existing(&redis, &["shop:item:2"]).await, 0);
     loading.finish();
     assert_eq!(busy.value().await.outcome(), Outcome::Miss(Fill::Stored));
-    assert_eq!(node.read(2, &row).await.outcome(), Outcome::Miss(Fill::Stored), "there is a place again");
+    assert_eq!(node.read(2, &row).await.outcome(), Outcome::Miss(Fill::Stored), "the permit is free again");
 }
 
 /// Otherwise an overloaded database would keep the cache from filling, which would keep the database overloaded.
@@ -117,7 +117,7 @@ async fn load_that_queued_for_longer_than_its_lease_is_stored() {
     assert_eq!(queued.value().await.outcome(), Outcome::Miss(Fill::Stored), "its load was quick");
 }
 
-/// Loads that read the entry `inner` through the cache, and return what it holds.
+/// Returns a loader that reads the entries `inner` through the cache, and then returns a value of its own.
 fn nested(node: &Node, inner: Range<u32>, load: &Loader) -> Loader {
     let (node, load) = (node.clone(), Loader::clone(load));
     Arc::new(move || {

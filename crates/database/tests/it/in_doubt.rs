@@ -12,7 +12,7 @@ use crate::support::{Database, SOON};
 
 const ROWS: &str = "SELECT count(*) FROM things";
 
-/// Returns a database with a table, a proxy that loses COMMITs, and a pool that connects through the proxy.
+/// Returns a database with a table, a proxy that can lose or delay COMMITs, and a pool that connects through the proxy.
 async fn wired(statement_timeout: &str) -> (Database, PostgresProxy, Pool) {
     let database = Database::start().await;
     database.sql("CREATE TABLE things (id int PRIMARY KEY)").await;

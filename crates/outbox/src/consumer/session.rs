@@ -12,7 +12,8 @@ use super::monitor::ConsumerMonitor;
 use super::stream::{Scripts, StreamReader};
 use crate::backoff::Backoff;
 
-/// The messages of a burst that a channel's client keeps. Each client reserves memory for nine such queues: 7 MB.
+/// The number of messages that the client of a channel buffers. Each client reserves memory for nine such queues, about
+/// 7 MB.
 const BURST: usize = 8_192;
 
 /// The configuration of the sessions, and the state that outlives them.
@@ -27,7 +28,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Starts to connect.
+    /// Returns a reader, which connects in the background.
     pub(super) fn open(&self) -> StreamReader {
         StreamReader::open(&self.redis, self.stream, &self.scripts)
     }
@@ -48,7 +49,7 @@ impl Session {
     }
 }
 
-/// The consumer was stopped before this was done.
+/// The consumer was stopped before the operation was complete.
 #[derive(Debug)]
 pub(super) struct Stopped;
 
@@ -72,7 +73,7 @@ impl From<Error> for SessionEnd {
     }
 }
 
-/// Waits for the next pause of `backoff`. Returns an error if the consumer is stopped.
+/// Sleeps for the next pause of `backoff`. Returns an error if the consumer is stopped.
 pub(super) async fn pause(stop: &CancellationToken, backoff: &mut Backoff) -> Result<(), Stopped> {
     tokio::select! {
         () = sleep(backoff.pause()) => Ok(()),

@@ -23,7 +23,7 @@ pub enum Defence {
     CollectionTags,
     /// Tag sets are never evicted: they have no TTL, and the policy is `volatile-*` or `noeviction`.
     NoEviction,
-    /// Members are removed regardless of the clock at their registration.
+    /// An invalidation removes every member of a tag set, regardless of the clock at which it was registered.
     NoScores,
     /// The invalidation of a key also removes a lease.
     KillsLeases,
@@ -31,11 +31,11 @@ pub enum Defence {
     AfterCommit,
     /// The members that a crashed drain has left are drained by the next one.
     Leftovers,
-    /// A reader that joined during a load takes its value only if the commit vouches for it.
+    /// A reader that joined during a load takes its value only if the commit proves that the value is current.
     JoinRule,
     /// Readers cannot join a load once its COMMIT is sent.
     ClosedBeforeCommit,
-    /// A commit vouches for no reader while its process has a pending invalidation.
+    /// While a process has a pending invalidation, none of its commits proves that a value is current.
     QuietCommit,
     /// Write-through takes the lease while it holds the row lock, and stores under this lease.
     StolenLease,
@@ -65,17 +65,17 @@ pub enum Defence {
     Epoch,
     /// … and only while the process holds a lease.
     Lease,
-    /// A lease counts from the begin of its barrier, not from its end.
+    /// A lease is measured from the start of its barrier, not from the end of it.
     LeaseFromBegin,
-    /// A barrier counts only if the number before it is still there.
+    /// A barrier is valid only if Redis still has the number of the previous barrier.
     Continuity,
     /// … and only if its push has arrived.
     VerifiedByPush,
-    /// Pushes and replies are taken in the order in which Redis sent them.
+    /// Pushes and replies are processed in the order in which Redis sent them.
     OneQueue,
     /// A barrier registers its process.
     Register,
-    /// A register that was lost is believed only after the longest lease.
+    /// After the register was lost, it is trusted again only when the longest lease is over.
     RegisterAge,
     /// A process reports only a barrier that began after the request.
     FreshReport,
@@ -99,7 +99,7 @@ pub enum Defence {
     GuardFloor,
 }
 
-/// The defences that are removed; none in the whole protocol.
+/// The defences that the model leaves out. The complete protocol leaves out none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Without(pub &'static [Defence]);
 

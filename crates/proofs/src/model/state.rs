@@ -26,7 +26,7 @@ pub(super) struct State {
     pub(super) faults_left: u8,
     /// Whether a reader has taken an outdated value as fresh.
     pub(super) stale: bool,
-    /// The goals that were reached on the path to this state, of those that the scenario has.
+    /// The goals of the scenario that the path to this state has reached: one bit for each goal.
     pub(super) seen: u32,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Relay {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Trust {
     Full,
-    /// The process has not detected it yet. Its commands use a connection that the library has opened again.
+    /// The process has not detected the restart yet. Its commands use a connection that the client has reopened.
     Unaware,
     /// The circuit breaker is open: the process sends nothing.
     Away,
@@ -76,7 +76,7 @@ pub(super) enum Reader {
         grant: Grant,
         version: Version,
     },
-    /// The COMMIT is done; its reply has not arrived yet.
+    /// Redis has executed the commit of the load (`commit.lua`); the reply has not arrived yet.
     Committed {
         floor: Version,
         version: Version,
@@ -88,7 +88,7 @@ pub(super) enum Reader {
         of: usize,
         phase: u8,
     },
-    /// The load is complete: with this version, and whether the commit vouches for it.
+    /// The load is complete. `stored` tells whether the commit proves that the value is current.
     Landed {
         version: Version,
         stored: bool,
@@ -106,7 +106,7 @@ pub(super) enum Writer {
     Locked {
         grant: Option<Grant>,
     },
-    /// The writer holds the row lock, and places its guard and removes the entries: in which step it is.
+    /// The writer holds the row lock, places its guard and removes the entries. The value is the next step.
     Guarding(Option<TagStep>),
     /// The guard is in place, and the writer is about to commit.
     Guarded,
@@ -123,7 +123,7 @@ pub(super) enum Writer {
         version: Version,
         step: TagStep,
     },
-    /// The writer's COMMIT to Redis was refused; it is about to remove the entry.
+    /// Redis refused to store the writer's value; the writer is about to remove the entry.
     Refused {
         version: Version,
     },

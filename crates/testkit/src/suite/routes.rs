@@ -36,7 +36,7 @@ pub async fn standard_routes_are_served<S: Subject>() {
     problems_link_to_their_explanation::<S>(&service).await;
 }
 
-/// Returns whether every check succeeds, but for those that cannot in the tests.
+/// Returns whether every check succeeds, except those that cannot succeed in the tests.
 fn is_ready<S: Subject>(report: &Value) -> bool {
     let checks = report["checks"].as_object().expect("checks by name");
     let failing = checks.iter().filter(|(_, check)| check["status"] != "ok");
@@ -69,7 +69,7 @@ async fn docs_page_works_without_a_network(service: &Service) {
     let files: Vec<_> = page.split(['"', '\'']).filter(is_file).collect();
     assert!(files.len() > 2, "{page}");
     for file in files {
-        assert!(!file.contains("//"), "{file} is somewhere else");
+        assert!(!file.contains("//"), "{file} is on another server");
         service.get(&format!("/docs/{}", file.trim_start_matches("./"))).await.expect(200);
     }
     assert!(service.get("/docs/swagger-initializer.js").await.expect(200).text().contains("/openapi.json"));

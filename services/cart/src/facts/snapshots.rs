@@ -1,7 +1,8 @@
 //! The table `known_products`: the last known data, and the last event of each product.
 //!
 //! Events and fetched data arrive in any order and more than once. An event counts only if its number is higher than
-//! that of the last one. Fetched data are stored only if no event has arrived since the table was read for them.
+//! that of the last one. Fetched data are compared with the row of the product, and stored only if no event has changed
+//! the row since then.
 
 use std::collections::HashMap;
 
@@ -51,7 +52,7 @@ impl ProductSnapshots {
         };
         let rows: Vec<Row> = self.pool.run(read).await?;
         let snapshot = |(id, facts, version, min_version, deleted, seq): Row| {
-            // Data in an old format of this program are ignored.
+            // Data in the format of an older version of this program are ignored.
             let facts = facts.and_then(|facts| serde_json::from_value::<ProductFields>(facts).ok());
             (id, Snapshot { facts, version, min_version, deleted, seq })
         };
@@ -83,7 +84,8 @@ impl ProductSnapshots {
         Ok(())
     }
 
-    /// Marks these products as deleted, each with the number of the last event that was known then.
+    /// Marks these products as deleted. Each has the number of the last event that was known when the product API no
+    /// longer returned it.
     ///
     /// # Errors
     /// Returns an error if the database does not respond.
@@ -143,8 +145,8 @@ impl ProductSnapshots {
     /// # Errors
     /// Returns an error if the database does not respond.
     pub async fn reset_versions(&self) -> Result<(), CartError> {
-        // In the order of ids, like the other statements: while this one waits, readers of carts store what
-        // they fetch.
+        // In the order of ids, as in the other statements, so that it cannot deadlock with a reader of a cart, which
+        // stores what it fetches.
         let statement = || {
             sql("WITH reset AS MATERIALIZED (
                          SELECT id FROM known_products WHERE (floor_version, seq, version) <> (0, 0, 0) ORDER BY id FOR UPDATE)

@@ -1,5 +1,5 @@
-//! What the other services show of the seven products: one cart with all of them, a search for each name, and the list
-//! of recommendations beside its neighbour.
+//! What the other services show of the seven products: one cart with all of them, a search for the name of each, and
+//! the recommendations for the product next to it.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{Board, Observation};
 use crate::record::{Column, TruthRow, now_ms};
 use crate::upstream::Upstream;
 
-/// The interval between two reads of one response.
+/// The pause between two rounds of reads.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// Reads the responses of the other services again and again, as long as a page is open.
@@ -64,7 +64,7 @@ async fn cart_of(
         Some(id) => &*id,
         None => {
             let made: Value = client.post(format!("{}/carts", cart.url)).json(&json!({})).send().await?.json().await?;
-            let made = made["id"].as_str().ok_or_else(|| anyhow::anyhow!("a cart has an id"))?.to_owned();
+            let made = made["id"].as_str().ok_or_else(|| anyhow::anyhow!("the new cart has no id"))?.to_owned();
             for row in rows {
                 let item = format!("{}/carts/{made}/items/{}", cart.url, row.id);
                 client.put(item).json(&json!({ "quantity": 1 })).send().await?.error_for_status()?;

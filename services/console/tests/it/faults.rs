@@ -1,4 +1,4 @@
-//! Faults: each is caused, seen and undone, also after a crash of the console.
+//! Faults: each is caused, seen and undone, even if the console crashes in between.
 
 use serde_json::json;
 use testkit::eventually;
@@ -6,7 +6,7 @@ use testkit::http::Service;
 
 use crate::support::{Page, SOON, System, command};
 
-/// Returns the rights of every user of Redis.
+/// Returns the ACL rules of every Redis user.
 async fn rights(system: &System) -> String {
     let mut lines: Vec<String> =
         system.services.redis.cli(&["ACL", "LIST"]).await.expect("a list").lines().map(str::to_owned).collect();
@@ -57,7 +57,7 @@ async fn every_fault_ends_by_itself_and_its_effect_is_seen() {
         };
         assert_eq!(system.console.post(&path, &json!({ "seconds": seconds })).await.status, 202, "{name}");
         page.until(&format!("{name} to begin"), |page| state(page, "active") == Some(json!(true))).await;
-        // Something has to change while it lasts. The write itself may fail: that is one of the faults.
+        // A product must change while the fault lasts, so that its effect is seen. With some faults, the write fails.
         let _ =
             Service::try_send(system.console.request(reqwest::Method::POST, "/actions/change-price").json(&json!({})))
                 .await;

@@ -7,7 +7,7 @@ pub const POLICY: &str = r#"hard_ttl = "10s", negative_ttl = "5s", jitter = 0.1"
 /// What other caches may do with a response.
 pub const CACHING: Caching = Caching::Ttl;
 
-/// Returns the entry until its TTL ends, also after the product has changed in the database. No entry has a tag.
+/// Returns the entry until its TTL ends, even after the product has changed in the database. No entry has a tag.
 pub async fn read(service: &ProductService, cache: &Cache<Product>, id: ProductId) -> ReadResult {
     cache.read(id, load(service, id, |_| vec![])).await
 }

@@ -29,8 +29,9 @@ pub async fn write(service: &ProductService, cache: &Cache<Product>, write: &Pro
     }
 }
 
-/// The tag of the category, because its name comes from another row; all other data come from the locked row. "Not found"
-/// has no tag, because a client can ask for any id; the creation of the product removes that entry by its key.
+/// Returns the tag of the category, because the category's name comes from another row; all other data come from the
+/// locked row. An entry that says "not found" has no tag, because a client can ask for any id; the creation of the
+/// product removes that entry by its key.
 fn tags(product: Option<&Product>) -> Vec<Tag> {
     product.map(|product| keys::category(product.category.id.into())).into_iter().collect()
 }

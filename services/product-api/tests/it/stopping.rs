@@ -45,7 +45,7 @@ async fn sigterm_completes_requests_in_flight_and_exits_with_0() {
     assert!(api.process.output().contains("the product API has stopped"));
 }
 
-/// A request that does not end is cut off at the end of the grace time, and so is its load.
+/// A request that does not end is aborted at the end of the grace period, and so is its load.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hanging_request_delays_the_shutdown_by_at_most_the_grace_time() {
     let (_turn, stores) = Stores::in_turn().await;
@@ -80,7 +80,7 @@ async fn sigterm_ends_an_idle_process_at_once_even_without_redis() {
     assert!(exit.code == 0 && exit.took < Duration::from_secs(20), "Redis hangs: {exit:?}");
 }
 
-/// An invalidation that waits for Redis when the service stops is made when Redis returns.
+/// An invalidation that waits for Redis when the service stops is carried out when Redis responds again.
 #[tokio::test]
 async fn deferred_invalidations_are_made_within_the_grace_time() {
     let stores = Stores::start().await;
@@ -116,12 +116,12 @@ async fn sigterm_during_the_start_ends_the_process() {
     // The start waits up to a minute for a Postgres that never becomes available.
     let unreachable = format!("postgres://postgres@127.0.0.1:{}/shop", testkit::free_port());
     let process = testkit::ChildProcess::start(&stores.command(&[("POSTGRES__URL", &unreachable)])).expect("it starts");
-    eventually("the first complaint", SOON, async || process.output().contains("waiting for Postgres")).await;
+    eventually("the first warning", SOON, async || process.output().contains("waiting for Postgres")).await;
     let exit = process.term().await.expect("it ends");
     assert!(exit.took < Duration::from_secs(20), "{exit:?}");
 }
 
-/// A write that was answered with 200 is in the database, whenever the process died.
+/// A write that was answered with 200 is in the database, no matter when the process was killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_loses_no_acknowledged_write() {
     let (_turn, stores) = Stores::in_turn().await;
@@ -156,7 +156,7 @@ async fn kill_9_loses_no_acknowledged_write() {
         let acknowledged = writers.join_all().await;
         assert!(acknowledged.iter().any(|(_, _, version)| *version > 1), "nothing was written");
 
-        // A lease or an entry of the dead process must not outlive its write either.
+        // No lease or entry that the killed process left may hide an acknowledged write from a later read.
         let api = stores.api().await;
         for (id, strategy, version) in acknowledged {
             let stored: i64 =

@@ -2,13 +2,13 @@
 //!
 //! A load reads the rows after it took its lease, and a writer invalidates after it has committed a change. So the
 //! invalidation removes a list that was built from an older row, or the fence refuses its fill, provided that the list
-//! carries the tags of everything it depends on. These are more than the products that it shows:
+//! carries the tags of everything it depends on. That is more than the products that it shows:
 //!
 //! * a product that the list would show if it were not sold out, because it may become available again;
 //! * the category whose products were compared, because another product may enter the list;
 //! * the associations of each product that the list is for.
 //!
-//! Between an event and the arrival of the new row, a list from the old row is not stored:
+//! Between an event and the arrival of the new row, a list from the old row is not stored, for a limited time: see
 //! [`catalogue::Catalogue::expect`].
 //!
 //! The entry has no flag for staleness. The response says how current the copy is at that moment.
@@ -111,7 +111,7 @@ async fn for_cart(
     Ok(if lines.is_empty() { loaded.do_not_store() } else { loaded })
 }
 
-/// Returns the candidates that can be bought, and `tags` with those of all candidates that were examined.
+/// Returns the candidates that can be bought, and `tags` extended by the tags of all examined candidates.
 fn shown(candidates: Vec<Candidate>, mut tags: BTreeSet<Tag>) -> (Vec<Item>, BTreeSet<Tag>) {
     let mut items = Vec::with_capacity(MOST);
     for candidate in candidates {

@@ -49,7 +49,7 @@ impl EventHandler for CartEventHandler {
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
-        info!(?why, "cart events may have been missed; all baskets are read from the cart service");
+        info!(?why, "cart events may have been missed; purging the lists, and reading the baskets again after a loss");
         if why == Resync::OtherHistory {
             self.baskets.forget_versions().await.map_err(refused)?;
         }
@@ -60,8 +60,8 @@ impl EventHandler for CartEventHandler {
         }
         require_done(self.cache.purge().await)?;
         if why == Resync::OtherHistory {
-            // The position is reset to the beginning of the log, as far as the log retains it. Only now: until then, a
-            // process that takes over finds the other history, too.
+            // Resets the position to the beginning of the log, as far as the log retains it. This is the last step: a
+            // process that takes over before it finds the other history, too, and repeats all steps.
             self.positions.replace(CART_EVENTS.stream, LogPosition::default()).await.map_err(refused)?;
         }
         Ok(None)

@@ -17,7 +17,7 @@ pub(super) struct Batch {
     of_categories: Vec<ProductChange>,
     /// The affected products as they are in the index.
     pub(super) before: BTreeMap<i64, Row>,
-    /// The current products, without those that the index already has.
+    /// The current products, without those whose current version the index already has.
     pub(super) now: BTreeMap<i64, Product>,
     /// The category names in the index.
     pub(super) names_before: Categories,
@@ -132,7 +132,7 @@ mod tests {
             let holding = spawn_blocking(move || released.recv());
             let mut tags = Box::pin(batch().with_tags());
             assert!(poll!(&mut tags).is_pending(), "the texts were split by the thread that polls");
-            release.send(()).expect("it is being waited for");
+            release.send(()).expect("the blocking task waits");
             holding.await.expect("it ends").expect("it was released");
             tags.await.expect("the texts are split").1
         });

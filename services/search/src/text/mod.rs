@@ -1,6 +1,6 @@
 //! Splitting of text into words, in the same way for indexing, queries and highlighting.
 //!
-//! A word is a run of letters and digits, folded, with the signs that are part of a name (`C++`). Its *stem* is the
+//! A word is a series of letters and digits, folded, with the signs that are part of a name (`C++`). Its *stem* is the
 //! part that it shares with its other forms (`lamps`, `lamp`). Both are indexed: words match by their stems; prefixes
 //! and typos are compared with the words. Scripts without spaces (Chinese, Japanese, Thai …) do not mark the end of a
 //! word. So a *run* of such letters is indexed as pairs of letters, and matches wherever it occurs in another run.
@@ -73,7 +73,8 @@ pub struct Asked {
 pub struct Joined {
     /// The joined word.
     pub word: Word,
-    /// Whether the joined word includes the last word of the query, so that it may be unfinished.
+    /// Whether the joined word includes the last word of the query, so that it may be unfinished. `false` if it is
+    /// shorter than a tag.
     pub is_last: bool,
 }
 
@@ -158,19 +159,19 @@ pub fn beginnings(words: &[Word]) -> BTreeSet<&str> {
 }
 
 impl Word {
-    /// Returns one of the [`beginnings`] that every text has which this word matches by its stem, or as a run.
+    /// Returns one of the [`beginnings`] of every text that this word matches, by its stem or as a run.
     pub fn beginning(&self) -> &str {
         if self.is_run { first(&self.word, 2) } else { first(&self.stem, TAGGED) }
     }
 
-    /// Returns one of the [`beginnings`] that every text has which contains a word with this prefix.
+    /// Returns one of the [`beginnings`] of every text that contains a word with this prefix.
     pub fn beginning_as_prefix(&self) -> &str {
         if self.is_run { self.beginning() } else { first(&self.word, TAGGED) }
     }
 }
 
 impl Word {
-    /// Returns the pairs of letters of a run. A run of one letter is its own only part.
+    /// Returns the pairs of letters of a run. For a run of one letter, returns the run itself.
     pub fn pairs(&self) -> impl Iterator<Item = Self> + '_ {
         let letters = self.word.chars().count();
         let parts = grams(&self.word).take(letters.saturating_sub(1).max(1));

@@ -1,4 +1,4 @@
-//! The refusals that no test of the whole cache reaches, because another defence comes first.
+//! The refusals that no test of the whole cache reaches, because another check refuses the fill earlier.
 
 use super::*;
 use crate::keyspace::{Keyspace, Tag};
@@ -52,7 +52,7 @@ fn load_is_refused_when_its_fence_was_folded_into_the_floor() {
     assert_eq!(end(&mut data, &grant), Ok(()), "a load that begins afterwards");
 }
 
-/// Its writer may have committed, and died before the invalidation.
+/// The writer of the guard may have committed, and died before its invalidation.
 #[test]
 fn load_from_before_the_end_of_a_guard_is_refused_after_it() {
     let mut data = Data::default();

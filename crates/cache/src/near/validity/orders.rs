@@ -1,7 +1,8 @@
 //! Reads from memory under many thousand interleavings with a write, its push, barriers, a lost push and the end of a
 //! lease: no read that begins after the acknowledgement returns the old value.
 //!
-//! The writer acknowledges as `near_cache.rs` does: after a barrier that began after its write, or when the lease is over.
+//! The writer acknowledges as `near_cache.rs` does: when a barrier that began after the write is complete, or when the
+//! lease is over.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ enum Case {
 #[derive(Clone, Copy)]
 enum Sent {
     Push,
-    /// The push of a barrier that began at this time. Whether it began after the write.
+    /// The push of a barrier: when the barrier began, and whether that was after the write.
     Barrier(u64, bool),
     /// The connection was replaced: pushes before it may be lost.
     Reconnected,
@@ -64,7 +65,7 @@ impl World {
         self.validity.is_valid_at(now, snapshot, 0)
     }
 
-    /// Fills the memory, and reads from it twice.
+    /// Fills the memory, and reads from it three times.
     fn read(&self) {
         let mut snapshot = self.validity.snapshot(KEY, 0);
         let version = self.redis.lock().unwrap().version;
@@ -79,7 +80,8 @@ impl World {
         }
     }
 
-    /// Writes, and waits until no process may return the old value. `is_lost`: the connection breaks, and the push with it.
+    /// Writes, and waits until no process may return the old value. If `is_lost`, the connection breaks, and the push
+    /// is lost.
     fn write(&self, is_lost: bool) {
         {
             let mut redis = self.redis.lock().unwrap();
@@ -119,7 +121,8 @@ impl World {
 }
 
 fn in_many_orders(case: Case, is_lost: bool) {
-    // A frozen process is one whose part is not run for long, which this finds more often than fewer, chosen changes.
+    // A process that freezes is a thread that does not run for a long time. A random schedule has such threads more
+    // often than the few, chosen thread changes of `check_pct`.
     shuttle::check_random(
         move || {
             let redis = Mutex::new(Redis { version: 1, line: VecDeque::from([Sent::Barrier(0, false)]) });

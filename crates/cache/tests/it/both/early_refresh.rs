@@ -4,7 +4,7 @@ use cache::{EarlyRefresh, Outcome, Policy};
 
 use crate::support::{LONG, patient, two_nodes};
 
-/// Entries are fresh for minutes, and due for a refresh from the first moment.
+/// Returns a policy whose entries are fresh for a minute, and due for an early refresh almost from the start.
 fn early() -> Policy {
     patient().early_refresh(EarlyRefresh::Share(0.999_999))
 }

@@ -39,7 +39,8 @@ impl Ledger {
         self.in_sql + self.over_http
     }
 
-    /// Returns what is missing in the product API's database, whose products have these versions.
+    /// Returns which acknowledged edits are missing in the product API's database. `rows` are the versions of its
+    /// products.
     pub(super) fn missing_products(&self, rows: &BTreeMap<i64, i64>) -> Vec<String> {
         let outdated = self.versions.iter().filter(|(id, version)| rows.get(id).is_none_or(|row| row < version));
         let outdated = outdated.map(|(id, version)| {
@@ -50,7 +51,7 @@ impl Ledger {
         outdated.chain(wrong).collect()
     }
 
-    /// Returns which lines of a cart differ from these quantities by product.
+    /// Returns which acknowledged lines of a cart differ from `quantities`, its actual quantities by product.
     pub(super) fn missing_lines(&self, cart: &str, quantities: &BTreeMap<i64, i64>) -> Vec<String> {
         let lines = self.lines.iter().filter(|((of, _), _)| of == cart);
         let differs = lines.filter_map(|((_, product), acknowledged)| {
