@@ -30,10 +30,10 @@ pub enum StoreError {
     #[error("{0}: {1}")]
     Directory(PathBuf, io::Error),
     /// The index returned an error.
-    #[error("the index: {0}")]
+    #[error("the index cannot be used: {0}")]
     Index(#[from] tantivy::TantivyError),
     /// A row or a record is not valid JSON.
-    #[error("the index: {0}")]
+    #[error("the index cannot be used: {0}")]
     Json(#[from] serde_json::Error),
 }
 

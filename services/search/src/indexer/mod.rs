@@ -76,7 +76,7 @@ enum Trouble {
     Log(#[from] LogError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the index: {0}")]
+    #[error("the index cannot be used: {0}")]
     Search(#[from] tantivy::TantivyError),
     #[error("the indexer: {0}")]
     Panic(#[from] JoinError),
