@@ -15,7 +15,7 @@
 //!   rate that was reached, and the lag of the outbox and of every consumer, each second.
 
 mod delay;
-mod heard;
+mod notifications;
 mod report;
 mod throughput;
 
@@ -28,7 +28,7 @@ use client::report::commit;
 use reqwest::Client;
 use testkit::private_system::{PrivateSystem, Service};
 
-use heard::LOST;
+use notifications::LOST;
 use report::Figures;
 
 /// Runs the benchmark and prints its tables.

@@ -25,7 +25,7 @@ use crate::redis::{Step, StoreError};
 use crate::store::Store;
 
 /// The maximum number of keys in one command.
-pub(crate) const KEYS: usize = 64;
+pub(crate) const MAX_KEYS_PER_COMMAND: usize = 64;
 /// The maximum number of keys, and of tags, that a feed record names.
 const MAX_NAMES_IN_FEED: usize = 16;
 /// The maximum number of concurrent commands of one invalidation.
@@ -34,17 +34,17 @@ const MAX_CONCURRENT: usize = 16;
 /// The entries to invalidate, and how. Made by [`Invalidation::hard`] or [`Invalidation::soft`].
 #[derive(Clone, Debug)]
 pub struct Invalidation {
-    pub(crate) effect: Mode,
+    pub(crate) effect: Effect,
     pub(crate) keys: Vec<Key>,
     pub(crate) keys_before: Vec<(Key, u64)>,
     pub(crate) tags: Vec<Tag>,
     /// Lists of at least two tags. An entry is invalidated if it carries all tags of one list.
-    pub(crate) together: Vec<Vec<Tag>>,
+    pub(crate) intersections: Vec<Vec<Tag>>,
 }
 
 /// The effect on an invalidated entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub(crate) enum Effect {
     Removed,
     Expired,
 }
@@ -82,17 +82,17 @@ impl Invalidated {
 impl Invalidation {
     /// Creates an invalidation that removes entries: their stored values are never served again.
     pub fn hard() -> Self {
-        Self::new(Mode::Removed)
+        Self::new(Effect::Removed)
     }
 
     /// Creates an invalidation that marks entries stale: the next reader still receives the old value, and starts a
     /// refresh.
     pub fn soft() -> Self {
-        Self::new(Mode::Expired)
+        Self::new(Effect::Expired)
     }
 
-    fn new(effect: Mode) -> Self {
-        Self { effect, keys: Vec::new(), keys_before: Vec::new(), tags: Vec::new(), together: Vec::new() }
+    fn new(effect: Effect) -> Self {
+        Self { effect, keys: Vec::new(), keys_before: Vec::new(), tags: Vec::new(), intersections: Vec::new() }
     }
 
     /// Adds an entry.
@@ -132,7 +132,7 @@ impl Invalidation {
         let tags: Vec<Tag> = tags.into_iter().collect();
         match tags.len() {
             0 | 1 => self.tags.extend(tags),
-            _ => self.together.push(tags),
+            _ => self.intersections.push(tags),
         }
         self
     }
@@ -142,7 +142,7 @@ impl Invalidation {
     }
 
     fn named_tags(&self) -> impl Iterator<Item = &Tag> {
-        self.tags.iter().chain(self.together.iter().flatten())
+        self.tags.iter().chain(self.intersections.iter().flatten())
     }
 
     /// Returns the feed record: the first few names, and the number of further ones.
@@ -151,18 +151,18 @@ impl Invalidation {
         let tags: Vec<Tag> = self.named_tags().take(MAX_NAMES_IN_FEED).cloned().collect();
         let (all_keys, all_tags) = self.len();
         let more = all_keys + all_tags - keys.len() - tags.len();
-        InvalidationRecord { everything: false, keys, tags, more, soft: self.effect == Mode::Expired, entries }
+        InvalidationRecord { everything: false, keys, tags, more, soft: self.effect == Effect::Expired, entries }
     }
 
     fn named_keys(&self) -> impl Iterator<Item = &Key> {
         self.keys.iter().chain(self.keys_before.iter().map(|(key, _)| key))
     }
 
-    /// Returns the keys without their versions, and one tag of each list in `together`. An invalidation of these names
+    /// Returns the keys without their versions, and one tag of each list in `intersections`. An invalidation of these names
     /// removes at least the same entries.
     pub(crate) fn into_names(self) -> (impl Iterator<Item = Key>, Vec<Tag>) {
         let older = self.keys_before.into_iter().map(|(key, _)| key);
-        let one_of_each = self.together.into_iter().filter_map(|tags| tags.into_iter().next());
+        let one_of_each = self.intersections.into_iter().filter_map(|tags| tags.into_iter().next());
         (self.keys.into_iter().chain(older), self.tags.into_iter().chain(one_of_each).collect())
     }
 
@@ -170,10 +170,10 @@ impl Invalidation {
         let mut steps = Vec::new();
         for partition in 0..partitions {
             let keys: Vec<Key> = self.keys.iter().filter(|key| key.partition() == partition).cloned().collect();
-            steps.extend(keys.chunks(KEYS).map(|some| Step::Keys(some.to_vec())));
+            steps.extend(keys.chunks(MAX_KEYS_PER_COMMAND).map(|some| Step::Keys(some.to_vec())));
             let is_here = |(key, _): &&(Key, u64)| key.partition() == partition;
             let keys_before: Vec<(Key, u64)> = self.keys_before.iter().filter(is_here).cloned().collect();
-            steps.extend(keys_before.chunks(KEYS).map(|some| Step::Older(some.to_vec())));
+            steps.extend(keys_before.chunks(MAX_KEYS_PER_COMMAND).map(|some| Step::Older(some.to_vec())));
             steps.extend(self.tags.iter().map(|tag| Step::Tag(partition, tag.clone())));
         }
         steps
@@ -254,7 +254,7 @@ impl Invalidator {
     pub(crate) fn server_replaced(&self) {
         if let Some(near) = &self.near {
             near.memory.validity.end_lease();
-            near.memory.validity.everything_changed();
+            near.memory.validity.record_change_of_everything();
         }
         self.pending.add_everything();
     }
@@ -276,10 +276,10 @@ impl Invalidator {
         let Some(near) = &self.near else { return self.run_without_near(invalidation, steps).await };
         let keys: Vec<Key> = invalidation.named_keys().cloned().collect();
         // Only Redis knows which entries carry a tag.
-        let names_only_keys = invalidation.tags.is_empty() && invalidation.together.is_empty();
+        let names_only_keys = invalidation.tags.is_empty() && invalidation.intersections.is_empty();
         let own = names_only_keys.then_some(&*keys);
         near.memory.drop_keys(&keys);
-        let is_plain = invalidation.effect == Mode::Removed && invalidation.together.is_empty();
+        let is_plain = invalidation.effect == Effect::Removed && invalidation.intersections.is_empty();
         if is_plain && steps.len() <= MAX_CONCURRENT {
             return near.remove(&steps, own).await;
         }
@@ -296,9 +296,9 @@ impl Invalidator {
 
     async fn run_without_near(&self, invalidation: &Invalidation, steps: Vec<Step>) -> Result<u64, StoreError> {
         let mut total = self.run_steps(invalidation.effect, steps).await?;
-        for tags in &invalidation.together {
+        for tags in &invalidation.intersections {
             let partitions = stream::iter(0..self.store.keyspace.partitions());
-            let run = |partition| self.run_together(invalidation.effect, partition, tags);
+            let run = |partition| self.run_intersection(invalidation.effect, partition, tags);
             let mut done = partitions.map(run).buffer_unordered(MAX_CONCURRENT);
             while let Some(entries) = done.try_next().await? {
                 total += entries;
@@ -307,7 +307,7 @@ impl Invalidator {
         Ok(total)
     }
 
-    async fn run_steps(&self, effect: Mode, steps: Vec<Step>) -> Result<u64, StoreError> {
+    async fn run_steps(&self, effect: Effect, steps: Vec<Step>) -> Result<u64, StoreError> {
         // Runs a bounded number of commands at once, because the timeout of a command also runs while it is queued.
         let mut done = stream::iter(steps).map(|step| self.run_step(effect, step)).buffer_unordered(MAX_CONCURRENT);
         let mut total = 0;
@@ -317,11 +317,11 @@ impl Invalidator {
         Ok(total)
     }
 
-    pub(crate) async fn run_step(&self, effect: Mode, step: Step) -> Result<u64, StoreError> {
+    pub(crate) async fn run_step(&self, effect: Effect, step: Step) -> Result<u64, StoreError> {
         match (effect, step) {
-            (Mode::Removed, step) | (_, step @ Step::Older(_)) => self.store.remove(&step).await,
-            (Mode::Expired, Step::Keys(keys)) => self.store.expire(keys.iter().map(Key::to_string).collect()).await,
-            (Mode::Expired, Step::Tag(partition, tag)) => self.store.expire_tag(partition, &tag).await,
+            (Effect::Removed, step) | (_, step @ Step::Older(_)) => self.store.remove(&step).await,
+            (Effect::Expired, Step::Keys(keys)) => self.store.expire(keys.iter().map(Key::to_string).collect()).await,
+            (Effect::Expired, Step::Tag(partition, tag)) => self.store.expire_tag(partition, &tag).await,
         }
     }
 }

@@ -117,7 +117,7 @@ impl NearMemory {
             return Some(entry);
         }
         let held = self.entries.get(key.name()).filter(|held| is_valid(held.snapshot))?;
-        front::found((self.number, slot), key.name(), &held);
+        front::keep((self.number, slot), key.name(), &held);
         Some(held.entry)
     }
 
@@ -146,7 +146,7 @@ impl NearMemory {
 
     /// Drops entries of this process that are about to be invalidated, or have just been.
     pub(crate) fn drop_keys<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) {
-        keys.into_iter().for_each(|key| self.validity.changed(key.name()));
+        keys.into_iter().for_each(|key| self.validity.record_change(key.name()));
     }
 
     /// Returns the weight of all entries, in bytes.

@@ -44,7 +44,7 @@ impl Invalidator {
             self.store.check_scanned(partition).await?;
         }
         if let Some(near) = &self.near {
-            near.memory.validity.everything_changed();
+            near.memory.validity.record_change_of_everything();
             near.confirm(None, None).await?;
         }
         Ok(total)

@@ -1,7 +1,7 @@
 //! The invalidation of the entries that carry all of several tags.
 
 use crate::entry::StoredValue;
-use crate::invalidate::{Invalidator, KEYS, Mode};
+use crate::invalidate::{Effect, Invalidator, MAX_KEYS_PER_COMMAND};
 use crate::keyspace::{Key, Tag};
 use crate::redis::{InspectedEntry, Step, StoreError, TagCursor};
 
@@ -9,7 +9,9 @@ impl Invalidator {
     /// Invalidates the entries of one partition that carry all of `tags`: looks at those that carry the rarest one.
     ///
     /// Its fence refuses the loads in flight of all of them. What a newer load stores in the meantime may be removed as well.
-    pub(crate) async fn run_together(&self, effect: Mode, partition: u16, tags: &[Tag]) -> Result<u64, StoreError> {
+    pub(crate) async fn run_intersection(
+        &self, effect: Effect, partition: u16, tags: &[Tag],
+    ) -> Result<u64, StoreError> {
         let mut sizes = Vec::with_capacity(tags.len());
         for tag in tags {
             sizes.push((self.store.tag_size(partition, tag).await?, tag));
@@ -26,7 +28,7 @@ impl Invalidator {
         while let Some(at) = cursor {
             let (next, names) = self.store.scan_tag(partition, rarest, at).await?;
             let keys: Vec<Key> = names.iter().filter_map(|name| self.store.keyspace.parse(name)).collect();
-            for some in keys.chunks(KEYS) {
+            for some in keys.chunks(MAX_KEYS_PER_COMMAND) {
                 let seen = self.store.inspect(some).await?;
                 let found = some.iter().zip(seen).filter(|(_, seen)| seen.as_ref().is_some_and(carries_all));
                 let found: Vec<Key> = found.map(|(key, _)| key.clone()).collect();

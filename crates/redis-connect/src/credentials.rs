@@ -12,12 +12,12 @@ use crate::error::AddressError;
 /// The user and the password. Neither is shown by `Debug`.
 #[derive(Clone)]
 pub struct Credentials {
-    user: Secret,
-    password: Secret,
+    user: Credential,
+    password: Credential,
 }
 
 #[derive(Clone)]
-enum Secret {
+enum Credential {
     None,
     Fixed(String),
     File(PathBuf),
@@ -27,14 +27,14 @@ impl Credentials {
     pub(crate) fn new(
         url: &Url, user_file: Option<PathBuf>, password_file: Option<PathBuf>,
     ) -> Result<Self, AddressError> {
-        let user = Secret::new(url.username(), user_file)?;
-        let password = Secret::new(url.password().unwrap_or_default(), password_file)?;
+        let user = Credential::new(url.username(), user_file)?;
+        let password = Credential::new(url.password().unwrap_or_default(), password_file)?;
         Ok(Self { user, password })
     }
 
     /// Returns credentials that come only from files.
     pub(crate) fn from_files(user: Option<PathBuf>, password: Option<PathBuf>) -> Result<Self, AddressError> {
-        Ok(Self { user: Secret::new("", user)?, password: Secret::new("", password)? })
+        Ok(Self { user: Credential::new("", user)?, password: Credential::new("", password)? })
     }
 
     /// Returns the user and the password as they are now; `None` for a user that has no password.
@@ -53,7 +53,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-impl Secret {
+impl Credential {
     fn new(in_url: &str, file: Option<PathBuf>) -> Result<Self, AddressError> {
         if let Some(path) = file {
             return match std::fs::read_to_string(&path) {

@@ -152,8 +152,8 @@ impl Positions {
     /// # Errors
     /// Fails when the database does not respond.
     pub async fn skip_dead_letters(&self, stream: &str, numbers: &[u64]) -> Result<(), RecommendationError> {
-        let marks: Vec<LogPosition> = numbers.iter().map(|number| LogPosition::from(*number)).collect();
-        self.mark_applied(stream, &marks).await
+        let positions: Vec<LogPosition> = numbers.iter().map(|number| LogPosition::from(*number)).collect();
+        self.mark_applied(stream, &positions).await
     }
 
     /// Marks events as applied. Call it last: a process that is killed before must apply the events, and invalidate what

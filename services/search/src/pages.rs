@@ -31,7 +31,7 @@ pub struct ResultPages {
 
 /// The position and the lineage of the index from which a page was built.
 #[derive(Clone, Copy, Debug)]
-struct From {
+struct IndexPosition {
     position: u64,
     lineage: u64,
 }
@@ -81,36 +81,36 @@ impl ResultPages {
     /// Searches and builds the entry, under the lease of the page. The search comes first and the watermarks second,
     /// both after the lease was taken.
     async fn load(&self, search: Arc<Search>) -> Result<NewEntry<Page>, SearchError> {
-        let (finding, from) = self.search_index(search).await?;
+        let (finding, index) = self.search_index(search).await?;
         let loaded = NewEntry::value(&finding.page);
-        if self.may_store(&finding.tags, from).await {
+        if self.may_store(&finding.tags, index).await {
             return Ok(loaded.tags(finding.tags));
         }
         Ok(loaded.do_not_store())
     }
 
-    async fn search_index(&self, search: Arc<Search>) -> Result<(Finding, From), SearchError> {
-        let turn = Arc::clone(&self.searches).acquire_owned();
-        let Ok(Ok(turn)) = timeout(self.longest_wait, turn).await else { return Err(SearchError::Overloaded) };
+    async fn search_index(&self, search: Arc<Search>) -> Result<(Finding, IndexPosition), SearchError> {
+        let permit = Arc::clone(&self.searches).acquire_owned();
+        let Ok(Ok(permit)) = timeout(self.longest_wait, permit).await else { return Err(SearchError::Overloaded) };
         let began = Instant::now();
         let snapshot = self.state.snapshot().ok_or(SearchError::Building)?;
-        let from = From { position: snapshot.position, lineage: snapshot.lineage };
+        let index = IndexPosition { position: snapshot.position, lineage: snapshot.lineage };
         // When the client disconnects, the search still runs to its end and keeps its permit until then.
         let search = spawn_blocking(move || {
             let finding = page::find(&search, &snapshot);
-            drop(turn);
+            drop(permit);
             finding
         });
         let finding = search.await??;
         histogram!("search_query_seconds").record(began.elapsed());
-        Ok((finding, from))
+        Ok((finding, index))
     }
 
     /// Returns whether the index of a page includes every event that invalidates `tags`, and belongs to the history in
     /// which these events are numbered. Returns `false` when this is unknown.
-    async fn may_store(&self, tags: &[Tag], from: From) -> bool {
+    async fn may_store(&self, tags: &[Tag], index: IndexPosition) -> bool {
         let covers = |watermark: Watermark| {
-            watermark.number <= from.position && self.state.is_lineage_checked(watermark.id, from.lineage)
+            watermark.number <= index.position && self.state.is_lineage_checked(watermark.id, index.lineage)
         };
         // Without Redis nothing is stored, so the request must not wait for a response of Redis.
         self.client.health().is_in_use()

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::Options;
-use super::heard::Heard;
+use super::notifications::Notifications;
 use super::report::{Figures, PLACES};
 
 /// How long before a write of a probe is due its entries are filled.
@@ -36,13 +36,13 @@ pub(super) async fn measure(
     }
     let keys: Vec<&str> = probes.iter().flat_map(|probe| probe.keys()).collect();
     system.redis.cli(&["CONFIG", "SET", "notify-keyspace-events", "Kg"]).await?;
-    let heard = Heard::listen(&system.redis.url(), &keys).await?;
+    let notifications = Notifications::listen(&system.redis.url(), &keys).await?;
     for _ in 0..options.rounds {
         for place in PLACES {
             figures.from_request.entry(place).or_default().push(Vec::new());
             figures.from_answer.entry(place).or_default().push(Vec::new());
         }
-        for probed in round(system, http, options, &redis, &heard, &probes).await? {
+        for probed in round(system, http, options, &redis, &notifications, &probes).await? {
             let write = match probed {
                 Probed::Measured(write) => write,
                 Probed::Discarded(why) => {
@@ -90,7 +90,8 @@ impl Write {
 
 /// Writes at a steady rate for some seconds.
 async fn round(
-    system: &PrivateSystem, http: &Client, options: &Options, redis: &Redis, heard: &Heard, probes: &[Arc<Probe>],
+    system: &PrivateSystem, http: &Client, options: &Options, redis: &Redis, notifications: &Notifications,
+    probes: &[Arc<Probe>],
 ) -> Result<Vec<Probed>> {
     let mut ticks = interval(Duration::from_secs(1) / options.rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -99,7 +100,7 @@ async fn round(
     for number in 0..options.rate * options.seconds {
         // A write is due a little after its tick, so that there is time to fill the entries of a probe.
         let due = ticks.tick().await + AHEAD;
-        let (http, redis, heard) = (http.clone(), redis.clone(), heard.clone());
+        let (http, redis, notifications) = (http.clone(), redis.clone(), notifications.clone());
         let shop = system.url(Service::ProductApi);
         let body = json!({ "stock": 1 + number % 1_000 });
         if number % options.every == 0 {
@@ -110,7 +111,7 @@ async fn round(
                 };
                 let url = format!("{shop}/products/{}", probe.id);
                 sleep_until(due).await;
-                if heard.any_gone(probe.keys(), began) {
+                if notifications.any_gone(probe.keys(), began) {
                     return Ok(Some(Probed::Discarded("another change removed an entry before the write was due")));
                 }
                 let answer: Value = http.put(url).json(&body).send().await?.error_for_status()?.json().await?;
@@ -118,9 +119,9 @@ async fn round(
                 let version = answer["version"].as_i64().context("the answer has no version")?;
                 let mut gone = [None; 4];
                 for (key, gone) in probe.keys().zip(&mut gone) {
-                    *gone = heard.gone(key, began).await;
+                    *gone = notifications.gone(key, began).await;
                 }
-                let seen_by_subscriber = heard.seen_by_subscriber(probe.id, version).await;
+                let seen_by_subscriber = notifications.seen_by_subscriber(probe.id, version).await;
                 anyhow::Ok(Some(Probed::Measured(Write { due: due.into_std(), answered, gone, seen_by_subscriber })))
             });
         } else {

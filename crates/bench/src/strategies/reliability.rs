@@ -13,13 +13,13 @@ use super::figures::Figures;
 use super::latency::Latency;
 
 /// The maximum factor by which a reference may vary from round to round.
-const REST: f64 = 1.25;
+const MAX_VARIATION: f64 = 1.25;
 /// The minimum number of rounds from which the noise of the machine can be judged.
-const JUDGED: u32 = 3;
+const MIN_ROUNDS: u32 = 3;
 /// The maximum share of the CPU time that a hypervisor may give to other guests (steal time).
-const STOLEN: f64 = 0.02;
+const MAX_STEAL: f64 = 0.02;
 /// The share of a core above which a load generator distorts the figures.
-const BUSY: f64 = 0.8;
+const MAX_LOAD_SHARE: f64 = 0.8;
 
 /// The factors by which the figures of a reference case varied from round to round.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +47,11 @@ impl Noise {
 
 /// Returns the columns that are not reliable.
 fn unreliable(references: &[(&str, Noise)], stolen: f64) -> Vec<&'static str> {
-    let varies = |of: fn(&Noise) -> f64| references.iter().any(|(_, unrest)| of(unrest) > REST);
+    let varies = |of: fn(&Noise) -> f64| references.iter().any(|(_, unrest)| of(unrest) > MAX_VARIATION);
     let columns = [
-        (stolen > STOLEN || varies(|it| it.p50), "p50 of hits, misses and writes"),
-        (stolen > STOLEN || varies(|it| it.p99), "p99 of hits, misses and writes"),
-        (stolen > STOLEN || varies(|it| it.peak), "reads/s at the peak (less so the ratios)"),
+        (stolen > MAX_STEAL || varies(|it| it.p50), "p50 of hits, misses and writes"),
+        (stolen > MAX_STEAL || varies(|it| it.p99), "p99 of hits, misses and writes"),
+        (stolen > MAX_STEAL || varies(|it| it.peak), "reads/s at the peak (less so the ratios)"),
     ];
     columns.into_iter().filter(|(noisy, _)| *noisy).map(|(_, column)| column).collect()
 }
@@ -90,7 +90,9 @@ pub(super) fn circumstances(figures: &Figures) -> String {
     );
     let columns = unreliable(&references, steal.max);
     text.push_str(&match columns.is_empty() {
-        true if figures.rounds < JUDGED => " There were too few rounds to judge how noisy the machine was.".to_owned(),
+        true if figures.rounds < MIN_ROUNDS => {
+            " There were too few rounds to judge how noisy the machine was.".to_owned()
+        }
         true => " The machine was quiet.".to_owned(),
         false => format!(" **The machine was noisy. Not reliable: {}.**", columns.join("; ")),
     });
@@ -121,7 +123,7 @@ fn generator(cases: &[CaseFigures]) -> String {
         100.0 * greatest(&share),
         greatest(&late)
     );
-    let busy = cases.iter().filter(|case| share(case) > BUSY).map(|case| format!("`{}`", case.name));
+    let busy = cases.iter().filter(|case| share(case) > MAX_LOAD_SHARE).map(|case| format!("`{}`", case.name));
     let busy: Vec<String> = busy.collect();
     text.push_str(&match busy.is_empty() {
         true => ".".to_owned(),
@@ -132,7 +134,7 @@ fn generator(cases: &[CaseFigures]) -> String {
 
 /// The number of trials from which on naive cache-aside must have left a stale entry. A run with fewer trials is not
 /// checked for this.
-const PROOF: u32 = 100;
+const MIN_TRIALS: u32 = 100;
 
 /// Returns an error if a promise was broken, or if the race proved nothing.
 pub(super) fn check(figures: &Figures) -> Result<()> {
@@ -150,7 +152,7 @@ pub(super) fn check(figures: &Figures) -> Result<()> {
                 broken.push(format!("{}: {counts} entries were stale after the race, but none may be", case.name));
             }
         }
-        if case.name == "naive" && race.trials >= PROOF && race.stale == 0 {
+        if case.name == "naive" && race.trials >= MIN_TRIALS && race.stale == 0 {
             broken.push(format!("naive: no entry was stale in {} trials, so the race proves nothing", race.trials));
         }
     }

@@ -16,7 +16,7 @@ use crate::outcome::{Fill, FillRefusal};
 const MAX_FENCES: usize = 10_000;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Data {
+pub(super) struct KeyspaceData {
     pub(super) entries: Entries,
     /// `None` until the first lease or fence, and after a purge. Then no load that is in flight can be stored.
     fence: Option<Fence>,
@@ -46,7 +46,7 @@ struct Guard {
     ends: u64,
 }
 
-/// The arguments of [`Data::commit`].
+/// The arguments of [`KeyspaceData::commit`].
 pub(super) struct Commit<'c> {
     pub(super) loaded: &'c Content,
     pub(super) schema: u32,
@@ -63,7 +63,7 @@ impl Fence {
     }
 }
 
-impl Data {
+impl KeyspaceData {
     /// `GET`.
     pub(super) fn get(&mut self, key: &Key, now: u64) -> Option<StoredValue> {
         self.entries.held(&place(key), now).map(|held| StoredValue::parse(held.raw.clone()))
@@ -82,7 +82,7 @@ impl Data {
         }
     }
 
-    /// `steal.lua`.
+    /// `take_over.lua`.
     pub(super) fn take_over(&mut self, key: &Key, lease: u64, now: u64) -> Grant {
         let token = RandomId::random().token('L');
         self.entries.put(place(key), Held { raw: token.clone(), ends: now + lease });
@@ -155,7 +155,7 @@ impl Data {
 
     fn refusal(&mut self, key: &Key, grant: &Grant, loaded: &Content, now: u64) -> Option<FillRefusal> {
         self.end_guards(now);
-        let least = self.entries.held(&place(key), now).and_then(Held::least).unwrap_or(0);
+        let min_version = self.entries.held(&place(key), now).and_then(Held::min_version).unwrap_or(0);
         let Some(fence) = self.fence.as_ref().filter(|fence| fence.generation == grant.generation) else {
             return Some(FillRefusal::Generation);
         };
@@ -166,7 +166,7 @@ impl Data {
         if loaded.tags.iter().any(|tag| later(fence.tags.get(tag.as_str()))) {
             return Some(FillRefusal::Fenced);
         }
-        if loaded.version.unwrap_or(0) < least {
+        if loaded.version.unwrap_or(0) < min_version {
             return Some(FillRefusal::VersionOutdated);
         }
         let names = |guard: &Guard| match guard.member[TOKEN_LEN..].split_at(2) {
@@ -189,7 +189,7 @@ impl Data {
             let is_older = held.value().and_then(|entry| entry.version).is_none_or(|shown| shown < version);
             return is_older && self.entries.take(&place).is_some();
         }
-        if held.least().unwrap_or(0) < version {
+        if held.min_version().unwrap_or(0) < version {
             let raw = [held.token(), format!(" least={version}").as_bytes()].concat().into();
             let ends = held.ends;
             self.entries.put(place, Held { raw, ends });
@@ -204,14 +204,14 @@ impl Data {
         members.iter().filter(|place| self.entries.take(place).is_some()).count() as u64
     }
 
-    /// Fences the tag, and does what `soften.lua` does for each entry. Returns how many values existed.
+    /// Fences the tag, and does what `expire.lua` does for each entry. Returns how many values existed.
     pub(super) fn expire_tag(&mut self, tag: &str, now: u64) -> u64 {
         self.fence_tag(tag);
         let members = self.entries.members(tag, now);
         members.into_iter().filter(|place| self.expire(place)).count() as u64
     }
 
-    /// `soften.lua` for one key. Returns whether it held a value.
+    /// `expire.lua` for one key. Returns whether it held a value.
     pub(super) fn expire_key(&mut self, name: &str, now: u64) -> bool {
         let place = place_of(Bytes::copy_from_slice(name.as_bytes()));
         self.entries.held(&place, now).is_some() && self.expire(&place)

@@ -40,7 +40,7 @@ impl Held {
     }
 
     /// Returns the version that a lease requires.
-    pub(super) fn least(&self) -> Option<u64> {
+    pub(super) fn min_version(&self) -> Option<u64> {
         let rest = self.raw[TOKEN_LEN..].strip_prefix(b" least=").filter(|_| !self.is_value())?;
         std::str::from_utf8(rest).ok()?.parse().ok()
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::clock::Clock;
-use super::data::Data;
+use super::data::KeyspaceData;
 
 /// The weight of the entries of a keyspace, unless another one is set.
 const WEIGHT: u64 = 64 * 1024 * 1024;
@@ -22,7 +22,7 @@ pub struct Memory {
 
 #[derive(Debug)]
 struct Shared {
-    keyspaces: Mutex<HashMap<String, Arc<Mutex<Data>>>>,
+    keyspaces: Mutex<HashMap<String, Arc<Mutex<KeyspaceData>>>>,
     state: watch::Sender<State>,
 }
 
@@ -49,7 +49,7 @@ pub enum Fault {
 /// The entries of a memory at one moment.
 #[cfg(feature = "faults")]
 #[derive(Clone, Debug)]
-pub struct Snapshot(HashMap<String, Data>);
+pub struct Snapshot(HashMap<String, KeyspaceData>);
 
 impl Memory {
     /// Creates an empty memory with the clock of the system. Each keyspace in it holds at most 64 MiB.
@@ -78,7 +78,7 @@ impl Memory {
         self.limit
     }
 
-    pub(super) fn keyspace(&self, name: &str) -> Arc<Mutex<Data>> {
+    pub(super) fn keyspace(&self, name: &str) -> Arc<Mutex<KeyspaceData>> {
         Arc::clone(lock(&self.shared.keyspaces).entry(name.to_owned()).or_default())
     }
 
@@ -101,7 +101,7 @@ impl Memory {
     /// Removes every entry and everything that is known about loads in flight, as `FLUSHALL` does.
     pub fn empty(&self) {
         for data in lock(&self.shared.keyspaces).values() {
-            *lock(data) = Data::default();
+            *lock(data) = KeyspaceData::default();
         }
     }
 

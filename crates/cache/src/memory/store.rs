@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::data::{Commit, Data};
+use super::data::{Commit, KeyspaceData};
 use super::handle::{Fault, Memory, State, lock};
 use crate::entry::StoredValue;
 use crate::health::{Health, Reason};
@@ -29,7 +29,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
     memory: Memory,
-    data: Arc<Mutex<Data>>,
+    data: Arc<Mutex<KeyspaceData>>,
     timeout: Duration,
     /// The number of restarts of the memory when this client last verified it.
     verified: AtomicU64,
@@ -92,7 +92,7 @@ impl MemoryStore {
     }
 
     /// Waits for the memory as for a server, and locks the entries of the keyspace. Returns the time as well.
-    async fn enter(&self) -> Result<(MutexGuard<'_, Data>, u64)> {
+    async fn enter(&self) -> Result<(MutexGuard<'_, KeyspaceData>, u64)> {
         let unavailable = |why: &str| Err(StoreError::Unavailable(why.to_owned()));
         if !self.is_in_use() {
             return unavailable("left alone until it answers");

@@ -42,14 +42,14 @@ pub(super) fn get(
 ) -> Option<StoredEntry> {
     FRONT.with_borrow(|front| {
         let copy = front.get(usize::from(slot) % SIZE)?.copy.as_ref()?;
-        let is_it = copy.memory == memory && copy.key == key && is_valid(copy.held.snapshot);
-        is_it.then(|| copy.held.entry.clone())
+        let is_current = copy.memory == memory && copy.key == key && is_valid(copy.held.snapshot);
+        is_current.then(|| copy.held.entry.clone())
     })
 }
 
 /// Keeps a copy of an entry from the memory of the process, if the previous read of its place was for the same slot.
 /// The copy replaces the one in that place.
-pub(super) fn found((memory, slot): (u64, u16), key: &[u8], held: &Held) {
+pub(super) fn keep((memory, slot): (u64, u16), key: &[u8], held: &Held) {
     FRONT.with_borrow_mut(|front| {
         if front.is_empty() {
             front.resize_with(SIZE, Place::default);

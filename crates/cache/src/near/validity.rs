@@ -75,12 +75,12 @@ impl Validity {
     }
 
     /// Records that a key has changed.
-    pub(crate) fn changed(&self, key: &[u8]) {
+    pub(crate) fn record_change(&self, key: &[u8]) {
         self.counters[usize::from(slot(key))].fetch_add(1, SeqCst);
     }
 
     /// Records that any key may have changed.
-    pub(crate) fn everything_changed(&self) {
+    pub(crate) fn record_change_of_everything(&self) {
         self.epoch.fetch_add(1, SeqCst);
     }
 
@@ -120,13 +120,13 @@ mod tests {
             assert!(validity.is_valid_at(9, snapshot, 7));
             assert!(!validity.is_valid_at(10, snapshot, 7), "the lease is over");
             assert!(!validity.is_valid_at(9, snapshot, 8), "an invalidation was deferred");
-            validity.changed(b"shop:item:2");
+            validity.record_change(b"shop:item:2");
             assert!(validity.is_valid_at(9, snapshot, 7), "another key has changed");
-            validity.changed(b"shop:item:1");
+            validity.record_change(b"shop:item:1");
             assert!(!validity.is_valid_at(9, snapshot, 7));
             let snapshot = validity.snapshot(b"shop:item:1", 7);
             assert!(validity.is_valid_at(9, snapshot, 7));
-            validity.everything_changed();
+            validity.record_change_of_everything();
             assert!(!validity.is_valid_at(9, snapshot, 7));
         });
     }

@@ -34,10 +34,10 @@ impl GuardMembers {
 }
 
 impl RedisStore {
-    /// Places the part of a guard that lies in one partition. It ends by itself after `lease`.
-    pub(crate) async fn place_guard(&self, guard: &GuardMembers, lease: Duration) -> Result<()> {
+    /// Places the part of a guard that lies in one partition. It ends by itself after `ttl`.
+    pub(crate) async fn place_guard(&self, guard: &GuardMembers, ttl: Duration) -> Result<()> {
         let members = guard.members.iter().map(|member| Value::from(member.as_str()));
-        let args = args![millis(lease)].into_iter().chain(members).collect();
+        let args = args![millis(ttl)].into_iter().chain(members).collect();
         let _added: u64 = self.run(&self.scripts.guard, vec![self.keyspace.guards(guard.partition)], args).await?;
         Ok(())
     }

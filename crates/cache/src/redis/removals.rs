@@ -192,7 +192,7 @@ impl RedisStore {
         if names.is_empty() {
             return Ok(0);
         }
-        self.run(&self.scripts.soften, names, args![RandomId::random().to_string()]).await
+        self.run(&self.scripts.expire, names, args![RandomId::random().to_string()]).await
     }
 
     /// Drops the fence table of a partition, and with it the generation: no load in flight can be stored.

@@ -8,14 +8,14 @@ use fred::types::scripts::Script;
 #[derive(Clone)]
 pub(crate) struct Scripts {
     pub(crate) acquire: Script,
-    pub(crate) steal: Script,
+    pub(crate) take_over: Script,
     pub(crate) refresh: Script,
     pub(crate) commit: Script,
     pub(crate) release: Script,
     pub(crate) invalidate_tag: Script,
     pub(crate) fence_tag: Script,
     pub(crate) remove_older: Script,
-    pub(crate) soften: Script,
+    pub(crate) expire: Script,
     pub(crate) sweep: Script,
     pub(crate) guard: Script,
     pub(crate) register_holder: Script,
@@ -49,14 +49,14 @@ impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
             acquire: script!("acquire.lua"),
-            steal: script!("steal.lua"),
+            take_over: script!("take_over.lua"),
             refresh: script!("refresh.lua"),
             commit: script!("commit.lua", including "guarded.lua", "examine.lua"),
             release: script!("release.lua"),
             invalidate_tag: script!("invalidate_tag.lua"),
             fence_tag: script!("fence_tag.lua"),
             remove_older: script!("remove_older.lua"),
-            soften: script!("soften.lua"),
+            expire: script!("expire.lua"),
             sweep: script!("sweep.lua", including "examine.lua"),
             inspect: script!("inspect.lua"),
             guard: script!("guard.lua"),

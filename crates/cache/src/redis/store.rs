@@ -153,7 +153,7 @@ impl RedisStore {
     pub(crate) async fn take_over(&self, key: &Key, lease: Duration) -> Result<Grant> {
         let id = RandomId::random();
         let args = args![id.to_string(), millis(lease), RandomId::random().to_string()];
-        let reply = self.run(&self.scripts.steal, self.entry_keys(key), args).await?;
+        let reply = self.run(&self.scripts.take_over, self.entry_keys(key), args).await?;
         self.grant(id.token('L'), reply)
     }
 

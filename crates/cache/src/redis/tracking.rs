@@ -94,7 +94,7 @@ impl TrackingTask {
             let ended = link.session(&mut self.requests, &failure).await;
             link.is_up.store(false, SeqCst);
             link.memory.validity.end_lease();
-            link.memory.validity.everything_changed();
+            link.memory.validity.record_change_of_everything();
             if let Err(error) = ended
                 && failure.failed()
             {

@@ -10,13 +10,13 @@ use crate::support::{Node, Row, one_node, shelf};
 #[derive(Clone, Copy, Debug)]
 enum Script {
     Acquire,
-    Steal,
+    TakeOver,
     Refresh,
     InvalidateTag,
     FenceTag,
 }
 
-const ALL: [Script; 5] = [Script::Acquire, Script::Steal, Script::Refresh, Script::InvalidateTag, Script::FenceTag];
+const ALL: [Script; 5] = [Script::Acquire, Script::TakeOver, Script::Refresh, Script::InvalidateTag, Script::FenceTag];
 
 /// Makes entry 1 absent and entry 2 stale.
 async fn prepare(node: &Node, row: &Row) {
@@ -31,7 +31,7 @@ async fn prepare(node: &Node, row: &Row) {
 async fn meet(script: Script, node: &Node, row: &Row) {
     match script {
         Script::Acquire => node.fill(1, row).await,
-        Script::Steal => node.cache.begin_write(1).await.abandon().await,
+        Script::TakeOver => node.cache.begin_write(1).await.abandon().await,
         Script::Refresh => {
             node.read(2, row).await;
             node.until_cached(2, row.version()).await;

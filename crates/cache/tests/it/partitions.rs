@@ -34,8 +34,8 @@ async fn keys_of_several_partitions_are_removed_together() {
     row.commit();
     let removal = (0..50).fold(Invalidation::hard(), |all, id| all.key(node.key(id)));
     assert_eq!(node.invalidate(removal).await, 50);
-    let softening = (50..80).fold(Invalidation::soft(), |all, id| all.key(node.key(id)));
-    assert_eq!(node.invalidate(softening).await, 30);
+    let expiring = (50..80).fold(Invalidation::soft(), |all, id| all.key(node.key(id)));
+    assert_eq!(node.invalidate(expiring).await, 30);
     for id in 0..ENTRIES {
         let cached = node.read(id, &row).await;
         let expected = match id {

@@ -20,7 +20,7 @@ use super::handler::{EventHandler, Resync};
 use super::history::{self, HistoryCheck};
 use super::join::{Join, Membership};
 use super::monitor;
-use super::session::{Session, SessionEnd};
+use super::session::{SessionContext, SessionEnd};
 use super::stream::{Entry, StreamReader};
 use crate::log::LogPosition;
 
@@ -39,7 +39,7 @@ pub(super) struct Group<R> {
     name: &'static str,
     /// The name of this consumer in the group.
     consumer: String,
-    session: Session,
+    session: SessionContext,
     effects: Effects<R>,
     membership: Membership,
     /// An event of which it is unknown whether it is part of the log's history.
@@ -47,7 +47,7 @@ pub(super) struct Group<R> {
 }
 
 impl<R: EventHandler> Group<R> {
-    pub(super) fn new(name: &'static str, session: Session, effects: Effects<R>) -> Self {
+    pub(super) fn new(name: &'static str, session: SessionContext, effects: Effects<R>) -> Self {
         let (consumer, membership) = (Uuid::now_v7().to_string(), Membership::default());
         Self { name, consumer, session, effects, membership, unconfirmed: None }
     }

@@ -16,7 +16,7 @@ use super::progress::{ConsumerStatus, Followed};
 use super::pubsub::{Listener, OnLoss};
 use super::reader::Reader;
 use super::retry::{RecentEvents, Retry};
-use super::session::Session;
+use super::session::SessionContext;
 use super::settings::{ChannelSubscription, ConsumerSettings, Delivery, Subscription, Transport};
 use super::stream::Scripts;
 use super::task::Task;
@@ -84,12 +84,12 @@ impl Consumer {
 
     fn spawn<R: EventHandler>(
         settings: &ConsumerSettings, redis: &RedisAddress, source: EventSource, meter: Meter,
-        task: impl FnOnce(Session, CancellationToken) -> Task<R>,
+        task: impl FnOnce(SessionContext, CancellationToken) -> Task<R>,
     ) -> Self {
         let (status_sender, status) = watch::channel(ConsumerStatus::default());
         let (monitor, stop) = (ConsumerMonitor::new(meter, status_sender), CancellationToken::new());
         let ask = Arc::clone(&monitor.ask);
-        let session = Session {
+        let session = SessionContext {
             redis: redis.clone(),
             stream: source.stream,
             scripts: Scripts::new(),

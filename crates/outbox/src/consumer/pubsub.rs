@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use super::handler::{EventHandler, Resync};
 use super::monitor::ConsumerMonitor;
 use super::retry::Retry;
-use super::session::{Session, SessionEnd, Stopped};
+use super::session::{SessionContext, SessionEnd, Stopped};
 use crate::event::Event;
 use crate::recurring_failure::RecurringFailure;
 
@@ -35,7 +35,7 @@ pub(super) enum OnLoss {
 }
 
 pub(super) struct Listener<R> {
-    session: Session,
+    session: SessionContext,
     channel: &'static str,
     /// The timeout of a Redis command.
     timeout: Duration,
@@ -47,7 +47,7 @@ pub(super) struct Listener<R> {
 
 impl<R: EventHandler> Listener<R> {
     pub(super) fn new(
-        channel: &'static str, timeout: Duration, on_loss: OnLoss, session: Session, retry: Retry<R>,
+        channel: &'static str, timeout: Duration, on_loss: OnLoss, session: SessionContext, retry: Retry<R>,
     ) -> Self {
         let apply_failure = RecurringFailure::new(
             session.stream, "the event handler fails; events have no effect", "the event handler succeeds again",

@@ -15,7 +15,7 @@ use super::handler::{EventHandler, Resync};
 use super::history::{HistoryCheck, compare};
 use super::monitor;
 use super::retry::BatchOutcome;
-use super::session::{Session, SessionEnd};
+use super::session::{SessionContext, SessionEnd};
 use super::stream::{Entry, StreamReader};
 use crate::backoff::Backoff;
 use crate::log::{LogError, LogPosition};
@@ -24,7 +24,7 @@ use crate::log::{LogError, LogPosition};
 const AWAY: Duration = Duration::from_secs(1);
 
 pub(super) struct Reader<R> {
-    session: Session,
+    session: SessionContext,
     effects: Effects<R>,
     /// Every event up to this position is applied.
     position: LogPosition,
@@ -33,7 +33,7 @@ pub(super) struct Reader<R> {
 }
 
 impl<R: EventHandler> Reader<R> {
-    pub(super) fn new(position: LogPosition, session: Session, effects: Effects<R>) -> Self {
+    pub(super) fn new(position: LogPosition, session: SessionContext, effects: Effects<R>) -> Self {
         Self { session, effects, position, run_id: None }
     }
 

@@ -14,10 +14,10 @@ use crate::backoff::Backoff;
 
 /// The number of messages that the client of a channel buffers. Each client reserves memory for nine such queues, about
 /// 7 MB.
-const BURST: usize = 8_192;
+const CHANNEL_BUFFER: usize = 8_192;
 
 /// The configuration of the sessions, and the state that outlives them.
-pub(super) struct Session {
+pub(super) struct SessionContext {
     pub(super) redis: RedisAddress,
     pub(super) stream: &'static str,
     pub(super) scripts: Scripts,
@@ -27,7 +27,7 @@ pub(super) struct Session {
     pub(super) stop: CancellationToken,
 }
 
-impl Session {
+impl SessionContext {
     /// Returns a reader, which connects in the background.
     pub(super) fn open(&self) -> StreamReader {
         StreamReader::open(&self.redis, self.stream, &self.scripts)
@@ -35,7 +35,7 @@ impl Session {
 
     /// Returns a client for a channel; not connected yet.
     pub(super) fn subscriber(&self, timeout: Duration) -> SubscriberClient {
-        self.redis.subscriber(timeout, BURST)
+        self.redis.subscriber(timeout, CHANNEL_BUFFER)
     }
 
     /// Connects, and waits for Redis without a time limit.

@@ -38,7 +38,7 @@ pub enum Defence {
     /// While a process has a pending invalidation, none of its commits proves that a value is current.
     QuietCommit,
     /// Write-through takes the lease while it holds the row lock, and stores under this lease.
-    StolenLease,
+    LeaseTakeover,
     /// … and a value that it cannot store in this way is not compared by version: the entry is removed.
     NoVersionCompare,
     /// The change and its outbox row are committed in one transaction.

@@ -84,7 +84,7 @@ impl Redis {
         };
     }
 
-    /// `acquire.lua` and `steal.lua`: takes the lease if the key is empty, or in any case with `by_force`.
+    /// `acquire.lua` and `take_over.lua`: takes the lease if the key is empty, or in any case with `by_force`.
     pub(super) fn acquire(&mut self, id: u8, by_force: bool) -> Option<Grant> {
         if self.entry != Entry::Nothing && !by_force {
             return None;
@@ -162,8 +162,8 @@ impl Redis {
         }
     }
 
-    /// `soften.lua`: marks the value as stale, and removes a lease.
-    pub(super) fn soften(&mut self, fresh: u8, without: Without) {
+    /// `expire.lua`: marks the value as stale, and removes a lease.
+    pub(super) fn expire(&mut self, fresh: u8, without: Without) {
         match &mut self.entry {
             Entry::Value { id, stale, .. } => {
                 *stale = true;
@@ -202,9 +202,9 @@ impl Redis {
         if step == TagStep::Drain && !self.draining { TagStep::Done } else { step }
     }
 
-    /// One step of the soft invalidation of a tag: `fence_tag.lua`, then `soften.lua` on the tag set and on the set
+    /// One step of the soft invalidation of a tag: `fence_tag.lua`, then `expire.lua` on the tag set and on the set
     /// being drained, in that order.
-    pub(super) fn soften_tag(&mut self, step: TagStep, fresh: u8, without: Without) -> TagStep {
+    pub(super) fn expire_tag(&mut self, step: TagStep, fresh: u8, without: Without) -> TagStep {
         match step {
             TagStep::Begin => {
                 if !without.lacks(Defence::SoftFence) {
@@ -214,13 +214,13 @@ impl Redis {
             }
             TagStep::Queue => {
                 if self.tagged {
-                    self.soften(fresh, without);
+                    self.expire(fresh, without);
                 }
                 TagStep::Drain
             }
             TagStep::Drain | TagStep::Done => {
                 if self.draining {
-                    self.soften(fresh, without);
+                    self.expire(fresh, without);
                 }
                 TagStep::Done
             }

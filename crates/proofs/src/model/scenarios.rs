@@ -5,10 +5,10 @@ use super::configuration::{Configuration, Goal, PLAIN, Writes};
 use super::defence::Defence::{
     AfterCommit, CheckedConnection, ClosedBeforeCommit, CollectionTags, Continuity, Counter, Distrust, DoneAfterwards,
     EmptiedFirst, Epoch, Fence, Floor, FreshMark, FreshReport, Generation, GuardCheck, GuardFirst, GuardFloor,
-    GuardOutlasts, JoinRule, KillsLeases, Lease, LeaseFromBegin, LeaseId, Leftovers, Margin, NoEviction, NoRenewal,
-    NoScores, NoVersionCompare, OneQueue, OneStep, Outbox, OwnCopy, OwnGuard, QuietCommit, Register, RegisterAge,
-    Registration, RemovalAfterCommit, RemovalBeforeCommit, SentOnce, SnapshotBefore, SoftFence, SoftKillsLeases,
-    StolenLease, VerifiedByPush,
+    GuardOutlasts, JoinRule, KillsLeases, Lease, LeaseFromBegin, LeaseId, LeaseTakeover, Leftovers, Margin, NoEviction,
+    NoRenewal, NoScores, NoVersionCompare, OneQueue, OneStep, Outbox, OwnCopy, OwnGuard, QuietCommit, Register,
+    RegisterAge, Registration, RemovalAfterCommit, RemovalBeforeCommit, SentOnce, SnapshotBefore, SoftFence,
+    SoftKillsLeases, VerifiedByPush,
 };
 use super::near::{Fault, Goal as NearGoal, NearScenario};
 
@@ -107,7 +107,7 @@ fn of_keys() -> Vec<Configuration> {
             writes: Writes::Through,
             evictions: true,
             goals: &[Goal::Published, Goal::NotPublished],
-            needs: &[(&[StolenLease], Rest), (&[NoVersionCompare], Reads)],
+            needs: &[(&[LeaseTakeover], Rest), (&[NoVersionCompare], Reads)],
             ..PLAIN
         },
     ]

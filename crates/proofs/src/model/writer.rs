@@ -17,11 +17,11 @@ impl Protocol {
             }
             Writer::Ready | Writer::TooEarly => {
                 state.row_lock = Some(at);
-                let steals = self.scenario.writes == Writes::Through
-                    && !without.lacks(Defence::StolenLease)
+                let takes_over = self.scenario.writes == Writes::Through
+                    && !without.lacks(Defence::LeaseTakeover)
                     && !without.lacks(Defence::NoVersionCompare);
                 let id = state.fresh_id();
-                Writer::Locked { grant: steals.then(|| state.redis.acquire(id, true)).flatten() }
+                Writer::Locked { grant: takes_over.then(|| state.redis.acquire(id, true)).flatten() }
             }
             Writer::Locked { .. } if self.scenario.guards => {
                 if !without.lacks(Defence::GuardFirst) {
@@ -103,7 +103,7 @@ impl Protocol {
             }
             Writes::SoftKey => {
                 let fresh = state.fresh_id();
-                state.redis.soften(fresh, self.without);
+                state.redis.expire(fresh, self.without);
                 done
             }
             Writes::Tag | Writes::SoftTag => Writer::Draining { version, step: self.next_step(state, TagStep::Begin) },
@@ -140,7 +140,7 @@ impl Protocol {
     fn next_step(&self, state: &mut State, step: TagStep) -> TagStep {
         if self.scenario.writes == Writes::SoftTag {
             let fresh = state.fresh_id();
-            return state.redis.soften_tag(step, fresh, self.without);
+            return state.redis.expire_tag(step, fresh, self.without);
         }
         if step == TagStep::Begin && state.redis.draining {
             self.see(state, Goal::Leftovers);

@@ -16,7 +16,7 @@
 mod model;
 mod queries;
 
-pub use model::{Category, Item, MOST, Reason, Recommendations};
+pub use model::{Category, Item, MAX_ITEMS, Reason, Recommendations};
 
 use std::collections::BTreeSet;
 
@@ -51,8 +51,8 @@ impl Lists {
     ///
     /// # Errors
     /// Fails when the database does not respond.
-    pub async fn beside(&self, product: ProductId) -> Result<Cached<Recommendations>, LoadError> {
-        self.caches.list.read(product, with(&self.pool, product.get(), load_beside)).await
+    pub async fn for_product(&self, product: ProductId) -> Result<Cached<Recommendations>, LoadError> {
+        self.caches.list.read(product, with(&self.pool, product.get(), load_for_product)).await
     }
 
     /// Returns the recommendations for the products in a cart. For an unknown cart, the lists are empty.
@@ -64,15 +64,15 @@ impl Lists {
     }
 }
 
-async fn load_beside(pool: &Pool, product: i64) -> Result<NewEntry<Recommendations>, RecommendationError> {
-    pool.run(async |connection| beside(connection, product).await).await
+async fn load_for_product(pool: &Pool, product: i64) -> Result<NewEntry<Recommendations>, RecommendationError> {
+    pool.run(async |connection| for_product(connection, product).await).await
 }
 
 async fn load_for_cart(pool: &Pool, cart: CartId) -> Result<NewEntry<Recommendations>, RecommendationError> {
     pool.run(async |connection| for_cart(connection, cart).await).await
 }
 
-async fn beside(
+async fn for_product(
     connection: &mut AsyncPgConnection, product: i64,
 ) -> Result<NewEntry<Recommendations>, RecommendationError> {
     let Some(category) = queries::category(connection, product).await? else {
@@ -81,7 +81,7 @@ async fn beside(
         return Ok(NewEntry::absent());
     };
     let together = queries::together(connection, &[product]).await?;
-    let similar = queries::similar(connection, &[product], &[], MOST).await?;
+    let similar = queries::similar(connection, &[product], &[], MAX_ITEMS).await?;
     let tags = BTreeSet::from([keys::product(product), keys::together(product), keys::products_of(category)]);
     let (bought_together, tags) = shown(together, tags);
     let similar: Vec<Item> = similar.into_iter().map(Candidate::similar).collect();
@@ -97,7 +97,7 @@ async fn for_cart(
     let latest = &lines[..lines.len().min(LATEST)];
     let of: Vec<i64> = latest.iter().map(|(product, _)| *product).collect();
     let together = queries::together(connection, &products).await?;
-    let similar = queries::similar(connection, &of, &products, MOST).await?;
+    let similar = queries::similar(connection, &of, &products, MAX_ITEMS).await?;
     let mut tags = BTreeSet::from([keys::basket(cart.reference())]);
     tags.extend(products.iter().map(|product| keys::together(*product)));
     for (product, category) in latest {
@@ -113,9 +113,9 @@ async fn for_cart(
 
 /// Returns the candidates that can be bought, and `tags` extended by the tags of all examined candidates.
 fn shown(candidates: Vec<Candidate>, mut tags: BTreeSet<Tag>) -> (Vec<Item>, BTreeSet<Tag>) {
-    let mut items = Vec::with_capacity(MOST);
+    let mut items = Vec::with_capacity(MAX_ITEMS);
     for candidate in candidates {
-        if items.len() == MOST {
+        if items.len() == MAX_ITEMS {
             break;
         }
         tags.insert(keys::product(candidate.id));

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The maximum number of items of each list, and the size of a cached list.
-pub const MOST: usize = 12;
+pub const MAX_ITEMS: usize = 12;
 
 /// The recommendations for a product or for a cart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -44,8 +44,8 @@ impl EventHandler for CartEventHandler {
         // invalidation.
         let carts: HashSet<_> = events.iter().map(|event| event.change.cart_id).collect();
         require_done(self.cache.invalidate(Invalidation::hard().tags(carts.into_iter().map(keys::basket))).await)?;
-        let marks: Vec<_> = events.iter().map(|event| LogPosition { seq: event.seq, epoch: event.epoch }).collect();
-        self.positions.mark_applied(CART_EVENTS.stream, &marks).await.map_err(refused)
+        let positions: Vec<_> = events.iter().map(|event| LogPosition { seq: event.seq, epoch: event.epoch }).collect();
+        self.positions.mark_applied(CART_EVENTS.stream, &positions).await.map_err(refused)
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {

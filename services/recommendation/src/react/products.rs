@@ -59,14 +59,14 @@ impl EventHandler for ProductEventHandler {
                 return Err(refused(failure));
             }
         };
-        let marks: Vec<LogPosition> =
+        let positions: Vec<LogPosition> =
             events.iter().map(|event| LogPosition { seq: event.seq, epoch: event.epoch }).collect();
-        let flipped = self.sync.catalogue.apply(&changes, &marks).await.map_err(refused)?;
+        let flipped = self.sync.catalogue.apply(&changes, &positions).await.map_err(refused)?;
         // Only now: a list that is built from here on uses the new rows.
         let appeared = appeared(events, &flipped).into_iter().map(|product| self.lists.key(product));
         let invalidation = appeared.fold(Invalidation::hard().tags(outdated(events, &flipped)), Invalidation::key);
         require_done(self.cache.invalidate(invalidation).await)?;
-        self.sync.positions.mark_applied(PRODUCT_EVENTS.stream, &marks).await.map_err(refused)
+        self.sync.positions.mark_applied(PRODUCT_EVENTS.stream, &positions).await.map_err(refused)
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {

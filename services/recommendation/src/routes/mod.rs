@@ -12,7 +12,7 @@ pub(crate) use recommendations::RecommendationService;
 #[rustfmt::skip] // A table reads better with one path to a line.
 pub(crate) fn configure(cfg: &mut ServiceConfig) {
     cfg.service(resource("/recommendations").get(recommendations::for_cart))
-        .service(resource("/recommendations/{product_id}").get(recommendations::beside));
+        .service(resource("/recommendations/{product_id}").get(recommendations::for_product));
 }
 
 /// The OpenAPI description, served at `/openapi.json` and shown at `/docs`.
@@ -24,7 +24,7 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
             be bought, never what was asked about. Lists are cached until something that they depend on changes. While the \
             product API is away they are made of what was last known; `catalogue` says how current that is.",
     ),
-    paths(recommendations::beside, recommendations::for_cart),
+    paths(recommendations::for_product, recommendations::for_cart),
     components(schemas(recommendations::Answered)),
     tags((name = "recommendations", description = "Beside a product, and for a cart")),
 )]

@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::NAME;
 use crate::error::RecommendationError;
-use crate::lists::{Lists, MOST, Recommendations};
+use crate::lists::{Lists, MAX_ITEMS, Recommendations};
 use crate::react::BothProgress;
 use crate::state::{BasketsState, CatalogueState, CatalogueStatus};
 
@@ -88,7 +88,7 @@ pub(super) struct ForCart {
         (status = 503, body = Problem, description = "The catalogue is being copied for the first time"),
     )
 )]
-pub(super) async fn beside(
+pub(super) async fn for_product(
     request: HttpRequest, path: Path<String>, query: Query<ListQuery>, service: Data<RecommendationService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
@@ -97,7 +97,7 @@ pub(super) async fn beside(
     let limit = few(query.0.limit)?;
     service.state.readiness().map_err(not_yet)?;
     let is_included = service.applied.include(consistency_token(&request)?, APPLY_WAIT).await;
-    let fetched = service.lists.beside(product).await.map_err(fetch)?;
+    let fetched = service.lists.for_product(product).await.map_err(fetch)?;
     answered(answer, &request, &fetched, limit, Shown { catalogue: service.catalogue(is_included), baskets: None })
 }
 
@@ -150,10 +150,10 @@ struct Shown {
 }
 
 fn few(limit: Option<i64>) -> Result<usize, Problem> {
-    let limit = limit.map_or(Some(MOST), |limit| usize::try_from(limit).ok());
+    let limit = limit.map_or(Some(MAX_ITEMS), |limit| usize::try_from(limit).ok());
     limit
-        .filter(|limit| (1..=MOST).contains(limit))
-        .ok_or_else(|| Problem::invalid_field("limit", format!("must be between 1 and {MOST}")))
+        .filter(|limit| (1..=MAX_ITEMS).contains(limit))
+        .ok_or_else(|| Problem::invalid_field("limit", format!("must be between 1 and {MAX_ITEMS}")))
 }
 
 /// Builds the response. The list is sent as it is stored in the cache, or truncated; the current status is inserted
@@ -170,7 +170,7 @@ fn answered(
     let response = answer.cached(request, fetched, "product");
     let Some(body) = fetched.body().filter(|_| response.status().is_success()) else { return Ok(response) };
     let shortened;
-    let list: &[u8] = if limit == MOST {
+    let list: &[u8] = if limit == MAX_ITEMS {
         &body
     } else {
         let mut list: Recommendations = serde_json::from_slice(&body).map_err(Problem::internal)?;

@@ -30,7 +30,7 @@ use tantivy::{Score, Term};
 use super::cursor::MatchMode;
 use super::search::{QueryTerms, Units};
 use crate::index::{Categories, Fields};
-use crate::text::{self, Asked, Word};
+use crate::text::{self, QueryWord, Word};
 
 /// The weight of a match in the name, in the category's name, and in the description.
 type FieldWeights = [Score; 3];
@@ -66,8 +66,8 @@ pub fn tolerance(word: &Word) -> u8 {
 pub fn can_have_typos(about: &QueryTerms) -> bool {
     match about {
         QueryTerms::Words(words) => {
-            let can_be_one = |asked: &Asked| ways(asked, false).any(|(word, _)| tolerance(word) > 0);
-            words.len() <= MOST_WORDS_WITH_TYPOS && words.iter().any(|(asked, _)| can_be_one(asked))
+            let can_be_one = |query_word: &QueryWord| ways(query_word, false).any(|(word, _)| tolerance(word) > 0);
+            words.len() <= MOST_WORDS_WITH_TYPOS && words.iter().any(|(query_word, _)| can_be_one(query_word))
         }
         QueryTerms::Anything | QueryTerms::Nothing => false,
     }
@@ -106,8 +106,8 @@ fn partial(units: &Units, fields: &Fields, categories: &Categories) -> Box<dyn Q
 /// Builds the clauses for single ideographs, which also have a meaning alone: of two products with 手机 (phone), the one
 /// that also has 壳 (case) is more likely a 手机壳 (phone case). They change only the order of partial matches.
 fn ideographs(units: &Units, fields: &Fields) -> Clauses {
-    let pairs = units.words.iter().filter(|(asked, _)| asked.word.is_ideographic());
-    let letters: BTreeSet<char> = pairs.flat_map(|(asked, _)| asked.word.word.chars()).collect();
+    let pairs = units.words.iter().filter(|(query_word, _)| query_word.word.is_ideographic());
+    let letters: BTreeSet<char> = pairs.flat_map(|(query_word, _)| query_word.word.word.chars()).collect();
     let clause = |letter: char| -> Box<dyn Query> {
         let mut bytes = [0; 4];
         let letter = &*letter.encode_utf8(&mut bytes);
@@ -122,14 +122,14 @@ fn ideographs(units: &Units, fields: &Fields) -> Clauses {
 
 /// Returns the clauses of the required words, and those of stop words.
 fn clauses(
-    words: &[(Asked, bool)], likeness: MatchMode, fields: &Fields, categories: &Categories,
+    words: &[(QueryWord, bool)], likeness: MatchMode, fields: &Fields, categories: &Categories,
 ) -> (Clauses, Clauses) {
     let last = words.len().saturating_sub(1);
     let names: Names = categories.iter().map(|(id, name)| (*id, text::words(name))).collect();
     let mut clauses = (Clauses::new(), Clauses::new());
-    for (place, (asked, required)) in words.iter().enumerate() {
+    for (place, (query_word, required)) in words.iter().enumerate() {
         let how = How { is_last: place == last, likeness };
-        let clause = matches(asked, how, fields, &names);
+        let clause = matches(query_word, how, fields, &names);
         if *required { clauses.0.push(clause) } else { clauses.1.push(clause) }
     }
     clauses
@@ -154,16 +154,16 @@ impl How {
 
 /// Returns the words that may stand for this one in a text, and whether each may be unfinished: the word itself, and
 /// its joined forms.
-pub fn ways(asked: &Asked, is_last: bool) -> impl Iterator<Item = (&Word, bool)> {
-    let joined = asked.joined.iter().map(|joined| (&joined.word, joined.is_last));
-    [(&asked.word, is_last)].into_iter().chain(joined)
+pub fn ways(query_word: &QueryWord, is_last: bool) -> impl Iterator<Item = (&Word, bool)> {
+    let joined = query_word.joined.iter().map(|joined| (&joined.word, joined.is_last));
+    [(&query_word.word, is_last)].into_iter().chain(joined)
 }
 
 /// Builds the clause of one word. Where `t` and `shirt` may each be `tshirt`, a product matches that has `tshirt`, or
 /// both `t` and `shirt`.
-fn matches(asked: &Asked, how: How, fields: &Fields, names: &Names) -> Box<dyn Query> {
+fn matches(query_word: &QueryWord, how: How, fields: &Fields, names: &Names) -> Box<dyn Query> {
     let words: Vec<(&Word, How)> =
-        ways(asked, how.is_last).map(|(word, is_last)| (word, How { is_last, ..how })).collect();
+        ways(query_word, how.is_last).map(|(word, is_last)| (word, How { is_last, ..how })).collect();
     let each = words.iter().map(|(word, how)| if word.is_run { run(word, fields) } else { spaced(word, *how, fields) });
     let mut ways: Clauses = each.flatten().collect();
     for (id, name) in names {
@@ -180,7 +180,7 @@ fn matches(asked: &Asked, how: How, fields: &Fields, names: &Names) -> Box<dyn Q
 
 /// Returns the clauses for a run within a text's run: all of its pairs of letters in sequence.
 fn run(run: &Word, fields: &Fields) -> Clauses {
-    let mut pairs: Vec<&str> = text::grams(&run.word).collect();
+    let mut pairs: Vec<&str> = text::bigrams(&run.word).collect();
     // The last gram is a single letter. It counts only in a run of one letter.
     let single = pairs.pop().filter(|_| pairs.is_empty());
     let way = |(field, worth): (Field, Score)| -> Box<dyn Query> {

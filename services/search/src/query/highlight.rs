@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::build::{begins, is_nearly, is_within, tolerance, ways};
 use super::cursor::MatchMode;
 use super::search::QueryTerms;
-use crate::text::{self, Asked, Placed, Word};
+use crate::text::{self, LocatedWord, QueryWord, Word};
 
 /// The approximate length of a snippet, in bytes.
 const SNIPPET: usize = 160;
@@ -17,7 +17,7 @@ const LEAD: usize = 4;
 /// The words that are highlighted in a text.
 pub struct Highlight {
     /// The words of the query; its units where partial matches are allowed.
-    asked: Vec<Asked>,
+    query_words: Vec<QueryWord>,
     likeness: MatchMode,
 }
 
@@ -35,7 +35,7 @@ impl Highlight {
             QueryTerms::Words(words) => units.unwrap_or_else(|| words.clone()),
             QueryTerms::Anything | QueryTerms::Nothing => Vec::new(),
         };
-        Self { asked: words.into_iter().map(|(asked, _)| asked).collect(), likeness }
+        Self { query_words: words.into_iter().map(|(query_word, _)| query_word).collect(), likeness }
     }
 
     /// Returns the whole `name` as HTML.
@@ -55,12 +55,12 @@ impl Highlight {
     /// Returns the words of a text without overlaps: a word with signs counts as one where it matches with them.
     fn places(&self, text: &str) -> Vec<TextSpan> {
         let mut places: Vec<TextSpan> = Vec::new();
-        for placed in text::placed(text) {
-            if placed.word.is_run {
-                self.run(&placed, &mut places);
+        for located in text::located_words(text) {
+            if located.word.is_run {
+                self.run(&located, &mut places);
                 continue;
             }
-            let place = TextSpan { bold: self.is_asked_for(&placed.word), bytes: placed.bytes };
+            let place = TextSpan { bold: self.is_asked_for(&located.word), bytes: located.bytes };
             match places.last_mut().filter(|last| last.bytes.end > place.bytes.start) {
                 None => places.push(place),
                 // The longer word comes first. If it does not match, its parts may.
@@ -72,12 +72,13 @@ impl Highlight {
     }
 
     /// Adds the spans of a run: one for every stretch that matches, and one for every other letter.
-    fn run(&self, run: &Placed, places: &mut Vec<TextSpan>) {
+    fn run(&self, run: &LocatedWord, places: &mut Vec<TextSpan>) {
         let mut bold = vec![false; run.letters.len()];
-        for asked in self.asked.iter().map(|asked| &asked.word).filter(|asked| is_within(asked, &run.word)) {
-            let length = asked.word.chars().count();
+        for word in self.query_words.iter().map(|query_word| &query_word.word).filter(|word| is_within(word, &run.word))
+        {
+            let length = word.word.chars().count();
             for (at, (start, _)) in run.word.word.char_indices().enumerate() {
-                if run.word.word[start..].starts_with(&asked.word) {
+                if run.word.word[start..].starts_with(&word.word) {
                     bold[at..at + length].fill(true);
                 }
             }
@@ -94,8 +95,9 @@ impl Highlight {
 
     /// Returns whether the query matches the word, by the same rules as `build.rs`.
     fn is_asked_for(&self, word: &Word) -> bool {
-        let last = self.asked.len().saturating_sub(1);
-        let mut words = self.asked.iter().enumerate().flat_map(|(place, asked)| ways(asked, place == last));
+        let last = self.query_words.len().saturating_sub(1);
+        let mut words =
+            self.query_words.iter().enumerate().flat_map(|(place, query_word)| ways(query_word, place == last));
         words.any(|(asked_for, is_last)| {
             asked_for.stem == word.stem
                 || (is_last && begins(asked_for, word))

@@ -10,7 +10,7 @@ use cache::Tag;
 
 use super::cursor::Cursor;
 use crate::keys::{self, PageBasis};
-use crate::text::{self, Asked, Joined, Word};
+use crate::text::{self, Joined, QueryWord, Word};
 
 /// A search for one page of results.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum QueryTerms {
     /// The query has no letter or digit, so nothing matches.
     Nothing,
     /// The words, in normal order. Those marked `false` are stop words and may be missing.
-    Words(Vec<(Asked, bool)>),
+    Words(Vec<(QueryWord, bool)>),
 }
 
 /// Which texts can change the result of a search.
@@ -61,16 +61,16 @@ pub struct Filter {
 impl QueryTerms {
     /// Parses a query as the client sent it.
     pub fn parse(q: &str) -> Self {
-        let mut words = text::asked(q);
+        let mut words = text::query_words(q);
         let Some(mut last) = words.pop() else {
             return if q.trim().is_empty() { Self::Anything } else { Self::Nothing };
         };
         let mut others: BTreeMap<Word, BTreeSet<Joined>> = BTreeMap::new();
-        for Asked { word, joined } in words {
+        for QueryWord { word, joined } in words {
             let known = if word == last.word { &mut last.joined } else { others.entry(word).or_default() };
             known.extend(joined);
         }
-        let mut words: Vec<Asked> = others.into_iter().map(|(word, joined)| Asked { word, joined }).collect();
+        let mut words: Vec<QueryWord> = others.into_iter().map(|(word, joined)| QueryWord { word, joined }).collect();
         words.push(last);
         let required = text::required(&words);
         Self::Words(words.into_iter().zip(required).collect())
@@ -81,7 +81,7 @@ impl QueryTerms {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Units {
     /// The words, with each run replaced by its pairs of letters, each once. Those marked `false` are not counted.
-    pub words: Vec<(Asked, bool)>,
+    pub words: Vec<(QueryWord, bool)>,
     /// The minimum number of counted units that a product must have.
     pub fewest: usize,
 }
@@ -94,12 +94,12 @@ impl QueryTerms {
     pub fn units(&self) -> Option<Units> {
         let Self::Words(words) = self else { return None };
         let (last, others) = words.split_last()?;
-        let mut units: Vec<(Asked, bool)> = Vec::new();
-        let parts = |(asked, required): &(Asked, bool)| -> Vec<(Asked, bool)> {
-            let pair = |word| (Asked { word, joined: BTreeSet::new() }, *required);
-            match asked.word.is_run {
-                true => asked.word.pairs().map(pair).collect(),
-                false => vec![(asked.clone(), *required)],
+        let mut units: Vec<(QueryWord, bool)> = Vec::new();
+        let parts = |(query_word, required): &(QueryWord, bool)| -> Vec<(QueryWord, bool)> {
+            let pair = |word| (QueryWord { word, joined: BTreeSet::new() }, *required);
+            match query_word.word.is_run {
+                true => query_word.word.pairs().map(pair).collect(),
+                false => vec![(query_word.clone(), *required)],
             }
         };
         // The last word stays last, because it may be unfinished.
@@ -109,7 +109,8 @@ impl QueryTerms {
             }
         }
         let counted = || units.iter().filter(|(_, required)| *required);
-        let means_something = |(asked, _): &(Asked, bool)| !asked.word.is_run || asked.word.is_ideographic();
+        let means_something =
+            |(query_word, _): &(QueryWord, bool)| !query_word.word.is_run || query_word.word.is_ideographic();
         let least = if counted().any(means_something) { 1 } else { 2 };
         let fewest = counted().count().div_ceil(2).max(least);
         (counted().count() > 1).then_some(Units { words: units, fewest })
@@ -166,7 +167,9 @@ impl Search {
         let words = match &self.about {
             QueryTerms::Anything => String::new(),
             QueryTerms::Nothing => "-".to_owned(),
-            QueryTerms::Words(words) => words.iter().map(|(asked, _)| name(asked)).collect::<Vec<_>>().join("+"),
+            QueryTerms::Words(words) => {
+                words.iter().map(|(query_word, _)| name(query_word)).collect::<Vec<_>>().join("+")
+            }
         };
         format!("q={words}&category={}&price={}-{}", number(category), number(min_price), number(max_price))
     }
@@ -182,34 +185,40 @@ impl fmt::Display for Search {
 
 /// Returns a word as part of the page's key. Its joined forms are included, because they depend on the neighbouring
 /// words of the query.
-fn name(asked: &Asked) -> String {
-    let joined =
-        asked.joined.iter().map(|joined| format!("~{}{}", joined.word.word, if joined.is_last { "*" } else { "" }));
-    [asked.word.word.clone()].into_iter().chain(joined).collect()
+fn name(query_word: &QueryWord) -> String {
+    let joined = query_word
+        .joined
+        .iter()
+        .map(|joined| format!("~{}{}", joined.word.word, if joined.is_last { "*" } else { "" }));
+    [query_word.word.word.clone()].into_iter().chain(joined).collect()
 }
 
 /// Returns the beginnings of the longest word that a product must have. No product enters or leaves the page without
 /// one of them in its text.
-fn of_one(words: &[(Asked, bool)]) -> BTreeSet<&str> {
-    let longest = required(words).max_by_key(|(_, asked)| asked.word.stem.len());
-    longest.map(|(is_last, asked)| beginnings(is_last, asked)).unwrap_or_default()
+fn of_one(words: &[(QueryWord, bool)]) -> BTreeSet<&str> {
+    let longest = required(words).max_by_key(|(_, query_word)| query_word.word.stem.len());
+    longest.map(|(is_last, query_word)| beginnings(is_last, query_word)).unwrap_or_default()
 }
 
 /// Returns the beginnings of all units, of which a product must have some.
-fn of_all(words: &[(Asked, bool)]) -> BTreeSet<&str> {
-    required(words).flat_map(|(is_last, asked)| beginnings(is_last, asked)).collect()
+fn of_all(words: &[(QueryWord, bool)]) -> BTreeSet<&str> {
+    required(words).flat_map(|(is_last, query_word)| beginnings(is_last, query_word)).collect()
 }
 
-fn required(words: &[(Asked, bool)]) -> impl Iterator<Item = (bool, &Asked)> {
+fn required(words: &[(QueryWord, bool)]) -> impl Iterator<Item = (bool, &QueryWord)> {
     let last = words.len().saturating_sub(1);
-    words.iter().enumerate().filter(|(_, (_, required))| *required).map(move |(at, (asked, _))| (at == last, asked))
+    words
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, required))| *required)
+        .map(move |(at, (query_word, _))| (at == last, query_word))
 }
 
 /// Returns the beginnings of one word. The last word has two: it matches by its beginning and by its stem. Its joined
 /// forms add theirs.
-fn beginnings(is_last: bool, asked: &Asked) -> BTreeSet<&str> {
-    let joined = asked.joined.iter().map(|joined| (joined.is_last, &joined.word));
-    let words = [(is_last, &asked.word)].into_iter().chain(joined);
+fn beginnings(is_last: bool, query_word: &QueryWord) -> BTreeSet<&str> {
+    let joined = query_word.joined.iter().map(|joined| (joined.is_last, &joined.word));
+    let words = [(is_last, &query_word.word)].into_iter().chain(joined);
     words
         .flat_map(|(is_last, word)| {
             [word.beginning(), if is_last { word.beginning_as_prefix() } else { word.beginning() }]

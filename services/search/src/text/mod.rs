@@ -44,7 +44,7 @@ pub struct Word {
 
 /// A word at its position in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
+pub struct LocatedWord {
     /// The word.
     pub word: Word,
     /// The range of its bytes in the text.
@@ -61,7 +61,7 @@ pub fn words(text: &str) -> Vec<Word> {
 
 /// A word of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct QueryWord {
     /// The word.
     pub word: Word,
     /// The joined forms of this word and its neighbours. A text may have one of them in place of the word.
@@ -79,7 +79,7 @@ pub struct Joined {
 }
 
 /// Returns the words of a query in order. A word with signs replaces the words without them.
-pub fn asked(query: &str) -> Vec<Asked> {
+pub fn query_words(query: &str) -> Vec<QueryWord> {
     let mut pieces = split::pieces(&fold::letters(query));
     pieces.retain(|piece| piece.kind != Kind::Inner);
     let joined: Vec<Piece> = pieces.extract_if(.., |piece| piece.kind == Kind::Joined).collect();
@@ -100,11 +100,11 @@ pub fn asked(query: &str) -> Vec<Asked> {
     let parts = |piece: &Piece| {
         joined.iter().filter(|(whole, _)| covers(whole, &piece.letters)).map(|(_, joined)| joined.clone()).collect()
     };
-    pieces.iter().zip(to_words(&pieces)).map(|(piece, word)| Asked { word, joined: parts(piece) }).collect()
+    pieces.iter().zip(to_words(&pieces)).map(|(piece, word)| QueryWord { word, joined: parts(piece) }).collect()
 }
 
 /// Returns the words of `text` with their positions.
-pub fn placed(text: &str) -> Vec<Placed> {
+pub fn located_words(text: &str) -> Vec<LocatedWord> {
     let letters = fold::letters(text);
     let pieces = split::pieces(&letters);
     let words = to_words(&pieces);
@@ -113,7 +113,7 @@ pub fn placed(text: &str) -> Vec<Placed> {
         let bytes = of.first().map_or(0, |first| first.bytes.start)..of.last().map_or(0, |last| last.bytes.end);
         let each = |of: &[Letter]| of.iter().map(|letter| letter.bytes.clone()).collect();
         let letters = if word.is_run { each(of) } else { Vec::new() };
-        Placed { word, bytes, letters }
+        LocatedWord { word, bytes, letters }
     };
     pieces.into_iter().zip(words).map(place).collect()
 }
@@ -131,7 +131,7 @@ fn to_words(pieces: &[Piece]) -> Vec<Word> {
 }
 
 /// Returns for each word whether it must match: all except stop words, or all of them when every word is a stop word.
-pub fn required(words: &[Asked]) -> Vec<bool> {
+pub fn required(words: &[QueryWord]) -> Vec<bool> {
     let Some(stop) = StopWordFilter::new(Language::English) else { return vec![true; words.len()] };
     let mut keeps = TextAnalyzer::builder(RawTokenizer::default()).filter(stop).build();
     let kept: Vec<bool> = words.iter().map(|word| keeps.token_stream(&word.word.word).advance()).collect();
@@ -139,7 +139,7 @@ pub fn required(words: &[Asked]) -> Vec<bool> {
 }
 
 /// Returns the pairs of adjacent letters of a run, and its last letter.
-pub fn grams(run: &str) -> impl Iterator<Item = &str> {
+pub fn bigrams(run: &str) -> impl Iterator<Item = &str> {
     run.char_indices().map(|(start, _)| first(&run[start..], 2))
 }
 
@@ -149,7 +149,7 @@ pub fn beginnings(words: &[Word]) -> BTreeSet<&str> {
     let mut beginnings = BTreeSet::new();
     for word in words {
         if word.is_run {
-            beginnings.extend(grams(&word.word).flat_map(|gram| [gram, first(gram, 1)]));
+            beginnings.extend(bigrams(&word.word).flat_map(|gram| [gram, first(gram, 1)]));
         } else {
             beginnings.extend((1..=TAGGED).map(|chars| first(&word.word, chars)));
             beginnings.insert(first(&word.stem, TAGGED));
@@ -174,7 +174,7 @@ impl Word {
     /// Returns the pairs of letters of a run. For a run of one letter, returns the run itself.
     pub fn pairs(&self) -> impl Iterator<Item = Self> + '_ {
         let letters = self.word.chars().count();
-        let parts = grams(&self.word).take(letters.saturating_sub(1).max(1));
+        let parts = bigrams(&self.word).take(letters.saturating_sub(1).max(1));
         parts.map(|part| Self { word: part.to_owned(), stem: part.to_owned(), is_run: true })
     }
 

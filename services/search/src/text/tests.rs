@@ -29,7 +29,7 @@ fn query_word_with_signs_replaces_its_plain_word() {
         ("C", vec!["c"]),
         ("保护壳 case", vec!["保护壳", "case"]),
     ] {
-        let words: Vec<_> = asked(query).into_iter().map(|asked| asked.word.word).collect();
+        let words: Vec<_> = query_words(query).into_iter().map(|asked| asked.word.word).collect();
         assert_eq!(words, expected, "{query}");
     }
 }
@@ -47,18 +47,18 @@ fn joined_words_of_a_query_are_known_to_each_of_their_parts() {
         ("the lamp", "the{} lamp{}"),
     ] {
         let joined = |joined: &Joined| format!("{}{}", joined.word.word, if joined.is_last { "*" } else { "" });
-        let show = |asked: &Asked| {
+        let show = |asked: &QueryWord| {
             let joined: Vec<_> = asked.joined.iter().map(joined).collect();
             format!("{}{{{}}}", asked.word.word, joined.join(" "))
         };
-        assert_eq!(asked(query).iter().map(show).collect::<Vec<_>>().join(" "), expected);
+        assert_eq!(query_words(query).iter().map(show).collect::<Vec<_>>().join(" "), expected);
     }
 }
 
 #[test]
 fn stop_words_are_required_only_in_a_query_without_other_words() {
-    assert_eq!(required(&asked("the lamp of")), [false, true, false]);
-    assert_eq!(required(&asked("to be")), [true, true]);
+    assert_eq!(required(&query_words("the lamp of")), [false, true, false]);
+    assert_eq!(required(&query_words("to be")), [true, true]);
     assert_eq!(required(&[]), [true; 0]);
 }
 
@@ -74,7 +74,7 @@ fn matching_text_shares_a_beginning_with_the_word() {
         (".net", "ASP.NET"),
         ("AT&T", "AT & T"),
     ] {
-        let asked = asked(query);
+        let asked = query_words(query);
         let text = words(text);
         assert!(text.iter().any(|word| word.stem == asked[0].word.stem), "the test is about nothing: {query}");
         assert!(beginnings(&text).contains(asked[0].word.beginning()), "{asked:?} {text:?}");
@@ -90,10 +90,10 @@ fn matching_text_shares_a_beginning_with_the_word() {
 #[test]
 fn words_with_signs_and_runs_know_their_bytes() {
     let text = "C++ 智能é";
-    let places: Vec<_> = placed(text).into_iter().map(|place| (place.word.word, &text[place.bytes])).collect();
+    let places: Vec<_> = located_words(text).into_iter().map(|place| (place.word.word, &text[place.bytes])).collect();
     let expected = [("c++", "C++"), ("c", "C"), ("智能", "智能"), ("e", "é")];
     assert_eq!(places, expected.map(|(word, bytes)| (word.to_owned(), bytes)));
-    assert_eq!(placed(text)[2].letters, [4..7, 7..10]);
+    assert_eq!(located_words(text)[2].letters, [4..7, 7..10]);
 }
 
 /// A change of how texts are split requires a higher `VERSION` in `index/schema.rs`, so that every index is rebuilt,

@@ -6,8 +6,8 @@ use tantivy::tokenizer::{
     AsciiFoldingFilter, Language, Stemmer, TextAnalyzer, Token, TokenFilter, TokenStream, Tokenizer, TokenizerManager,
 };
 
+use super::bigrams;
 use super::fold::letters;
-use super::grams;
 use super::split::{Kind, pieces};
 
 /// The name of the tokenizer for fields of words.
@@ -69,7 +69,7 @@ impl Tokenizer for Grams {
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Replayed {
         let runs = pieces(&letters(text)).into_iter().filter(|piece| piece.kind == Kind::Run);
-        Replayed::new(runs.flat_map(|run| grams(&run.text).map(str::to_owned).collect::<Vec<_>>()).collect())
+        Replayed::new(runs.flat_map(|run| bigrams(&run.text).map(str::to_owned).collect::<Vec<_>>()).collect())
     }
 }
 

@@ -10,14 +10,14 @@ fn key() -> Key {
 }
 
 /// Begins the load of an entry in `data`.
-fn begin(data: &mut Data) -> Grant {
+fn begin(data: &mut KeyspaceData) -> Grant {
     match data.acquire(&key(), 1_000, NOW) {
         LeaseReply::Granted(grant) => grant,
         _ => panic!("the entry is absent"),
     }
 }
 
-fn end(data: &mut Data, grant: &Grant) -> Result<(), Fill> {
+fn end(data: &mut KeyspaceData, grant: &Grant) -> Result<(), Fill> {
     let loaded = Content { tags: vec![Tag::new("shelf", 1)], ..Content::absent() };
     let commit = Commit { loaded: &loaded, schema: 0, soft: 1_000, hard: 1_000, fallback: 0, limit: u64::MAX };
     data.commit(&key(), grant, &commit, NOW).map(drop)
@@ -25,14 +25,14 @@ fn end(data: &mut Data, grant: &Grant) -> Result<(), Fill> {
 
 #[test]
 fn undisturbed_load_is_stored() {
-    let mut data = Data::default();
+    let mut data = KeyspaceData::default();
     let grant = begin(&mut data);
     assert_eq!(end(&mut data, &grant), Ok(()));
 }
 
 #[test]
 fn load_from_before_a_purge_is_refused_although_its_lease_is_still_there() {
-    let mut data = Data::default();
+    let mut data = KeyspaceData::default();
     let grant = begin(&mut data);
     data.drop_generation();
     assert_eq!(end(&mut data, &grant), Err(Fill::Refused(FillRefusal::Generation)));
@@ -40,7 +40,7 @@ fn load_from_before_a_purge_is_refused_although_its_lease_is_still_there() {
 
 #[test]
 fn load_is_refused_when_its_fence_was_folded_into_the_floor() {
-    let mut data = Data::default();
+    let mut data = KeyspaceData::default();
     let grant = begin(&mut data);
     data.fence_tag("shelf:1");
     for other in 0..MAX_FENCES {
@@ -55,7 +55,7 @@ fn load_is_refused_when_its_fence_was_folded_into_the_floor() {
 /// The writer of the guard may have committed, and died before its invalidation.
 #[test]
 fn load_from_before_the_end_of_a_guard_is_refused_after_it() {
-    let mut data = Data::default();
+    let mut data = KeyspaceData::default();
     let grant = begin(&mut data);
     data.place_guard([&format!("{} t:shelf:1", RandomId::random())], NOW);
     assert_eq!(end(&mut data, &grant), Err(Fill::Refused(FillRefusal::BelowFloor)));
@@ -65,7 +65,7 @@ fn load_from_before_the_end_of_a_guard_is_refused_after_it() {
 
 #[test]
 fn refresh_of_an_entry_that_has_changed_begins_no_load() {
-    let mut data = Data::default();
+    let mut data = KeyspaceData::default();
     let grant = begin(&mut data);
     assert!(matches!(data.refresh(&key(), RandomId::random().token('V'), 1_000, NOW), RefreshReply::Changed));
     assert_eq!(end(&mut data, &grant), Ok(()));

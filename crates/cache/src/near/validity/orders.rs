@@ -103,10 +103,10 @@ impl World {
         for _ in 0..5 {
             let sent = self.redis.lock().unwrap().line.pop_front();
             match sent {
-                Some(Sent::Push) => self.validity.changed(KEY),
+                Some(Sent::Push) => self.validity.record_change(KEY),
                 Some(Sent::Reconnected) => {
                     self.validity.end_lease();
-                    self.validity.everything_changed();
+                    self.validity.record_change_of_everything();
                 }
                 Some(Sent::Barrier(began, is_after)) => {
                     self.validity.renew_lease(began + BOUND);

@@ -168,13 +168,13 @@ impl<'a> Session<'a> {
     fn take(&mut self, frame: Frame) -> io::Result<()> {
         match frame {
             Frame::Reply(reply) => self.reply(reply)?,
-            Frame::Changed(None) => self.link.memory.validity.everything_changed(),
+            Frame::Changed(None) => self.link.memory.validity.record_change_of_everything(),
             Frame::Changed(Some(keys)) => {
                 for key in keys {
                     match (&mut self.barrier, key == self.sentinel.as_bytes()) {
                         (Some(barrier), true) => barrier.pushed(),
                         (None, true) => {}
-                        (_, false) => self.link.memory.validity.changed(&key),
+                        (_, false) => self.link.memory.validity.record_change(&key),
                     }
                 }
             }
