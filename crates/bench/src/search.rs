@@ -1,7 +1,7 @@
 //! Measures the search: the time to build its index, to respond to a query that is not cached, and to show a change.
 //!
-//! Postgres, Redis, the product API and the search run with private stores, and share this machine's cores with the
-//! load, which sends one request at a time. Every query is sent once, so no response comes from the cache;
+//! Postgres, Redis, the product API and the search run as private processes. They share this machine's cores with the
+//! load generator, which sends one request at a time. Every query is sent once, so no response comes from the cache;
 //! `Cache-Status` confirms it.
 
 use std::collections::BTreeSet;
@@ -150,7 +150,8 @@ async fn ask(system: &PrivateSystem, http: &Client, query: &str) -> Result<f64> 
     Ok(took)
 }
 
-/// Gives a product a unique name. Returns the milliseconds from the response until the search finds it.
+/// Gives a product a unique name. Returns the milliseconds from the response to this write until the search finds the
+/// product.
 async fn change(system: &PrivateSystem, http: &Client, id: i64, number: u32) -> Result<f64> {
     let word = format!("quux{}", char::from(b'a' + (number % 26) as u8)).repeat(1 + (number / 26) as usize);
     let url = format!("{}/products/{id}", system.url(Service::ProductApi));

@@ -1,4 +1,4 @@
-//! The load generator: `wrk`, one thread, closed loop; and the core on which a process runs.
+//! The load generator `wrk` (one thread, closed loop), and functions that restrict a process to one core.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -25,7 +25,8 @@ pub(crate) struct Load {
 }
 
 impl Wrk {
-    /// Loads `url`. A response without success, or a broken connection, is an error: such a run measures nothing.
+    /// Sends requests to `url`. A response without success, or a broken connection, is an error: such a run measures
+    /// nothing.
     pub(crate) async fn run(&self, url: &str) -> Result<Load> {
         let mut command = tokio::process::Command::from(command_on(self.core, "wrk"));
         command.args(["-t1", &format!("-c{}", self.connections), &format!("-d{}s", self.seconds), url]);

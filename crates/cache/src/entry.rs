@@ -9,9 +9,9 @@
 //!
 //! `<id>` has 32 hex digits and is new for every load; `at` is Redis' own time in ms since 1970; `soft` and `hard` are
 //! TTLs in ms counted from `at` (`soft=0`: invalidated softly); `ver` is the row's version or `-`; `sum` is the body's
-//! [`Digest`](crate::loader::Digest), or `-` for a negative entry; `schema` is that of the cache's [`Values`](crate::Values), if not 0; `stamp` is what the
-//! loader said about the state that it read. The header is text, so `redis-cli GET` shows it. The body follows as stored, and is
-//! served without decoding.
+//! [`Digest`](crate::loader::Digest), or `-` for a negative entry; `schema` is the schema number of the cache's
+//! [`Values`](crate::Values), and is omitted if it is 0; `stamp` is the loader's description of the state that it read.
+//! The header is text, so `redis-cli GET` shows it. The body follows as stored, and is served without decoding.
 
 mod header;
 
@@ -111,7 +111,7 @@ impl StoredValue {
         }
     }
 
-    /// Parses what a key holds, of which the body may be missing.
+    /// Parses the bytes under a key. The body may be missing.
     pub(crate) fn parse_header(raw: Bytes) -> Self {
         match raw.first() {
             Some(b'L')
@@ -167,7 +167,7 @@ impl StoredEntry {
         std::str::from_utf8(tags).unwrap_or_default().split(',').filter(|tag| !tag.is_empty())
     }
 
-    /// Returns what the loader said about the state that it read.
+    /// Returns the loader's description of the state that it read.
     pub(crate) fn stamp(&self) -> Option<&str> {
         let stamp = &self.raw[self.stamp.0..self.stamp.1];
         std::str::from_utf8(stamp).ok().filter(|stamp| !stamp.is_empty())
@@ -178,8 +178,8 @@ impl StoredEntry {
         now.saturating_sub(self.at)
     }
 
-    /// Returns whether the entry is within its soft TTL. A softly invalidated entry is not, at any age: not in the
-    /// millisecond of its fill, and not for a process whose estimate of Redis' time lags behind.
+    /// Returns whether the entry is within its soft TTL. A softly invalidated entry is never fresh, not even in the
+    /// millisecond of its fill, and not even for a process whose estimate of Redis' time lags behind.
     pub(crate) fn is_fresh(&self, now: u64) -> bool {
         self.age(now) < self.soft
     }
@@ -191,7 +191,7 @@ impl StoredEntry {
 
     /// Returns the remaining freshness in milliseconds; negative once the entry is stale.
     pub(crate) fn ttl(&self, now: u64) -> i64 {
-        // What another program has written under the key may be any number.
+        // Another program may have written any number under the key, also one that does not fit an `i64`.
         let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
         signed(self.soft) - signed(self.age(now))
     }
@@ -221,7 +221,7 @@ impl CachedEntry {
         }
     }
 
-    /// Returns what the loader said about the state that it read.
+    /// Returns the loader's description of the state that it read.
     pub(crate) fn stamp(&self) -> Option<&str> {
         match &self.content {
             Shown::Stored(entry) => entry.stamp(),
@@ -270,7 +270,10 @@ impl<T, C> Cached<T, C> {
         self.body().map(|body| C::decode(&body)).transpose()
     }
 
-    /// Returns the value, or why a stored entry cannot be decoded. What this process has loaded must be decodable.
+    /// Returns the value, or the reason why a stored entry cannot be decoded.
+    ///
+    /// # Errors
+    /// Returns an error when a value that this process has loaded cannot be decoded.
     pub(crate) fn decoded(&self) -> Result<Result<Option<T>, Undecodable>, CodecError>
     where
         C: Decode<T>,
@@ -295,7 +298,7 @@ impl<T, C> Cached<T, C> {
         }
     }
 
-    /// Returns what the loader said about the state that it read ([`NewEntry::stamp`](crate::NewEntry::stamp)).
+    /// Returns the loader's description of the state that it read ([`NewEntry::stamp`](crate::NewEntry::stamp)).
     pub fn stamp(&self) -> Option<&str> {
         self.entry.stamp()
     }

@@ -1,10 +1,10 @@
 //! Loaders: the functions that read a value from the database, and return it with its version, its tags and its
 //! lifetime.
 //!
-//! A load runs in a task of its own, which may outlive the reader that started it. So a loader owns what it uses. It
-//! is:
+//! A load runs in a task of its own, which may outlive the reader that started it. So a loader owns what it uses. A
+//! loader is one of these:
 //!
-//! * a closure that captures it, `|| db.post(42)`, where `db` can be copied or lives forever;
+//! * a closure that captures what it uses, `|| db.post(42)`, where `db` can be copied or lives forever;
 //! * [`with`], which borrows a context and clones it only if there is something to load, so that a hit clones nothing.
 
 use std::error::Error;
@@ -245,8 +245,8 @@ impl<T, C> NewEntry<T, C> {
         self
     }
 
-    /// Sets a text that describes the state of the source which this value shows, such as the snapshot of the statement
-    /// that read it. With [`Cache::requiring`](crate::Cache::requiring), a reader accepts only certain stamps.
+    /// Sets a text that describes which state of the source this value shows, such as the snapshot of the statement
+    /// that read the value. With [`Cache::requiring`](crate::Cache::requiring), a reader accepts only certain stamps.
     ///
     /// The text is stored with every entry, so it should be short. Spaces and control characters in it become `_`.
     pub fn stamp(mut self, stamp: &str) -> Self {

@@ -7,10 +7,10 @@
 //! BEGIN ─ UPDATE … (row lock) ─ begin_write (takes over the lease) ─ COMMIT ─ publish (if the lease is still held)
 //! ```
 //!
-//! Of two writers of one row, the later one holds the row lock later, and so takes over the lease of the earlier one. A
-//! writer that has lost its lease invalidates the entry instead. Use it only for values that consist of the locked row
-//! and of data that their tags name and that the transaction reads *after* `begin_write`, at READ COMMITTED: the fences
-//! are compared with the clock as it was then.
+//! Of two writers of one row, the one that gets the row lock second takes over the lease of the first. A writer that
+//! has lost its lease invalidates the entry instead. Use write-through only for values that consist of the locked row
+//! and of data that meets two conditions: the value's tags name it, and the transaction reads it *after* `begin_write`,
+//! at READ COMMITTED. The reason is that the fences are compared with the clock at the time of `begin_write`.
 
 use std::fmt::Display;
 use std::marker::PhantomData;
@@ -109,7 +109,7 @@ impl<T: 'static, C: 'static> WriteLease<T, C> {
 }
 
 impl<T, C> Drop for WriteLease<T, C> {
-    /// Invalidates as in doubt: the COMMIT of the transaction may still be in flight.
+    /// Treats the write as in doubt and invalidates the entry: the COMMIT of the transaction may still be in flight.
     fn drop(&mut self) {
         if self.is_open {
             let (region, gone) = (self.region.clone(), Invalidation::hard().key(self.key.clone()));

@@ -9,7 +9,7 @@ use client::report::exit_code;
 #[derive(Debug, Parser)]
 #[command(about)]
 enum Command {
-    /// Reads what does not exist at full speed while Redis has little memory: caches and events go on
+    /// Reads unknown ids at full speed while Redis has little memory: caches and events must keep working
     Attack(attack::Options),
     /// Makes planned faults, or kills at random, while the checker reads and writes; compares everything after each
     Faults(faults::Options),

@@ -1,4 +1,4 @@
-//! What the relay and the consumers need from Redis beside their streams.
+//! What the relay and the consumers need from Redis besides their streams.
 
 use std::time::Duration;
 

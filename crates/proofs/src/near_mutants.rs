@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::checkout::{self, run};
 
-/// The packages of a run: the tests of the cache, the services, and the checker.
+/// The packages that a run compiles besides the tests of the cache: the services and the checker.
 const PACKAGES: [&str; 10] = [
     "--package", "product-api", "--package", "cart", "--package", "search", "--package", "recommendation", "--package",
     "checker",
@@ -34,7 +34,7 @@ pub struct Options {
     pub only: Option<String>,
 }
 
-/// One change to one file of the cache, in the order of the fields of a line in `mutants.json`.
+/// One change to one file of the cache. The fields have the order of those in a line of `mutants.json`.
 #[derive(Debug, Deserialize)]
 struct Mutant {
     /// The file in `crates/cache/src`.

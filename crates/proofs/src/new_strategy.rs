@@ -1,4 +1,5 @@
-//! Adds the strategy of CONTRIBUTING.md to a copy of the checkout, and tests it there.
+//! Applies the patch in CONTRIBUTING.md, which adds a strategy, to a copy of the checkout, and tests the strategy
+//! there.
 //!
 //! The patch changes the list of strategies, and adds the file and the page of the strategy. The copy and its programs
 //! stay in `target`, so that a second run compiles only what has changed.
@@ -46,7 +47,7 @@ pub fn run_cli(options: &Options) -> Result<()> {
     checkout::write(&copy, &contents)?;
 
     let mut tests = Command::new("cargo");
-    // Cargo writes the version into the copy's Cargo.lock; nothing else of it may change, so nothing is downloaded.
+    // Cargo writes the version into the copy's Cargo.lock. Nothing else in that file may change, so cargo runs offline.
     tests.args(["test", "--offline", "--lib"]).args(PACKAGES).args(["--", "--exact"]).args(TESTS);
     let said = run(tests.env("CARGO_TARGET_DIR", target), &copy)?;
     let said = String::from_utf8_lossy(&said.stdout);
@@ -75,11 +76,11 @@ pub fn patch(root: &Path) -> Result<String> {
     Ok(after.split_once("```\n").context("the patch does not end")?.0.to_owned())
 }
 
-/// Applies the patch to copies of the files that it changes. Returns the new contents of these files and of those that it
-/// adds, which are three together.
+/// Applies the patch to copies of the files that it changes. Returns the new contents of the changed and the added
+/// files, which must be three in total.
 ///
 /// # Errors
-/// Returns an error if the patch does not apply, or if it has more or fewer files.
+/// Returns an error if the patch does not apply, or if it does not consist of exactly three files.
 pub fn apply(root: &Path, patch: &str) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("new-strategy.patch");

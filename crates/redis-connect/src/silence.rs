@@ -15,7 +15,7 @@ const SILENT: u32 = 3;
 pub async fn reconnect_when_silent(client: &impl ClientLike) {
     loop {
         wait_for_silence(client).await;
-        // An error means that there is nothing to reconnect; the next look finds out.
+        // An error means that there is nothing to reconnect. If the server stays silent, the loop tries again.
         let _ = client.force_reconnection().await;
     }
 }

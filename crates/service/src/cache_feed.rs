@@ -79,7 +79,7 @@ pub(crate) async fn feed(
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FeedQuery {
-    /// Of records about an entry, returns only those of these caches, separated by commas.
+    /// Of the records about entries, returns only those about entries of these caches (names separated by commas).
     #[param(nullable = false)]
     lane: Option<String>,
     /// Returns only these kinds, separated by commas: `hit`, `stale`, `miss`, `bypass`, `fill`, `refused`,

@@ -9,7 +9,7 @@
 //! | HEAD is handled as GET, without the body; the response to OPTIONS lists the methods of the route | `methods.rs` |
 //! | an error without a body receives a problem | [`crate::problem`] |
 //! | every response has `Cache-Control` | `caching.rs` |
-//! | a larger text is compressed for clients that accept it | `compression.rs` |
+//! | a text body that is not small is compressed for clients that accept it | `compression.rs` |
 //! | the connection is notified when a request begins and ends | `ending.rs` |
 //! | the request has a span | `request_span.rs` |
 //! | every request is counted and timed, and failed ones are logged | [`crate::http_metrics`] |

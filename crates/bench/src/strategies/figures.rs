@@ -47,7 +47,7 @@ pub(super) struct ColdStart {
     pub(super) load: f64,
     /// Reads per second that the database can carry.
     pub(super) capacity: f64,
-    /// Milliseconds until a cache that needs one load per product, and no time for it, has recovered.
+    /// Milliseconds until an ideal cache has recovered, which loads each product once and in no time.
     #[serde(default)]
     pub(super) ideal_ms: f64,
     /// Milliseconds until hit ratio and latency were back; `None` if they were not back by the end.
@@ -107,7 +107,7 @@ impl Figures {
         case_figures::of(&mut self.cases, name)
     }
 
-    /// Checks that a whole run has measured these figures: a table with gaps answers no question.
+    /// Checks that a whole run has measured these figures, because a table with gaps is of no use.
     pub(super) fn are_complete(&self) -> Result<()> {
         let caching: Vec<_> =
             self.cases.iter().filter(|case| case.pooled.hit.is_some() && case.pooled.miss.is_some()).collect();
@@ -123,7 +123,7 @@ impl Figures {
         Ok(())
     }
 
-    /// Gives peaks that were measured without a reference the reference of their round.
+    /// Adds the reference of the same round to peaks that were measured without a reference.
     pub(super) fn complete_peaks(&mut self) {
         let reference = self.of(REFERENCE).rounds.last().cloned().unwrap_or_default();
         for sample in self.cases.iter_mut().filter_map(|case| case.rounds.last_mut()) {

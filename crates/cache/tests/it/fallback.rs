@@ -1,5 +1,5 @@
-//! Stale-if-error and the soft load timeout: an entry after its hard TTL replaces a load that fails or takes too long, and
-//! nothing that was invalidated does.
+//! Stale-if-error and the soft load timeout: an entry after its hard TTL replaces a load that fails or takes too long.
+//! An invalidated entry does not.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! How each fault is prepared, made, ended, proved and cleaned up.
 //!
 //! The order is `prepare`, `make`, `end_fault`, `prove`, `clear`, with load from before `make` until after `prove`.
-//! `end_fault` and `clear` restore everything, with any result of the earlier steps, and have no effect when there is
-//! nothing to restore. Each fault proves that it happened, because a fault without effect would keep every promise. Probes find
-//! whether a component responds, directly or through its proxy.
+//! `end_fault` and `clear` restore everything, also when an earlier step failed, and have no effect when there is
+//! nothing to restore. Each fault proves that it happened, because every promise would be kept under a fault without
+//! effect. Probes find whether a component responds, directly or through its proxy.
 
 use std::io::ErrorKind;
 use std::time::Duration;

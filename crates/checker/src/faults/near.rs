@@ -1,5 +1,5 @@
-//! Faults of the connection by which the second process of the product API learns what has changed. Its memory is in use
-//! before each of them.
+//! Faults of the connection on which the second process of the product API receives invalidations for its near cache.
+//! The near cache is in use before each fault.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use super::stack::SECOND;
 use super::target::Target;
 use crate::system::System;
 
-/// The delay of each piece that Redis sends to a slow process: shorter than a lease, but not together with others.
+/// The delay of each piece that Redis sends to a slow process. One delay is shorter than a lease; several together
+/// are not.
 const LATE: Duration = Duration::from_millis(40);
 /// The entries that are invalidated in a burst.
 const BURST: usize = 5_000;
@@ -37,7 +38,7 @@ pub(super) async fn make(target: &Target, fault: NearFault) -> Result<()> {
             ensure!(!is_from_memory(&http, &url).await?, "it uses its memory without pushes");
         }
         NearFault::Closed => {
-            // Longer than a lease, and then long enough for the memory to be used again.
+            // The connection is refused for longer than a lease, then accepted until the near cache is used again.
             for _ in 0..5 {
                 proxy.refuse_tracked();
                 sleep(HOLD / 8).await;
@@ -84,7 +85,7 @@ async fn is_from_memory(http: &Client, url: &str) -> Result<bool> {
     Ok(Source::parse(cache_status(answer.headers())) == Source::Near)
 }
 
-/// Removes thousands of entries that the process remembers, as fast as Redis can.
+/// Removes thousands of entries that are in the near cache of the process, as fast as Redis can.
 async fn burst(target: &Target, http: &Client, url: &str) -> Result<()> {
     let ids = target.sql("shop_db", &format!("SELECT id FROM products ORDER BY id LIMIT {ROUND}")).await?;
     let urls: Vec<String> = ids.lines().map(|id| format!("{url}/{}", id.trim())).collect();
@@ -93,7 +94,7 @@ async fn burst(target: &Target, http: &Client, url: &str) -> Result<()> {
     remove.extend(keys.iter().map(String::as_str));
     let mut removed = 0;
     while removed < BURST {
-        // Other programs delete products meanwhile; their entries count too.
+        // Other programs delete products meanwhile; the entries of these products count too.
         let reads = stream::iter(urls.iter().map(|url| http.get(url).send())).buffer_unordered(8);
         reads.try_for_each(|_| std::future::ready(Ok(()))).await?;
         let count = target.redis(&remove).await?;

@@ -108,8 +108,8 @@ impl Stream {
         local.await;
     }
 
-    /// Counts a request that is not sent with the time that the oldest request in flight has waited, because it would
-    /// have to wait at least as long.
+    /// Counts a request that is not sent. It counts with the time that the oldest request in flight has waited, because
+    /// it would have to wait at least as long.
     fn give_up(&self, due: Instant, write: bool) {
         let oldest = self.under_way.borrow().first_key_value().map_or(due, |(_, due)| *due);
         self.seen.borrow_mut().given_up += 1;

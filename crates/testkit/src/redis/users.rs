@@ -1,4 +1,5 @@
-//! A server with the users of the stack, so that services have the same rights in tests. With the feature `stack`.
+//! A server with the users of the stack, so that services have the same rights in tests as in the stack. Requires the
+//! feature `stack`.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! `If-Match` and `If-None-Match` on a line hold under concurrency, and the view's `ETag` follows all that it shows.
+//! `If-Match` and `If-None-Match` on a line hold under concurrency, and the view's `ETag` changes with everything that
+//! the view shows.
 
 use reqwest::Method;
 use serde_json::json;

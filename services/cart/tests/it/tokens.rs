@@ -13,7 +13,7 @@ async fn view_after_a_write_to_a_product_shows_it_at_once() {
     cart.cached().await;
     let mut through_the_cache = 0;
     for price in 501..521 {
-        // Usually a hit, which shows the price of before.
+        // Usually a hit, which shows the previous price.
         cart.view().await.expect(200);
         let written = api.put("/products/1", &json!({ "price_cents": price })).await.expect(200);
         let view = service.get_after(&cart.path(), &written).await.expect(200);

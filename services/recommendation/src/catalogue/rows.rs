@@ -1,4 +1,4 @@
-//! Writes any number of rows to the copy in two statements.
+//! Writes any number of rows to the copy of the catalogue in two statements.
 //!
 //! The first statement locks the known rows and determines whose texts are unchanged. The second statement writes.
 //! Nearly all changes concern prices and stock, and a text is expensive: its `tsvector` takes ten times as long as the
@@ -39,8 +39,8 @@ const LOCK: &str = "
     FROM products AS known JOIN unnest($1, $2, $3) AS new (id, name, description) USING (id)
     ORDER BY known.id FOR NO KEY UPDATE OF known";
 
-/// A row is written when it is at least as new as the known one: by its version between creation and deletion, and by
-/// the event number across a deletion. The category name with the higher event number wins.
+/// A row is written when it is at least as new as the known one. If one of the two is deleted, their event numbers are
+/// compared, otherwise their versions. The category name with the higher event number wins.
 const WRITE: &str = "
     WITH new AS MATERIALIZED (
         SELECT * FROM unnest($4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
@@ -133,7 +133,8 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Writes the rows, and the category names with the event numbers that they are at least as new as.
+    /// Writes the rows and the category names. Each category name has the number of an event, and is at least as new as
+    /// that event.
     pub(super) async fn write(
         &self, connection: &mut AsyncPgConnection, names: &BTreeMap<i64, (&str, u64)>, first: Option<u64>,
     ) -> Result<HashSet<i64>, RecommendationError> {

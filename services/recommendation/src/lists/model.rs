@@ -33,8 +33,8 @@ pub struct Item {
     pub price_cents: i64,
     /// The category of the product.
     pub category: Category,
-    /// The signed root of the log-likelihood ratio, or a similarity from 0 to 1. Scores are comparable only within
-    /// their list.
+    /// In `bought_together`, the signed root of the log-likelihood ratio; in `similar`, a similarity from 0 to 1.
+    /// Scores are comparable only within their list.
     pub score: f64,
     /// Why the product is recommended.
     pub reason: Reason,

@@ -13,7 +13,7 @@ async fn similar_products_are_other_available_products_of_the_category() {
     assert!(answer.source().starts_with("fwd=miss; stored"), "{}", answer.source());
     let list = answer.json();
     let similar = ids(&list, "similar");
-    // Of the ten products in the category of product 1, which were written by hand, 61 is sold out.
+    // The category of product 1 has ten hand-written products. Product 61 is one of them and is sold out.
     let category = "SELECT id FROM products WHERE category_id = 1 AND stock > 0 AND id <> 1";
     let there: Vec<i64> = stores.shop_sql(category).await.lines().map(|id| id.parse().unwrap()).collect();
     assert!(similar.len() >= 8 && similar.iter().all(|id| there.contains(id)), "{similar:?} of {there:?}");

@@ -1,4 +1,5 @@
-//! Write guards: from before the COMMIT of a write until its release, no fill of what it outdates is stored.
+//! Write guards: from before the COMMIT of a write until the guard is released, no fill of an entry that the write
+//! outdates is stored.
 //!
 //! Each test isolates one defence: without it in the scripts, the value from before the COMMIT is stored.
 
@@ -61,13 +62,14 @@ async fn guard_of_a_key_refuses_this_entry_only() {
         is(&node.read(id, &row).await, 1, STORED);
     }
     is(&node.read(1, &row).await, 1, GUARDED);
-    // A tag with the text of a key, and the other way around, is another name.
+    // A tag and a key with the same text are different names.
     row.set_tags([cache::Tag::new("item", 1)]);
     is(&node.read(3, &row).await, 1, STORED);
     release(guard).await;
 }
 
-/// The load has read the row before COMMIT, and ends when the guard is released: only the second invalidation refuses it.
+/// The load has read the row before COMMIT, and ends after the release of the guard: only the invalidation after COMMIT
+/// refuses it.
 #[tokio::test]
 async fn load_from_before_commit_is_refused_after_the_release() {
     let (_redis, node, row) = one_node([shelf(1)]).await;
@@ -85,7 +87,7 @@ async fn load_from_before_commit_is_refused_after_the_release() {
     }
 }
 
-/// A load that began before the guard is refused by the first invalidation.
+/// A load that began before the guard is refused by the invalidation that places the guard.
 #[tokio::test]
 async fn load_from_before_the_guard_is_refused_during_the_guard() {
     let (_redis, node, row) = one_node([shelf(1)]).await;
@@ -107,7 +109,7 @@ async fn soft_invalidation_under_a_guard_removes_entries() {
     is(&node.read(1, &row).await, 1, STORED);
 }
 
-/// A refresh is granted by the value that it replaces, and not by a lease.
+/// A refresh holds no lease: its grant is the token of the value that it replaces.
 #[tokio::test]
 async fn refresh_from_before_the_guard_stores_nothing() {
     let (_redis, node, row) = filled_node([shelf(1)]).await;
@@ -124,8 +126,8 @@ async fn refresh_from_before_the_guard_stores_nothing() {
     is(&node.read(1, &row).await, 2, STORED);
 }
 
-/// A value that is written through consists of one row. Another writer may guard it because of something else that it
-/// shows.
+/// A write-through is about one row. Another writer may guard the same entry because of other data that the entry
+/// contains.
 #[tokio::test]
 async fn write_through_under_the_guard_of_another_writer_stores_nothing() {
     let (_redis, node, peer, row) = two_nodes([shelf(1)]).await;
@@ -142,7 +144,8 @@ async fn write_through_under_the_guard_of_another_writer_stores_nothing() {
     }
 }
 
-/// Readers of one process share loads, but a value whose fill is refused is valid only for readers that came before.
+/// Readers of one process share loads, but a value whose fill is refused is valid only for readers that joined before
+/// the load read it.
 #[tokio::test]
 async fn reader_after_commit_does_not_take_a_load_from_before_it() {
     let (_redis, node, row) = one_node([]).await;

@@ -1,4 +1,4 @@
-//! The editor with psql. Only the outbox announces its changes.
+//! The editor that changes rows with psql. Only the outbox announces these changes.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -15,7 +15,8 @@ use crate::faults::stack::StoreClient;
 use crate::faults::target::Target;
 use crate::system::pairs;
 
-/// Timeout of a change. Postgres gives it up earlier, so that it is not made after the editor has repeated it.
+/// Timeout of a change. Postgres cancels the statement earlier, so that it is not executed after the editor has
+/// repeated it.
 const TIMEOUT: Duration = Duration::from_secs(3);
 const STATEMENT_TIMEOUT: &str = "SET statement_timeout = '2s'";
 /// The number of changes in a transaction that moves one product and changes the prices of the others.
@@ -37,7 +38,7 @@ pub(super) async fn edit(
         let (sql, effect) = statement();
         let mut rows = run(&mut psql, target, &sql).await;
         if !matches!(effect, Effect::Changes) {
-            // Repeated until it is confirmed: one without a reply may have happened.
+            // A creation or a deletion is repeated until it is confirmed: without a reply, it may have been committed.
             let mut attempts = 0;
             while rows.is_none() {
                 ledger.borrow_mut().refused += 1;

@@ -43,7 +43,7 @@ async fn check(promise: Promise, seconds: u64) -> Report {
     check_with(Flaw::None, 1, promise, &options).await
 }
 
-/// Checks a number of replicas with this flaw until the fault is found, or should have been.
+/// Checks a number of replicas with this flaw until the fault is found, or until a limit for finding it is reached.
 async fn check_until(flaw: Flaw, replicas: usize, promise: Promise, fault: Fault) -> Report {
     let until = Some(fault);
     let options =

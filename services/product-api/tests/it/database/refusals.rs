@@ -1,4 +1,5 @@
-//! Errors of Postgres are classified by their SQLSTATE, not by their message; and a pool without a free connection.
+//! Errors of Postgres are classified by their SQLSTATE, not by their message. A pool without a free connection leaves
+//! the service ready.
 
 use serde_json::json;
 use testkit::eventually;

@@ -34,7 +34,7 @@ async fn deleted_product_is_gone_at_once_and_cached_as_absent() {
     let deleted = api.delete("/products/explicit/1").await.expect(204);
     assert_eq!((deleted.source(), deleted.body.len()), ("fwd=method; detail=invalidated", 0));
     api.get("/products/explicit/1").await.problem(404, "not-found");
-    // The event removes the absent entry once more.
+    // The event of the deletion removes the negative entry once more.
     stores.until_published().await;
     stores.redis(&["UNLINK", "product:explicit:1"]).await;
     for source in ["fwd=miss; stored", "hit"] {

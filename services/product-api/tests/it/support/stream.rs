@@ -18,8 +18,8 @@ const ROWS: &str = "SELECT (event || jsonb_strip_nulls(jsonb_build_object('seq',
         SELECT epoch FROM outbox_epochs WHERE first_seq <= seq ORDER BY first_seq DESC LIMIT 1))))::text
     FROM outbox ORDER BY seq";
 
-/// Returns the events in the stream of a server, oldest first. Each must be a single JSON document under the id of its
-/// number, and follow its predecessor.
+/// Returns the events in the stream of a server, oldest first. Each must be a single JSON document. The id of its entry
+/// must be its number, and its number must be one higher than that of the event before it.
 pub(crate) async fn stream_of(redis: &Redis) -> Vec<Value> {
     let printed = redis.cli(&["XRANGE", STREAM, "-", "+"]).await.expect("the test's own command");
     let lines: Vec<&str> = printed.lines().filter(|line| !line.is_empty()).collect();

@@ -38,7 +38,7 @@ impl Stores {
 
     /// Returns the command that starts a recommendation service with the product API at `url`, and no cart service.
     pub(crate) fn our_command(&self, url: &str, settings: &[(&str, &str)]) -> Command {
-        // No server listens at this cart URL. Learning runs start without delay.
+        // No server listens at this cart URL. The interval is short, so that a learning run starts almost at once.
         let defaults = [("PRODUCT_API__URL", url), ("CART__URL", "http://127.0.0.1:9"), ("LEARNING__EVERY", "100ms")];
         let program = Path::new(env!("CARGO_BIN_EXE_recommendation"));
         service_command(program, &self.redis, Some(&self.database), &[&defaults, settings].concat())
@@ -90,7 +90,7 @@ impl Stores {
         self.shop.sql(sql).await
     }
 
-    /// Locks all known lines, so that handlers of events about them wait.
+    /// Locks all rows of `basket_items`, so that handlers of events about these cart lines wait.
     pub(crate) async fn hold_reactions(&self) -> HeldLock {
         self.database.lock("SELECT FROM basket_items FOR UPDATE").await
     }
@@ -132,7 +132,7 @@ pub(crate) async fn with_product_api() -> (Stores, Service) {
     (stores, api)
 }
 
-/// Does the same at a port that the test can use again, and returns that port.
+/// Starts the product API on its own stores, at a port that the test can use again. Returns that port as well.
 pub(crate) async fn with_product_api_at_port() -> (Stores, String, Service) {
     let (stores, port) = (Stores::start().await, free_port().to_string());
     let api = stores.product_api(&port).await;
