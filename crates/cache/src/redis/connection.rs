@@ -6,7 +6,7 @@
 
 use std::mem;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -20,6 +20,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
+use super::clock::ServerClock;
 use super::error::{Result, StoreError};
 use super::server::{Identity, classify_error};
 use crate::health::{Health, Reason};
@@ -31,7 +32,7 @@ pub(crate) struct Connection {
     pub(super) client: Client,
     breaker: Breaker,
     epoch: ConnectionEpoch,
-    clock: Clock,
+    pub(super) clock: ServerClock,
     breaker_gauge: metrics::Gauge,
     failures: metrics::Counter,
     health: watch::Sender<Health>,
@@ -80,16 +81,6 @@ struct ConnectionEpoch {
     verified: AtomicUsize,
 }
 
-/// Redis' time, read without a round trip.
-///
-/// Ages are measured on one clock: that of the server that wrote the entry. The probe reads `TIME` twice a second; in
-/// between, the monotonic clock of this process advances it. Wall clocks of clients are never compared.
-#[derive(Debug)]
-struct Clock {
-    started: Instant,
-    offset_ms: AtomicI64,
-}
-
 impl Connection {
     /// Creates the connection and begins to connect. It is in use once a probe has succeeded.
     pub(super) fn open(address: &RedisAddress, settings: &CacheSettings, keyspace: &Keyspace) -> Self {
@@ -102,7 +93,7 @@ impl Connection {
             client,
             breaker: Breaker::new(settings.breaker_threshold),
             epoch,
-            clock: Clock { started: Instant::now(), offset_ms: AtomicI64::new(0) },
+            clock: ServerClock::new(),
             breaker_gauge,
             failures: metrics::counter!("cache_redis_failures_total", "keyspace" => keyspace.name().to_owned()),
             health: watch::Sender::new(Health::Down(Reason::NoAnswer)),
@@ -180,8 +171,7 @@ impl Connection {
     /// Returns milliseconds since 1970 by Redis' clock. Meaningful once the breaker has closed for the first time,
     /// which requires a probe; nothing is read from Redis before that.
     pub(crate) fn now_ms(&self) -> u64 {
-        let since_start = self.clock.started.elapsed().as_millis() as i64;
-        (self.clock.offset_ms.load(Relaxed) + since_start).max(0) as u64
+        self.clock.now_ms()
     }
 
     /// Returns the run id of the server that was verified last; `None` if the server hides its run id.
@@ -190,21 +180,11 @@ impl Connection {
         server.as_ref().and_then(|(identity, _)| identity.run_id().map(str::to_owned))
     }
 
-    /// Returns by how many milliseconds a server's clock is ahead of this one, if it showed `server_ms` at that moment.
-    pub(super) fn offset(&self, server_ms: u64, at: Instant) -> i64 {
-        server_ms as i64 - at.duration_since(self.clock.started).as_millis() as i64
-    }
-
     /// Returns the id of the register of holders on the server that was verified last: its run id, and the id of its
     /// dataset, which changes when a server becomes the primary again.
     pub(super) fn register_id(&self) -> Option<String> {
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         server.as_ref().and_then(|(identity, _)| identity.register_id())
-    }
-
-    /// Sets by how many milliseconds the server's clock is ahead of this one.
-    pub(super) fn set_offset(&self, ms: i64) {
-        self.clock.offset_ms.store(ms, Relaxed);
     }
 
     /// Returns the number of the current connection, or of the last one.

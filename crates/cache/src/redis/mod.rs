@@ -1,5 +1,6 @@
 //! Redis and its client library. No type of `fred` leaves this module.
 
+mod clock;
 mod connect;
 mod connection;
 mod error;

@@ -8,6 +8,7 @@ use fred::interfaces::{ClientLike, ClusterInterface, LuaInterface};
 use fred::types::config::{Options, Server};
 use fred::types::{ClusterHash, CustomCommand};
 
+use super::clock::TimeReply;
 use super::server::{ServerInfo, classify_error};
 use crate::health::Reason;
 
@@ -35,13 +36,13 @@ impl Node {
         Self { client: client.with_options(&Options { cluster_node: server, ..Options::default() }), is_in_cluster }
     }
 
-    /// Reads the server's clock: its time in milliseconds since 1970, and that of this process at the same moment.
-    pub(super) async fn time(&self) -> Result<(u64, Instant), ProbeError> {
-        let asked = Instant::now();
+    /// Reads the server's clock.
+    pub(super) async fn time(&self) -> Result<TimeReply, ProbeError> {
+        let sent = Instant::now();
         let time = CustomCommand::new_static("TIME", ClusterHash::Random, false);
         let time: Result<(u64, u64), Error> = self.client.custom(time, Vec::<String>::new()).await;
         let (seconds, micros) = time.map_err(ProbeError::of)?;
-        Ok((seconds * 1000 + micros / 1000, asked + asked.elapsed() / 2))
+        Ok(TimeReply { server_us: seconds * 1_000_000 + micros, sent, received: Instant::now() })
     }
 
     /// Reads the state of the server, and a refusal of writes that reads and invalidations do not depend on.

@@ -149,8 +149,7 @@ impl Connection {
     }
 
     async fn probe(&self, on_server_replaced: &(impl Fn() + Send + Sync)) -> Result<(), ProbeError> {
-        let clocks = try_join_all(self.nodes()?.iter().map(Node::time)).await?;
-        self.set_offset(clocks.into_iter().map(|(server_ms, at)| self.offset(server_ms, at)).max().unwrap_or_default());
+        self.clock.adjust(&try_join_all(self.nodes()?.iter().map(Node::time)).await?);
         // The number is read after an answer, which needs a connection, and before the states: a connection made in
         // between stays unverified. Then the nodes are read again: a new one is known before it is connected.
         let number = self.number();
