@@ -1,23 +1,15 @@
-//! Redis' time, read without a round trip (ADR 3).
+//! By how much the clock of Redis is ahead of the clock of this process (ADR 3).
 
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The maximum frequency error of a clock in parts per million (RFC 5905, section 1).
 const MAX_DRIFT_PPM: i64 = 500;
 
-/// The clock of the server that wrote the entries. Wall clocks of clients are never compared.
+/// The offset between two clocks, estimated from replies to `TIME`.
 ///
-/// The probe reads `TIME` twice a second; in between, the monotonic clock of this process advances it. The estimate is the
-/// latest time that the replies allow, so an entry may seem older than it is, and never younger.
-#[derive(Debug)]
-pub(super) struct ServerClock {
-    started: Instant,
-    /// By how many microseconds the server's clock is ahead of the time since `started`.
-    offset_us: AtomicI64,
-    known: Mutex<Option<Known>>,
-}
+/// The estimate is the greatest offset that the replies allow. So an entry may seem older than it is, but never younger.
+#[derive(Debug, Default)]
+pub(super) struct OffsetEstimate(Option<Known>);
 
 /// One reply to `TIME`.
 #[derive(Clone, Copy, Debug)]
@@ -38,45 +30,27 @@ struct Known {
     at: Instant,
 }
 
-impl ServerClock {
-    pub(super) fn new() -> Self {
-        Self { started: Instant::now(), offset_us: AtomicI64::new(0), known: Mutex::default() }
-    }
-
-    /// Returns the server's time in milliseconds since 1970.
-    pub(super) fn now_ms(&self) -> u64 {
-        self.ms_at(Instant::now())
-    }
-
-    /// Adjusts the clock to the replies of all servers that have entries: to the server that is ahead.
+impl OffsetEstimate {
+    /// Adds the replies of all servers that have entries. Returns by how many microseconds the clock of the server that
+    /// is ahead exceeds the time since `started`; `None` without a reply.
     ///
     /// A late reply allows many offsets, and changes nothing if earlier replies allow fewer. A reply that contradicts the
     /// earlier ones comes from another server, or from one whose clock was set.
-    pub(super) fn adjust(&self, replies: &[TimeReply]) {
-        let Some(new) = replies.iter().map(|reply| self.allowed_by(reply)).reduce(Known::of_the_later_clock) else {
-            return;
-        };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let both = known.and_then(|known| known.widened_until(new.at).intersection(new)).unwrap_or(new);
-        self.offset_us.store(both.greatest, Relaxed);
-        *known = Some(both);
-    }
-
-    fn ms_at(&self, now: Instant) -> u64 {
-        ((self.offset_us.load(Relaxed) + self.since_start(now)) / 1_000).max(0) as u64
-    }
-
-    fn since_start(&self, at: Instant) -> i64 {
-        micros(at.duration_since(self.started))
-    }
-
-    fn allowed_by(&self, reply: &TimeReply) -> Known {
-        let offset_if_read = |at| reply.server_us as i64 - self.since_start(at);
-        Known { least: offset_if_read(reply.received), greatest: offset_if_read(reply.sent), at: reply.received }
+    pub(super) fn add(&mut self, replies: &[TimeReply], started: Instant) -> Option<i64> {
+        let allowed = replies.iter().map(|reply| Known::by(reply, started));
+        let new = allowed.reduce(Known::of_the_later_clock)?;
+        let both = self.0.and_then(|known| known.widened_until(new.at).intersection(new)).unwrap_or(new);
+        self.0 = Some(both);
+        Some(both.greatest)
     }
 }
 
 impl Known {
+    fn by(reply: &TimeReply, started: Instant) -> Self {
+        let offset_if_read = |at: Instant| reply.server_us as i64 - micros(at.duration_since(started));
+        Self { least: offset_if_read(reply.received), greatest: offset_if_read(reply.sent), at: reply.received }
+    }
+
     fn of_the_later_clock(self, other: Self) -> Self {
         Self {
             least: self.least.max(other.least),
@@ -108,11 +82,27 @@ mod tests {
     /// The server's time when the clock of a test begins.
     const BEGIN_MS: u64 = 1_764_000_000_000;
 
-    /// A clock, and the moment at which it begins.
-    fn clock() -> (ServerClock, Instant) {
-        let clock = ServerClock::new();
-        let began = clock.started;
-        (clock, began)
+    /// A clock that is adjusted like that of a connection.
+    struct Clock {
+        estimate: OffsetEstimate,
+        began: Instant,
+        offset_us: i64,
+    }
+
+    impl Clock {
+        fn adjust(&mut self, replies: &[TimeReply]) {
+            self.offset_us = self.estimate.add(replies, self.began).unwrap();
+        }
+
+        fn ms_at(&self, now: Instant) -> u64 {
+            ((self.offset_us + micros(now - self.began)) / 1_000) as u64
+        }
+    }
+
+    /// Returns a clock, and the moment at which it begins.
+    fn clock() -> (Clock, Instant) {
+        let began = Instant::now();
+        (Clock { estimate: OffsetEstimate::default(), began, offset_us: 0 }, began)
     }
 
     fn ms(ms: u64) -> Duration {
@@ -131,7 +121,7 @@ mod tests {
     #[test]
     fn late_reply_never_makes_the_clock_slow() {
         for (sent, read, received) in [(10, 10, 400), (10, 200, 400), (10, 400, 400)] {
-            let (clock, began) = clock();
+            let (mut clock, began) = clock();
             clock.adjust(&[reply(began, sent, read, received, 0)]);
             let now = clock.ms_at(began + ms(400));
             assert!((BEGIN_MS + 400..=BEGIN_MS + 790).contains(&now), "read after {read} ms: {}", now - BEGIN_MS);
@@ -140,7 +130,7 @@ mod tests {
 
     #[test]
     fn late_reply_does_not_change_a_precise_clock() {
-        let (clock, began) = clock();
+        let (mut clock, began) = clock();
         clock.adjust(&[reply(began, 10, 10, 10, 0)]);
         for (sent, read, received) in [(500, 500, 900), (1_000, 1_400, 1_400)] {
             clock.adjust(&[reply(began, sent, read, received, 0)]);
@@ -151,7 +141,7 @@ mod tests {
 
     #[test]
     fn precise_reply_corrects_a_clock_after_a_late_one() {
-        let (clock, began) = clock();
+        let (mut clock, began) = clock();
         clock.adjust(&[reply(began, 10, 400, 400, 0)]);
         assert_eq!(clock.ms_at(began + ms(400)), BEGIN_MS + 790);
         clock.adjust(&[reply(began, 900, 900, 900, 0)]);
@@ -160,7 +150,7 @@ mod tests {
 
     #[test]
     fn clock_follows_a_server_whose_clock_is_set_or_drifts() {
-        let (clock, began) = clock();
+        let (mut clock, began) = clock();
         clock.adjust(&[reply(began, 10, 10, 10, 5_000)]);
         clock.adjust(&[reply(began, 500, 500, 510, 0)]);
         assert_eq!(clock.ms_at(began + ms(510)), BEGIN_MS + 510, "it was set back");
@@ -176,7 +166,7 @@ mod tests {
 
     #[test]
     fn clock_of_a_cluster_is_that_of_the_server_ahead() {
-        let (clock, began) = clock();
+        let (mut clock, began) = clock();
         clock.adjust(&[0, 40, 20].map(|ahead| reply(began, 10, 10, 12, ahead)));
         assert_eq!(clock.ms_at(began + ms(12)), BEGIN_MS + 52);
     }

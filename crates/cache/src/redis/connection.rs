@@ -6,7 +6,7 @@
 
 use std::mem;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::clock::ServerClock;
+use super::clock::{OffsetEstimate, TimeReply};
 use super::error::{Result, StoreError};
 use super::server::{Identity, classify_error};
 use crate::health::{Health, Reason};
@@ -32,7 +32,7 @@ pub(crate) struct Connection {
     pub(super) client: Client,
     breaker: Breaker,
     epoch: ConnectionEpoch,
-    pub(super) clock: ServerClock,
+    clock: Clock,
     breaker_gauge: metrics::Gauge,
     failures: metrics::Counter,
     health: watch::Sender<Health>,
@@ -81,6 +81,17 @@ struct ConnectionEpoch {
     verified: AtomicUsize,
 }
 
+/// Redis' time, read without a round trip.
+///
+/// Ages are measured on one clock: that of the server that wrote the entry. The probe reads `TIME` twice a second; in
+/// between, the monotonic clock of this process advances it. Wall clocks of clients are never compared.
+#[derive(Debug)]
+struct Clock {
+    started: Instant,
+    offset_us: AtomicI64,
+    estimate: Mutex<OffsetEstimate>,
+}
+
 impl Connection {
     /// Creates the connection and begins to connect. It is in use once a probe has succeeded.
     pub(super) fn open(address: &RedisAddress, settings: &CacheSettings, keyspace: &Keyspace) -> Self {
@@ -93,7 +104,7 @@ impl Connection {
             client,
             breaker: Breaker::new(settings.breaker_threshold),
             epoch,
-            clock: ServerClock::new(),
+            clock: Clock { started: Instant::now(), offset_us: AtomicI64::new(0), estimate: Mutex::default() },
             breaker_gauge,
             failures: metrics::counter!("cache_redis_failures_total", "keyspace" => keyspace.name().to_owned()),
             health: watch::Sender::new(Health::Down(Reason::NoAnswer)),
@@ -171,7 +182,8 @@ impl Connection {
     /// Returns milliseconds since 1970 by Redis' clock. Meaningful once the breaker has closed for the first time,
     /// which requires a probe; nothing is read from Redis before that.
     pub(crate) fn now_ms(&self) -> u64 {
-        self.clock.now_ms()
+        let since_start = self.clock.started.elapsed().as_micros() as i64;
+        ((self.clock.offset_us.load(Relaxed) + since_start) / 1_000).max(0) as u64
     }
 
     /// Returns the run id of the server that was verified last; `None` if the server hides its run id.
@@ -185,6 +197,14 @@ impl Connection {
     pub(super) fn register_id(&self) -> Option<String> {
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         server.as_ref().and_then(|(identity, _)| identity.register_id())
+    }
+
+    /// Adjusts the clock to the replies of the servers.
+    pub(super) fn adjust_clock(&self, replies: &[TimeReply]) {
+        let mut estimate = self.clock.estimate.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(offset) = estimate.add(replies, self.clock.started) {
+            self.clock.offset_us.store(offset, Relaxed);
+        }
     }
 
     /// Returns the number of the current connection, or of the last one.

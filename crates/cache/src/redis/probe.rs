@@ -149,7 +149,7 @@ impl Connection {
     }
 
     async fn probe(&self, on_server_replaced: &(impl Fn() + Send + Sync)) -> Result<(), ProbeError> {
-        self.clock.adjust(&try_join_all(self.nodes()?.iter().map(Node::time)).await?);
+        self.adjust_clock(&try_join_all(self.nodes()?.iter().map(Node::time)).await?);
         // The number is read after an answer, which needs a connection, and before the states: a connection made in
         // between stays unverified. Then the nodes are read again: a new one is known before it is connected.
         let number = self.number();
