@@ -1,5 +1,5 @@
-//! Posts on a Redis Cluster: the keyspace is divided into partitions, each of which is in one hash slot. Only the URL
-//! differs from a program for one Redis.
+//! Posts on a Redis Cluster: the keyspace is divided into partitions, each of which is in one hash slot. Only the URL and
+//! the keyspace differ from a program for one Redis.
 //!
 //! ```sh
 //! REDIS_URL='redis-cluster://127.0.0.1:7000?nodes=127.0.0.1:7001' cargo run --package cache --example cluster
@@ -10,7 +10,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cache::{CacheClient, NewEntry, Policy, Tag, with};
+use cache::{CacheClient, CacheSettings, Keyspace, NewEntry, Policy, Tag, with};
 
 use common::{Database, DatabaseError, Post, redis_url};
 
@@ -22,7 +22,11 @@ async fn load_post(database: &Database, id: u32) -> Result<NewEntry<Post>, Datab
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let database = Database::with_posts(30);
-    let client = CacheClient::connect(&redis_url(), "cluster-example").await?;
+    // `CacheClient::connect` makes 64 partitions too. This program can wait longer for Redis than a server.
+    let keyspace = Keyspace::partitioned("cluster-example", 64)?;
+    let long = Duration::from_secs(5);
+    let settings = CacheSettings { url: redis_url(), command_timeout: long, ..CacheSettings::default() };
+    let client = CacheClient::connect_with(keyspace, &settings).await?;
     let posts = client.cache::<Post>("post", Policy::ttl(Duration::from_secs(3_600)))?;
 
     for id in 1..=30 {

@@ -9,14 +9,17 @@ mod common;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use cache::{CacheClient, NewEntry, Policy, Tag};
+use cache::{CacheClient, CacheSettings, Keyspace, NewEntry, Policy, Tag};
 
 use common::{Database, DatabaseError, Post, redis_url};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let database = Database::with_posts(100);
-    let client = CacheClient::connect(&redis_url(), "worker-example").await?;
+    // No user waits for this program, so it waits longer for Redis than a server would.
+    let long = Duration::from_secs(5);
+    let settings = CacheSettings { url: redis_url(), command_timeout: long, ..CacheSettings::default() };
+    let client = CacheClient::connect_with(Keyspace::new("worker-example")?, &settings).await?;
     let posts = client.cache::<Post>("post", Policy::ttl(Duration::from_secs(3_600)))?;
 
     // One call for all posts that are missing; each entry has its own tag.
