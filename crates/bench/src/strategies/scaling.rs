@@ -18,7 +18,7 @@ fn of(numbers: &[f64], digits: usize) -> String {
 
 fn tags(figures: &Figures) -> String {
     let mut text = String::from(
-        "## Invalidating a tag\n\nOurs, in steps of 512 members, beside `SMEMBERS` and one `UNLINK` of all. Stall: the longest that a `PING` on another connection took meanwhile. In ms, medians (least–greatest).\n\n| members | took | stall | at once: took | at once: stall |\n|---:|---|---|---|---|\n",
+        "## Invalidating a tag\n\nThe cache crate removes the members in steps of 512 (*took*). The comparison (*at once*) is `SMEMBERS` and one `UNLINK` of all members. *Stall* is the longest response time of a `PING` on another connection meanwhile. All figures are medians in ms (minimum–maximum).\n\n| members | took | stall | at once: took | at once: stall |\n|---:|---|---|---|---|\n",
     );
     for at in &figures.tags {
         let [took, stall, naive, naive_stall] =
@@ -33,7 +33,7 @@ fn tags(figures: &Figures) -> String {
 
 fn entries(figures: &Figures) -> String {
     let mut text = String::from(
-        "## Entries in Redis\n\nEvery strategy over HTTP while so many other entries lie in Redis: copies of a product's entry, under the seven strategies in turn. Only the bare `GET` reads them, at random. p50 / p99 of all rounds together in ms (least–greatest p50 of the rounds).\n\n",
+        "## Latency by the number of entries in Redis\n\nEvery strategy is measured over HTTP while Redis holds this many other entries: copies of one product's entry, under keys of the seven strategies in turn. Only the bare `GET` reads these copies, at random. The cells show p50 / p99 of all rounds together in ms (minimum–maximum p50 of the rounds).\n\n",
     );
     for at in &figures.entries {
         let _ = writeln!(
@@ -72,7 +72,7 @@ fn processes(figures: &Figures) -> String {
         return String::new();
     }
     let mut text = String::from(
-        "## Processes of the product API\n\nHits a second of all together, and loads per 1,000 readers of one missing entry who are spread over all; medians (least–greatest). Two cores cannot show scaling: one process fills a core already, and the second core has the load, Redis and Postgres to carry. What it shows is that nothing gets lost by sharing, and that a missing entry is loaded once however many processes miss it.\n\n",
+        "## Hits and loads of several product API processes\n\nThe tables show the hits a second of all processes together, and the loads per 1,000 readers of one missing entry, which are spread over all processes; both are medians (minimum–maximum). Two cores cannot show scaling: one process already uses a whole core, and the load generator, Redis and Postgres use the second one. The tables show only the throughput of processes that share the cores, and that a missing entry is loaded once, however many processes miss it.\n\n",
     );
     for what in ["hits/s", "loads"] {
         let _ = write!(text, "| {what} ");

@@ -56,7 +56,8 @@ fn raced(race: &Race) -> String {
 
 /// Returns the full page, with the spread over the rounds.
 pub(super) fn markdown(figures: &Figures) -> String {
-    let mut text = format!("# Strategies, measured\n\n{}\n\n{}\n", circumstances(figures), strategies(figures));
+    let mut text =
+        format!("# Benchmark of the cache strategies\n\n{}\n\n{}\n", circumstances(figures), strategies(figures));
     text.push_str(include_str!("method.txt"));
     text.push_str(&picture("", "latency", "Latency of hits, misses and writes, by strategy"));
     text.push_str(&picture("", "staleness", "For how long stale reads were stale, by strategy"));
@@ -69,7 +70,7 @@ pub(super) fn markdown(figures: &Figures) -> String {
 
 fn spread(figures: &Figures) -> String {
     let mut text = String::from(
-        "## With the spread over the rounds\n\nOf all rounds together (least–greatest of the rounds); latencies in ms, n requests. Late: how long after it was due a request was sent. CPU: shares of a core of server, load generator and Redis while hits are read.\n\n| | n | hit p50 | hit p99 | n | miss p50 | miss p99 | n | write p50 | write p99 | first read after a write p50 | reads/s at the peak | longest staleness | late p99 | CPU |\n|---|---:|---|---|---:|---|---|---:|---|---|---|---|---|---|---|\n",
+        "## Spread of the figures over the rounds\n\nEach figure is that of all rounds together (the peak and the CPU: the median), with the minimum and the maximum of the rounds in brackets. Latencies are in ms; n is the number of requests. *Late* is the time from when a request was due until it was sent. *CPU* is the share of a core that the server, the load generator and Redis use while hits are read.\n\n| | n | hit p50 | hit p99 | n | miss p50 | miss p99 | n | write p50 | write p99 | first read after a write p50 | reads/s at the peak | longest staleness | late p99 | CPU |\n|---|---:|---|---|---:|---|---|---:|---|---|---|---|---|---|---|\n",
     );
     for case in &figures.cases {
         let _ = write!(text, "| {} ", case.name);
@@ -150,7 +151,7 @@ fn strategies(figures: &Figures) -> String {
         ];
         row(&mut text, &case.name, cells);
     }
-    text.push_str("\n≈: not told apart from a bare `GET`, because the range of the rounds includes 1.\n");
+    text.push_str("\n≈: not distinguishable from a bare `GET`, because the range of the rounds includes 1.\n");
     text
 }
 
@@ -172,7 +173,7 @@ fn ratio(ratio: Spread) -> String {
 fn cold_starts(all: &[ColdStart]) -> String {
     let Some(first) = all.first() else { return String::new() };
     let mut text = format!(
-        "## Cold start\n\nRedis loses everything while an open loop reads (Zipf, 0.9) as much as the database can carry, and twice as much. The database answers through a proxy with a delay of 20 ms; through it, reads without a cache reached {:.0} a second. Recovered: from then on every half second had at least 90 % of the hit ratio and at most twice the median of before (and 1 ms). At best: with one load per product that takes no time, because the products that are read least are missing for longest. One value for each repetition.\n\n| | load, × database | recovered after | at best | database loads | reads without an answer | read p99 before, ms | read p99 after, ms |\n|---|---:|---|---|---|---|---|---|\n",
+        "## Cold start\n\nRedis loses all data while an open loop (Zipf distribution, exponent 0.9) sends as many reads as the database can handle, or twice as many. The database is behind a proxy with a delay of 20 ms; through it, reads without a cache reached {:.0} a second. *Recovered after* is the time after which each half second had at least 90 % of the earlier hit ratio, a median of at most twice the earlier one plus 1 ms, and no failed read. *At best* is this time for a cache whose loads (one per product) take no time; it is not 0, because the least popular products are missing for longest. There is one value for each repetition.\n\n| | load, × database | recovered after | at best | database loads | reads without an answer | read p99 before, ms | read p99 after, ms |\n|---|---:|---|---|---|---|---|---|\n",
         first.capacity
     );
     for it in all {
