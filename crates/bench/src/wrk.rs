@@ -17,7 +17,7 @@ pub(crate) struct Wrk {
 
 /// The result of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Load {
+pub(crate) struct WrkResult {
     /// Requests that received a response.
     pub(crate) requests: u64,
     /// Requests per second.
@@ -27,25 +27,27 @@ pub(crate) struct Load {
 impl Wrk {
     /// Sends requests to `url`. A response without success, or a broken connection, is an error: such a run measures
     /// nothing.
-    pub(crate) async fn run(&self, url: &str) -> Result<Load> {
+    pub(crate) async fn run(&self, url: &str) -> Result<WrkResult> {
         let mut command = tokio::process::Command::from(command_on(self.core, "wrk"));
         command.args(["-t1", &format!("-c{}", self.connections), &format!("-d{}s", self.seconds), url]);
         let output = command.kill_on_drop(true).output().await.context("cannot run taskset and wrk")?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{text}{complaint}\nIs wrk installed? apt-get install wrk");
-        parse(&text).with_context(|| format!("loading {url}, wrk said:\n{text}"))
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{text}{errors}\nIs wrk installed? apt-get install wrk");
+        parse(&text).with_context(|| format!("the output of wrk for {url} cannot be used:\n{text}"))
     }
 }
 
-fn parse(text: &str) -> Result<Load> {
+fn parse(text: &str) -> Result<WrkResult> {
     for failure in ["Non-2xx or 3xx responses:", "Socket errors:"] {
-        ensure!(!text.contains(failure), "there were failures");
+        ensure!(!text.contains(failure), "some requests failed");
     }
-    let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")).context("no line of the rate")?;
-    let requests =
-        text.lines().find_map(|line| line.trim().split_once(" requests in ")).context("no line of requests")?;
-    Ok(Load { requests: requests.0.parse()?, rate: rate.trim().parse()? })
+    let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")).context("wrk printed no rate")?;
+    let requests = text
+        .lines()
+        .find_map(|line| line.trim().split_once(" requests in "))
+        .context("wrk printed no number of requests")?;
+    Ok(WrkResult { requests: requests.0.parse()?, rate: rate.trim().parse()? })
 }
 
 /// Returns a command that starts `program` on one core.
@@ -81,8 +83,8 @@ Transfer/sec:     19.32MB
 
     #[test]
     fn wrk_output_is_parsed() {
-        let load = parse(RUN).unwrap();
-        assert_eq!((load.requests, load.rate), (173_234, 43_293.21));
+        let result = parse(RUN).unwrap();
+        assert_eq!((result.requests, result.rate), (173_234, 43_293.21));
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(crate) struct Undecodable {
 /// The result of a read, without the type of the value.
 #[derive(Clone, Debug)]
 pub(crate) struct CachedEntry {
-    content: Shown,
+    content: CachedContent,
     pub(crate) version: Option<u64>,
     age_ms: u64,
     pub(crate) ttl_ms: i64,
@@ -90,7 +90,7 @@ pub(crate) struct CachedEntry {
 
 /// The value that a read has returned.
 #[derive(Clone, Debug)]
-enum Shown {
+enum CachedContent {
     /// Its parts are taken from the stored bytes when they are asked for: most hits need only some of them.
     Stored(StoredEntry),
     Loaded {
@@ -205,14 +205,14 @@ impl CachedEntry {
             ttl_ms: entry.ttl(now),
             hard_ttl_ms: entry.hard.saturating_sub(entry.age(now)),
             outcome,
-            content: Shown::Stored(entry),
+            content: CachedContent::Stored(entry),
         }
     }
 
     pub(crate) fn from_loaded(loaded: &Content, outcome: Outcome) -> Self {
         let digest = loaded.digest.map(|digest| digest.to_string());
         Self {
-            content: Shown::Loaded { body: loaded.body.clone(), digest, stamp: loaded.stamp.clone(), id: None },
+            content: CachedContent::Loaded { body: loaded.body.clone(), digest, stamp: loaded.stamp.clone(), id: None },
             version: loaded.version,
             age_ms: 0,
             ttl_ms: 0,
@@ -224,23 +224,23 @@ impl CachedEntry {
     /// Returns the loader's description of the state that it read.
     pub(crate) fn stamp(&self) -> Option<&str> {
         match &self.content {
-            Shown::Stored(entry) => entry.stamp(),
-            Shown::Loaded { stamp, .. } => stamp.as_deref(),
+            CachedContent::Stored(entry) => entry.stamp(),
+            CachedContent::Loaded { stamp, .. } => stamp.as_deref(),
         }
     }
 
     /// Returns the stored entry, if this was not loaded by the reader.
     pub(crate) fn stored_entry(&self) -> Option<&StoredEntry> {
         match &self.content {
-            Shown::Stored(entry) => Some(entry),
-            Shown::Loaded { .. } => None,
+            CachedContent::Stored(entry) => Some(entry),
+            CachedContent::Loaded { .. } => None,
         }
     }
 
     /// Records that the loaded value was stored under this id, with these soft and hard TTLs.
-    pub(crate) fn stored(&mut self, stored_id: &impl fmt::Display, (soft, hard): (u64, u64)) {
+    pub(crate) fn set_stored_id(&mut self, stored_id: &impl fmt::Display, (soft, hard): (u64, u64)) {
         (self.ttl_ms, self.hard_ttl_ms) = (soft as i64, hard);
-        if let Shown::Loaded { id, .. } = &mut self.content {
+        if let CachedContent::Loaded { id, .. } = &mut self.content {
             *id = Some(stored_id.to_string());
         }
     }
@@ -254,8 +254,8 @@ impl<T, C> Cached<T, C> {
     /// Returns the stored bytes, without copying them; `None` for a negative entry.
     pub fn body(&self) -> Option<Bytes> {
         match &self.entry.content {
-            Shown::Stored(entry) => (!entry.absent).then(|| entry.body()),
-            Shown::Loaded { body, .. } => body.clone(),
+            CachedContent::Stored(entry) => (!entry.absent).then(|| entry.body()),
+            CachedContent::Loaded { body, .. } => body.clone(),
         }
     }
 
@@ -292,9 +292,9 @@ impl<T, C> Cached<T, C> {
     /// Returns the [`Digest`](crate::loader::Digest) of the body, as stored with it; `None` for a negative entry.
     pub fn digest(&self) -> Option<&str> {
         match &self.entry.content {
-            Shown::Stored(entry) if entry.absent => None,
-            Shown::Stored(entry) => std::str::from_utf8(entry.digest()).ok(),
-            Shown::Loaded { digest, .. } => digest.as_deref(),
+            CachedContent::Stored(entry) if entry.absent => None,
+            CachedContent::Stored(entry) => std::str::from_utf8(entry.digest()).ok(),
+            CachedContent::Loaded { digest, .. } => digest.as_deref(),
         }
     }
 
@@ -306,8 +306,8 @@ impl<T, C> Cached<T, C> {
     /// Returns the unique id of the fill, 32 hex digits; `None` when the value is not in the cache.
     pub fn id(&self) -> Option<&str> {
         match &self.entry.content {
-            Shown::Stored(entry) => std::str::from_utf8(entry.id()).ok(),
-            Shown::Loaded { id, .. } => id.as_deref(),
+            CachedContent::Stored(entry) => std::str::from_utf8(entry.id()).ok(),
+            CachedContent::Loaded { id, .. } => id.as_deref(),
         }
     }
 

@@ -229,7 +229,7 @@ impl Region {
         self.definition.observer.filled(key, fill, &loaded, soft as i64);
         let mut cached = CachedEntry::from_loaded(&loaded, Outcome::Miss(fill));
         if let Ok(id) = stored {
-            cached.stored(&id, (soft, hard));
+            cached.set_stored_id(&id, (soft, hard));
         }
         cached
     }

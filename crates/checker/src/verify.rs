@@ -58,7 +58,7 @@ use indicatif::ProgressBar;
 
 pub use files::Files;
 use map::Map;
-pub use record::{Fault, Violation};
+pub use record::{Anomaly, Violation};
 pub(crate) use report::Table;
 pub(crate) use run::Run;
 pub use stats::SubjectStats;
@@ -99,7 +99,7 @@ pub struct Options {
     pub log: Option<PathBuf>,
     /// Continues when a promise is broken, until a promise is broken in this way.
     #[arg(skip)]
-    pub until: Option<Fault>,
+    pub until: Option<Anomaly>,
 }
 
 impl Default for Options {
@@ -188,7 +188,7 @@ async fn work(run: &mut Run, options: &Options, progress: &ProgressBar) -> Resul
 /// Returns whether a promise was broken that ends the run.
 fn is_over(run: &Run, options: &Options) -> bool {
     match options.until {
-        Some(fault) => run.found(fault) > 0,
+        Some(anomaly) => run.found(anomaly) > 0,
         None => run.broken() > 0,
     }
 }

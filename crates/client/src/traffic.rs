@@ -56,7 +56,7 @@ pub struct Plan {
 
 /// The results of a load.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct TrafficResults {
     /// Latency of reads since they were due, in microseconds; for reads without a response, the time until they were
     /// given up.
     pub reads: Histogram<u64>,
@@ -76,11 +76,11 @@ pub struct Seen {
     pub given_up: u64,
 }
 
-/// The order of [`Seen::sources`].
+/// The order of [`TrafficResults::sources`].
 pub const SOURCES: [Source; 7] =
     [Source::Hit, Source::Near, Source::Stale, Source::Miss, Source::Collapsed, Source::Bypass, Source::Uncached];
 
-impl Default for Seen {
+impl Default for TrafficResults {
     fn default() -> Self {
         let histogram = || Histogram::new(3).expect("three digits are allowed");
         Self {
@@ -96,7 +96,7 @@ impl Default for Seen {
     }
 }
 
-impl Seen {
+impl TrafficResults {
     /// Returns the latency of the reads from `source`.
     pub fn from(&self, source: Source) -> &Histogram<u64> {
         &self.sources[SOURCES.iter().position(|it| *it == source).expect("every source is listed")]
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn every_source_has_a_histogram() {
-        let seen = Seen::default();
+        let seen = TrafficResults::default();
         assert!(SOURCES.iter().all(|source| seen.from(*source).is_empty()) && seen.fresh().is_empty());
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use client::allow_open_files;
 use client::times::human;
-use client::traffic::{Order, Plan, ProductRange, Seen, Stream};
+use client::traffic::{Order, Plan, ProductRange, Stream, TrafficResults};
 use contract::STRATEGY_NAMES;
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
@@ -147,8 +147,8 @@ struct View<'a> {
     shown: u32,
     since: Instant,
     /// The figures since the last printed table, without a terminal.
-    lately: Vec<Seen>,
-    total: Vec<Seen>,
+    lately: Vec<TrafficResults>,
+    total: Vec<TrafficResults>,
 }
 
 const HEAD: &str =
@@ -169,7 +169,7 @@ impl<'a> View<'a> {
         } else {
             vec![]
         };
-        let nothing = || vec![Seen::default(); names.len()];
+        let nothing = || vec![TrafficResults::default(); names.len()];
         Self { names, wanted, lines, live, shown: 0, since: Instant::now(), lately: nothing(), total: nothing() }
     }
 
@@ -193,7 +193,7 @@ impl<'a> View<'a> {
                 None => println!("{text}"),
             }
         }
-        self.lately.fill_with(Seen::default);
+        self.lately.fill_with(TrafficResults::default);
         self.since = Instant::now();
     }
 
@@ -210,8 +210,8 @@ impl<'a> View<'a> {
 }
 
 /// Returns a row for each strategy, and one for all, which includes the requested rate.
-fn rows(names: &[&str], seen: &[Seen], wanted: f64, elapsed: Duration) -> Vec<String> {
-    let mut all = Seen::default();
+fn rows(names: &[&str], seen: &[TrafficResults], wanted: f64, elapsed: Duration) -> Vec<String> {
+    let mut all = TrafficResults::default();
     seen.iter().for_each(|seen| all.add(seen));
     let asked = format!("{:<13}{wanted:.0} requests/s asked for, {:.0} sent", "", rate(all.late.len(), elapsed));
     let late = format!(", 99 % of them at most {} late", at(&all.late, 0.99));
@@ -230,7 +230,7 @@ fn at(times: &Histogram<u64>, quantile: f64) -> String {
     }
 }
 
-fn row(name: &str, seen: &Seen, elapsed: Duration) -> String {
+fn row(name: &str, seen: &TrafficResults, elapsed: Duration) -> String {
     let reads = seen.reads.len();
     let stale = 100.0 * seen.stale as f64 / reads.max(1) as f64;
     let mut text = format!(
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_row_fits_a_terminal_of_100_columns() {
-        let mut seen = Seen { stale: 99, given_up: 1, ..Seen::default() };
+        let mut seen = TrafficResults { stale: 99, given_up: 1, ..TrafficResults::default() };
         for times in [&mut seen.reads, &mut seen.writes, &mut seen.staleness, &mut seen.late] {
             times.record_n(9_999_000_000, 100_000).unwrap();
         }

@@ -51,7 +51,7 @@ struct Mutant {
 }
 
 /// The copy of the checkout, and what is compiled from it.
-struct Copy {
+struct CheckoutCopy {
     checkout: PathBuf,
     target: PathBuf,
     files: BTreeMap<PathBuf, Vec<u8>>,
@@ -67,8 +67,11 @@ pub fn run_cli(options: &Options) -> Result<()> {
     ensure!(!mutants.is_empty(), "no such mutant: {wanted}");
     let root = options.root.canonicalize()?;
     let folder = root.join("target/near-mutants");
-    let copy =
-        Copy { checkout: folder.join("checkout"), target: folder.join("target"), files: checkout::files(&root)? };
+    let copy = CheckoutCopy {
+        checkout: folder.join("checkout"),
+        target: folder.join("target"),
+        files: checkout::files(&root)?,
+    };
 
     println!("compiling a copy of the checkout, without a mutant");
     copy.build(None)?;
@@ -77,26 +80,26 @@ pub fn run_cli(options: &Options) -> Result<()> {
     }
     for fault in mutants.iter().filter_map(|mutant| mutant.fault.as_ref()).collect::<BTreeSet<_>>() {
         let report = copy.target.join("reports");
-        ensure!(!copy.finds_stale_reads(fault)?, "promises are broken without any mutant: {}", report.display());
+        ensure!(!copy.breaks_a_promise(fault)?, "promises are broken without any mutant: {}", report.display());
     }
     let mut survivors = Vec::new();
     for mutant in &mutants {
         copy.build(Some(mutant))?;
-        let mut notices = vec![(format!("test {}", mutant.caught_by), !copy.passes(&mutant.caught_by)?)];
+        let mut checks = vec![(format!("test {}", mutant.caught_by), !copy.passes(&mutant.caught_by)?)];
         if let Some(fault) = &mutant.fault {
             let began = Instant::now();
-            let found = copy.finds_stale_reads(fault)?;
-            notices.push((format!("checker, {fault}, {:.0} s", began.elapsed().as_secs_f64()), found));
+            let found = copy.breaks_a_promise(fault)?;
+            checks.push((format!("checker, {fault}, {:.0} s", began.elapsed().as_secs_f64()), found));
         }
-        for (by, noticed) in notices {
-            println!("{}  {}\n          by {by}", if noticed { "caught  " } else { "SURVIVED" }, mutant.name);
-            if !noticed {
+        for (by, caught) in checks {
+            println!("{}  {}\n          by {by}", if caught { "caught  " } else { "SURVIVED" }, mutant.name);
+            if !caught {
                 survivors.push(format!("{} ({by})", mutant.name));
             }
         }
     }
-    ensure!(survivors.is_empty(), "not noticed: {}", survivors.join("; "));
-    println!("every defence of the near cache is noticed when it is missing");
+    ensure!(survivors.is_empty(), "not caught: {}", survivors.join("; "));
+    println!("the removal of each defence of the near cache was caught");
     Ok(())
 }
 
@@ -104,7 +107,7 @@ fn all() -> Vec<Mutant> {
     serde_json::from_str(include_str!("near_mutants/mutants.json")).expect("a test reads the same text")
 }
 
-impl Copy {
+impl CheckoutCopy {
     /// Compiles the tests and programs, with one change.
     fn build(&self, mutant: Option<&Mutant>) -> Result<()> {
         let mut files = self.files.clone();
@@ -114,10 +117,10 @@ impl Copy {
         }
         checkout::write(&self.checkout, &files)?;
         // A mutant leaves code without a caller.
-        let silent = ("RUSTFLAGS", "--allow warnings");
-        run(self.cargo(&["build", "--offline"]).args(PACKAGES).env(silent.0, silent.1), &self.checkout)?;
+        let allow = ("RUSTFLAGS", "--allow warnings");
+        run(self.cargo(&["build", "--offline"]).args(PACKAGES).env(allow.0, allow.1), &self.checkout)?;
         let tests = ["test", "--offline", "--no-run", "--package", "cache", "--test", "it"];
-        run(self.cargo(&tests).env(silent.0, silent.1), &self.checkout).map(drop)
+        run(self.cargo(&tests).env(allow.0, allow.1), &self.checkout).map(drop)
     }
 
     fn cargo(&self, arguments: &[&str]) -> Command {
@@ -141,7 +144,7 @@ impl Copy {
     }
 
     /// Makes a fault on private processes. Returns whether the checker found that a promise was broken.
-    fn finds_stale_reads(&self, fault: &str) -> Result<bool> {
+    fn breaks_a_promise(&self, fault: &str) -> Result<bool> {
         let mut checker = Command::new(self.target.join("debug/checker"));
         checker.args(["faults", "--subject", "production", "--catalogue", "600", "--only", fault, "--report"]);
         checker.arg(self.target.join("reports"));
@@ -165,7 +168,7 @@ impl Mutant {
     /// Returns the source without the defence.
     fn applied(&self, source: &str) -> Result<String> {
         let times = source.matches(&self.defence).count();
-        ensure!(times == 1, "{}: {:?} stands there {times} times", self.file, self.defence);
+        ensure!(times == 1, "{}: {:?} occurs {times} times instead of once", self.file, self.defence);
         Ok(source.replace(&self.defence, &self.instead))
     }
 }

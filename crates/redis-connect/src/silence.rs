@@ -8,8 +8,8 @@ use fred::interfaces::ClientLike;
 use tokio::time::sleep;
 
 /// The interval between two pings, and the number of unanswered pings after which a server counts as silent.
-const LOOK: Duration = Duration::from_millis(500);
-const SILENT: u32 = 3;
+const PING_INTERVAL: Duration = Duration::from_millis(500);
+const MAX_UNANSWERED_PINGS: u32 = 3;
 
 /// Reconnects `client` whenever its server stops responding. Never returns.
 pub async fn reconnect_when_silent(client: &impl ClientLike) {
@@ -23,8 +23,8 @@ pub async fn reconnect_when_silent(client: &impl ClientLike) {
 /// Returns when the server has not responded for some time.
 pub async fn wait_for_silence(client: &impl ClientLike) {
     let mut silent = 0;
-    while silent < SILENT {
-        sleep(LOOK).await;
+    while silent < MAX_UNANSWERED_PINGS {
+        sleep(PING_INTERVAL).await;
         let unanswered = client.ping::<()>(None).await.err().is_some_and(|error| is_silence(error.kind()));
         silent = if unanswered { silent + 1 } else { 0 };
     }

@@ -46,9 +46,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
     params(FeedQuery, ("Last-Event-ID" = Option<String>, Header, description = "Resumes after that record")),
     responses(
         (status = 200, content_type = "text/event-stream", description = "One JSON object a record; `kind` says what it is. \
-            It begins with `begin`; who is too slow finds `lagged` with the number of records that it lost"),
+            The first record is `begin`. A client that reads too slowly receives `lagged` with the number of records that it lost"),
         (status = 400, body = Problem), (status = 401, body = Problem), (status = 422, body = Problem),
-        (status = 503, body = Problem, description = "Too many listen already"),
+        (status = 503, body = Problem, description = "Too many clients read this feed"),
     )
 )]
 pub(crate) async fn feed(
@@ -66,10 +66,7 @@ pub(crate) async fn feed(
     }
     let last_id = request.headers().get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let listener = cache.feed().subscribe(last_id).map_err(|_| {
-        Problem::overloaded(
-            FEED_RETRY_AFTER,
-            "As many clients listen to this feed as it serves at once. Try again later.",
-        )
+        Problem::overloaded(FEED_RETRY_AFTER, "The maximum number of clients already read this feed. Try again later.")
     })?;
     let stop = request.app_data::<ShutdownSignal>().map_or_else(CancellationToken::new, |stopping| stopping.0.clone());
     Ok(response.streaming(event_stream(FeedStream { listener, filter, stop })))
@@ -135,7 +132,7 @@ impl FeedStream {
             let text = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
-                records = self.listener.next() => self.written(&records?),
+                records = self.listener.next() => self.render(&records?),
                 // It also advances the id past filtered records. Without data, the browser does not report an event.
                 () = &mut silence => format!(": alive\nid: {}\n\n", self.listener.position()),
             };
@@ -145,7 +142,7 @@ impl FeedStream {
         }
     }
 
-    fn written(&self, records: &[Arc<FeedRecord>]) -> String {
+    fn render(&self, records: &[Arc<FeedRecord>]) -> String {
         let mut text = String::new();
         for record in records.iter().filter(|record| self.filter.accepts(record)) {
             let json = serde_json::to_string(record).expect("strings and numbers serialise, and so does a tagged enum");
@@ -156,10 +153,10 @@ impl FeedStream {
 }
 
 /// Returns the body. The next part is only requested when the previous one has been sent.
-fn event_stream(telling: FeedStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn event_stream(stream: FeedStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let retry = stream::iter([Ok(Bytes::from(format!("retry: {}\n\n", FEED_RETRY_AFTER.as_millis())))]);
-    retry.chain(stream::unfold(telling, async |mut telling| {
-        let part = telling.next_chunk().await?;
-        Some((Ok(Bytes::from(part)), telling))
+    retry.chain(stream::unfold(stream, async |mut stream| {
+        let part = stream.next_chunk().await?;
+        Some((Ok(Bytes::from(part)), stream))
     }))
 }

@@ -81,9 +81,9 @@ where
         let (start, method) = (Instant::now(), request.method().clone());
         let span = request_span::open(&request);
         let in_span = span.enter();
-        let exchange = request.conn_data::<ConnectionPhase>().cloned();
-        if let Some(exchange) = &exchange {
-            exchange.begin(&request);
+        let phase = request.conn_data::<ConnectionPhase>().cloned();
+        if let Some(phase) = &phase {
+            phase.begin(&request);
         }
         if method == Method::HEAD {
             methods::ask_as_get(&mut request);
@@ -93,7 +93,7 @@ where
             Err(problem) => Either::Right(ready(Ok(request.error_response(problem)))),
         };
         drop(in_span);
-        ResponseFuture { start, method, span, exchange, answer, metrics: Rc::clone(&self.metrics) }
+        ResponseFuture { start, method, span, phase, answer, metrics: Rc::clone(&self.metrics) }
     }
 }
 
@@ -104,7 +104,7 @@ pin_project! {
         start: Instant,
         method: Method,
         span: Span,
-        exchange: Option<ConnectionPhase>,
+        phase: Option<ConnectionPhase>,
         #[pin]
         answer: F,
         metrics: Rc<WorkerMetrics>,
@@ -121,17 +121,17 @@ where
         let this = self.project();
         let _in_span = this.span.enter();
         let answer = try_ready!(this.answer.poll(cx));
-        let exchange = this.exchange.take();
+        let phase = this.phase.take();
         let response = match answer {
             Ok(response) => complete(this.method, response),
             Err(error) => {
-                exchange.iter().for_each(ConnectionPhase::finish);
+                phase.iter().for_each(ConnectionPhase::finish);
                 this.metrics.record_error(this.method, &error, this.start.elapsed(), this.span);
                 return Poll::Ready(Err(error));
             }
         };
-        let response = match exchange {
-            Some(exchange) => ending::finish(exchange, response),
+        let response = match phase {
+            Some(phase) => ending::finish(phase, response),
             None => response,
         };
         this.metrics.record(this.method, *this.start, &response, this.span);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use client::Source;
 use client::times::millis;
-use client::traffic::{SOURCES, Seen};
+use client::traffic::{SOURCES, TrafficResults};
 use contract::STRATEGY_NAMES;
 use futures_util::future::join_all;
 use serde::Deserialize;
@@ -25,14 +25,14 @@ const LIMIT: Duration = Duration::from_secs(3);
 
 /// The reads of each strategy since the last figures: by the reader, and by the load.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally(Arc<Mutex<[Seen; STRATEGY_NAMES.len()]>>);
+pub(crate) struct Tally(Arc<Mutex<[TrafficResults; STRATEGY_NAMES.len()]>>);
 
 impl Tally {
-    pub(crate) fn add(&self, strategy: usize, more: &Seen) {
+    pub(crate) fn add(&self, strategy: usize, more: &TrafficResults) {
         self.with(|all| all[strategy].add(more));
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut [Seen; STRATEGY_NAMES.len()]) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut [TrafficResults; STRATEGY_NAMES.len()]) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -43,7 +43,7 @@ impl Tally {
     }
 }
 
-fn figures(strategy: &'static str, seen: &Seen) -> Figures {
+fn figures(strategy: &'static str, seen: &TrafficResults) -> Figures {
     let from = |source| seen.from(source).len();
     let (misses, bypasses) = (from(Source::Miss) + from(Source::Collapsed), from(Source::Bypass));
     let ms = |micros: u64| micros as f64 / 1_000.0;
@@ -119,7 +119,9 @@ struct Versioned {
     version: i64,
 }
 
-async fn read(board: &Board, upstreams: &Upstreams, process: &Upstream, row: &TruthRow) -> (Seen, ReadRecord) {
+async fn read(
+    board: &Board, upstreams: &Upstreams, process: &Upstream, row: &TruthRow,
+) -> (TrafficResults, ReadRecord) {
     let (at_ms, began) = (now_ms(), Instant::now());
     let request = upstreams.get(process, &format!("/products/{}/{}", row.strategy, row.id)).timeout(LIMIT);
     let answered = async {
@@ -129,7 +131,7 @@ async fn read(board: &Board, upstreams: &Upstreams, process: &Upstream, row: &Tr
     };
     let answered = answered.await;
     let took = began.elapsed();
-    let mut seen = Seen::default();
+    let mut seen = TrafficResults::default();
     let micros = client::times::micros(took);
     let mut record = ReadRecord {
         at_ms,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use client::traffic::{Order, Plan, ProductRange, Seen, Stream};
+use client::traffic::{Order, Plan, ProductRange, Stream, TrafficResults};
 use testkit::Proxy;
 use tokio::task::LocalSet;
 use tokio::time::sleep;
@@ -117,7 +117,7 @@ async fn once(
             anyhow::Ok((usual, windows))
         })
         .await?;
-    let mut after = Seen::default();
+    let mut after = TrafficResults::default();
     windows.iter().for_each(|(_, seen)| after.add(seen));
     after.add(&stream.take());
     figures.recovered_ms.push(recovered(&usual, &windows).map(|after| after.as_secs_f64() * 1e3));
@@ -129,9 +129,9 @@ async fn once(
 }
 
 /// Returns the end of the last window that was worse than before, or `None` if that was the last window of all.
-fn recovered(usual: &Seen, windows: &[(Duration, Seen)]) -> Option<Duration> {
+fn recovered(usual: &TrafficResults, windows: &[(Duration, TrafficResults)]) -> Option<Duration> {
     let (hit_ratio, p50) = (usual.hit_ratio(), Latency::of(&usual.reads).p50);
-    let is_as_before = |seen: &Seen| {
+    let is_as_before = |seen: &TrafficResults| {
         seen.failed + seen.given_up == 0
             && seen.hit_ratio() >= HIT_RATIO * hit_ratio
             && Latency::of(&seen.reads).p50 <= P50 * p50 + P50_SLACK_MS
@@ -149,8 +149,8 @@ mod tests {
     use client::Source;
     use client::traffic::SOURCES;
 
-    fn seen(hits: u64, misses: u64, ms: u64) -> Seen {
-        let mut seen = Seen::default();
+    fn seen(hits: u64, misses: u64, ms: u64) -> TrafficResults {
+        let mut seen = TrafficResults::default();
         for (source, count) in [(Source::Hit, hits), (Source::Miss, misses)] {
             let at = SOURCES.iter().position(|it| *it == source).unwrap();
             seen.sources[at].record_n(1_000 * ms, count).unwrap();
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(recovered(&usual, &few_hits), Some(at(3)));
         assert_eq!(recovered(&usual, &[(at(1), seen(100, 0, 100)), (at(2), good())]), Some(at(1)), "slow is worse");
         assert_eq!(recovered(&usual, &[(at(1), good()), (at(2), seen(10, 90, 1))]), None);
-        let failing = Seen { failed: 1, ..good() };
+        let failing = TrafficResults { failed: 1, ..good() };
         assert_eq!(recovered(&usual, &[(at(1), failing), (at(2), good())]), Some(at(1)));
     }
 }

@@ -84,12 +84,12 @@ pub(super) struct EntryFigures {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ProcessFigures {
     pub(super) cores: Vec<usize>,
-    pub(super) lanes: Vec<LaneFigures>,
+    pub(super) lanes: Vec<StrategyFigures>,
 }
 
 /// One strategy, served by several processes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct LaneFigures {
+pub(super) struct StrategyFigures {
     pub(super) name: String,
     /// Hits per second of all processes together, one value per round.
     pub(super) peak: Vec<f64>,
@@ -108,7 +108,7 @@ impl Figures {
     }
 
     /// Checks that a whole run has measured these figures, because a table with gaps is of no use.
-    pub(super) fn are_complete(&self) -> Result<()> {
+    pub(super) fn ensure_complete(&self) -> Result<()> {
         let caching: Vec<_> =
             self.cases.iter().filter(|case| case.pooled.hit.is_some() && case.pooled.miss.is_some()).collect();
         ensure!(caching.len() > STRATEGY_NAMES.len(), "not every strategy and naive cache-aside are measured");

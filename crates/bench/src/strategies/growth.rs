@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use super::case_figures::{Sample, of};
 use super::cases::{Case, REFERENCE, TestBench};
 use super::extent::{Extent, Options};
-use super::figures::{EntryFigures, LaneFigures, ProcessFigures};
+use super::figures::{EntryFigures, ProcessFigures, StrategyFigures};
 use super::latency::Latency;
 use super::phases;
 use crate::wrk::Wrk;
@@ -116,7 +116,7 @@ pub(super) async fn processes(
             let one = find(bench, lane)?;
             let cases: Vec<Case> =
                 servers.iter().map(|(base, pid)| Case { base: base.clone(), pid: *pid, ..one.clone() }).collect();
-            let mut lane = LaneFigures { name: one.name, peak: Vec::new(), stampede_loads: Vec::new() };
+            let mut lane = StrategyFigures { name: one.name, peak: Vec::new(), stampede_loads: Vec::new() };
             for _ in 0..extent.growth_rounds {
                 let wrk = Wrk { connections: CONNECTIONS / processes as u32, seconds: 1, core: options.load_core };
                 let urls: Vec<String> = cases.iter().map(|case| format!("{}{}1", case.base, case.path)).collect();

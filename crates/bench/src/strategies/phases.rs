@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use client::cpu::cpu_time;
-use client::traffic::{Order, Plan, ProductRange, Seen, Stream};
+use client::traffic::{Order, Plan, ProductRange, Stream, TrafficResults};
 use client::{Connection, Source};
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
@@ -224,12 +224,12 @@ pub(super) async fn read(connection: &mut Connection, case: &Case, id: u64) -> R
     Ok(answer.body)
 }
 
-async fn load(products: &ProductRange, plan: Plan) -> Result<Seen> {
+async fn load(products: &ProductRange, plan: Plan) -> Result<TrafficResults> {
     load_from(products, PEAK, plan).await
 }
 
 /// Runs a load over connections that were opened by reading product `id`.
-pub(super) async fn load_from(products: &ProductRange, id: u64, plan: Plan) -> Result<Seen> {
+pub(super) async fn load_from(products: &ProductRange, id: u64, plan: Plan) -> Result<TrafficResults> {
     Ready::opened(products, id, plan).await?.run().await
 }
 
@@ -251,7 +251,7 @@ impl Ready {
         Ok(Self { name: products.name.clone(), stream })
     }
 
-    async fn run(self) -> Result<Seen> {
+    async fn run(self) -> Result<TrafficResults> {
         Rc::clone(&self.stream).run().await;
         let seen = self.stream.take();
         let (failed, why) = (seen.failed + seen.given_up, self.stream.failure().unwrap_or_default());

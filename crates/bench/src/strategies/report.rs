@@ -52,7 +52,7 @@ pub(super) fn check(readme: &Path) -> Result<()> {
     let folder = published(readme);
     let read = |file: PathBuf| fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()));
     let figures = load(&folder.join("figures.json"))?;
-    figures.are_complete()?;
+    figures.ensure_complete()?;
     let text = read(readme.to_owned())?;
     let by_hand = "is not what `make bench` made of docs/bench/figures.json";
     ensure!(parts(&text)?.1 == block(&figures), "the table in {} {by_hand}", readme.display());

@@ -23,7 +23,7 @@ const EXPIRE_BATCH: i64 = 64;
 /// one floor, which applies to all tags.
 const MAX_FENCES: i64 = 10_000;
 /// Fences that a partition keeps at least.
-const FENCES_EACH: i64 = 100;
+const MIN_FENCES_PER_PARTITION: i64 = 100;
 
 /// A part of an invalidation within one partition.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl RedisStore {
         match step {
             Step::Keys(keys) => self.connection.unlink(keys.iter().map(Key::bytes)).await,
             Step::Older(entries) => {
-                let (keys, versions) = older(entries);
+                let (keys, versions) = versioned_removal(entries);
                 self.run(&self.scripts.remove_older, keys, versions).await
             }
             Step::Tag(partition, tag) => self.remove_tagged(*partition, tag, TagRemoval::begin()).await,
@@ -78,7 +78,9 @@ impl RedisStore {
                     let queued: std::result::Result<(), Error> = pipeline.unlink(keys).await;
                     self.connection.accept(queued)?;
                 }
-                Step::Older(entries) => self.queue(&pipeline, &self.scripts.remove_older, older(entries)).await?,
+                Step::Older(entries) => {
+                    self.queue(&pipeline, &self.scripts.remove_older, versioned_removal(entries)).await?
+                }
                 Step::Tag(partition, tag) => {
                     let call = self.tag_call(*partition, tag, "begin");
                     self.queue(&pipeline, &self.scripts.invalidate_tag, call).await?;
@@ -139,7 +141,7 @@ impl RedisStore {
             self.keyspace.emptying_set(partition, tag),
         ];
         let prefix = self.keyspace.prefix(partition);
-        (keys, args![tag.as_str(), stage, REMOVE_BATCH, prefix, RandomId::random().to_string(), self.fences()])
+        (keys, args![tag.as_str(), stage, REMOVE_BATCH, prefix, RandomId::random().to_string(), self.max_fences()])
     }
 
     /// Marks the entries of one partition that carry `tag` as stale. Returns how many existed.
@@ -158,7 +160,7 @@ impl RedisStore {
 
     /// Fences a tag: afterwards, no older load can be stored, so a scan finds every entry that carries the tag.
     pub(crate) async fn fence_tag(&self, partition: u16, tag: &Tag) -> Result<()> {
-        let args = args![tag.as_str(), RandomId::random().to_string(), self.fences()];
+        let args = args![tag.as_str(), RandomId::random().to_string(), self.max_fences()];
         let _clock: u64 = self.run(&self.scripts.fence_tag, vec![self.keyspace.fence(partition)], args).await?;
         Ok(())
     }
@@ -202,9 +204,9 @@ impl RedisStore {
         self.connection.unlink([self.keyspace.fence(partition)]).await.map(drop)
     }
 
-    /// Returns the maximum number of fences in one partition: its share of `MAX_FENCES`, but at least `FENCES_EACH`.
-    fn fences(&self) -> i64 {
-        (MAX_FENCES / i64::from(self.keyspace.partitions())).max(FENCES_EACH)
+    /// Returns the maximum number of fences in one partition: its share of `MAX_FENCES`, but at least `MIN_FENCES_PER_PARTITION`.
+    fn max_fences(&self) -> i64 {
+        (MAX_FENCES / i64::from(self.keyspace.partitions())).max(MIN_FENCES_PER_PARTITION)
     }
 }
 
@@ -218,6 +220,6 @@ impl TagRemoval {
     }
 }
 
-fn older(entries: &[(Key, u64)]) -> Call {
+fn versioned_removal(entries: &[(Key, u64)]) -> Call {
     entries.iter().map(|(key, version)| (key.to_string(), Value::from(version.to_string()))).unzip()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cache::{CacheSettings, Invalidated, Invalidation, Outcome};
 use serde_json::json;
 
-use crate::both::feed::{heard, kinds, listening, next};
+use crate::both::feed::{kinds, listening, next, next_records};
 use crate::support::{Node, Row, one_node, patient, redis, settings};
 
 /// A reader joins a load, whose value is too old for it, and then finds the entry that another process has filled.
@@ -39,7 +39,7 @@ async fn feed_reports_the_bypass_reason_and_deferred_invalidations() {
     node.read(1, &row).await;
     let bypass = loop {
         // The first read may have met the broken connection in the middle of a miss.
-        let told = heard(&mut subscription).await;
+        let told = next_records(&mut subscription).await;
         if let Some(bypass) = told.iter().find(|record| record["kind"] == "bypass") {
             break bypass.clone();
         }
@@ -67,9 +67,9 @@ async fn subscriber_resumes_at_its_position() {
     let (name, _) = known.split_once('-').unwrap();
     for strange in ["", "x", "-", "000000000000-1", &format!("{name}-999999"), &format!("{name}-x")] {
         let mut anew = feed.subscribe(Some(strange)).unwrap();
-        assert_eq!(heard(&mut anew).await, [json!({ "kind": "begin", "resumed": false })], "{strange:?}");
+        assert_eq!(next_records(&mut anew).await, [json!({ "kind": "begin", "resumed": false })], "{strange:?}");
     }
     let other = Node::on(&redis).await;
     let mut elsewhere = other.client.feed().subscribe(Some(&known)).unwrap();
-    assert_eq!(heard(&mut elsewhere).await, [json!({ "kind": "begin", "resumed": false })], "another process");
+    assert_eq!(next_records(&mut elsewhere).await, [json!({ "kind": "begin", "resumed": false })], "another process");
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use contract::STRATEGIES;
 use testkit::private_system::Service;
 
-use super::list::{HOLD, LONGEST};
+use super::list::{FAULT_DURATION, MAX_RANDOM_KILLS};
 use super::stack::running;
 use super::target::Target;
 use crate::verify::map::{Map, Promise};
@@ -28,7 +28,7 @@ pub(super) fn is_key_by_time(key: &str) -> bool {
 /// Returns the map for this target.
 ///
 /// A cache that promises never to be stale keeps this promise during a fault too. `ttl` and `swr` keep their TTL in any
-/// case; a load that a fault delays is stored when the fault is over, after [`HOLD`]. Random kills may delay a load
+/// case; a load that a fault delays is stored when the fault is over, after [`FAULT_DURATION`]. Random kills may delay a load
 /// several times. Caches that rely on events are stale until the events arrive, which is when the fault is over and all
 /// services have recovered. Random kills may keep the events from arriving until the last kill.
 pub(super) fn map(target: &Target, kills_at_random: bool) -> Result<Map> {
@@ -41,9 +41,9 @@ pub(super) fn map(target: &Target, kills_at_random: bool) -> Result<Map> {
     for subject in &mut map.subjects {
         if let Promise::AtMost(most) = subject.stale {
             let delay = match (is_by_time(&subject.name), kills_at_random) {
-                (true, false) => HOLD,
-                (true, true) | (false, false) => HOLD + TIMEOUT,
-                (false, true) => LONGEST + TIMEOUT,
+                (true, false) => FAULT_DURATION,
+                (true, true) | (false, false) => FAULT_DURATION + TIMEOUT,
+                (false, true) => MAX_RANDOM_KILLS + TIMEOUT,
             };
             subject.stale = Promise::AtMost(most + delay);
         }

@@ -105,7 +105,7 @@ impl Edits {
         let mut ledger = self.ledger.borrow_mut();
         *ledger = Ledger { lines: std::mem::take(&mut ledger.lines), ..Ledger::default() };
         for (id, version) in pairs(&created) {
-            ledger.exists(id, true);
+            ledger.record_existence(id, true);
             ledger.written(id, version);
         }
         Ok(())

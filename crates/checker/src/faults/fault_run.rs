@@ -193,7 +193,7 @@ impl FaultRun<'_> {
         // by now, and with it the invalidation of the writer's own entry. So no response may differ, whether the write
         // was acknowledged, deferred or never answered.
         let mut urls = load.addresses(|name| !is_by_time(name));
-        urls.extend(prepared.witnesses.iter().cloned());
+        urls.extend(prepared.extra_urls.iter().cloned());
         urls.extend(self.edits.addresses());
         let may_differ = |key: &str| is_key_by_time(key) || Edits::may_differ(key);
         outcome.compared(system::compare(self.target, self.http, &versions, &urls, may_differ).await?);

@@ -9,7 +9,7 @@ use super::target::Component;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Stopped in an orderly way, and unavailable for [`HOLD`].
+    /// Stopped in an orderly way, and unavailable for [`FAULT_DURATION`].
     Stop(Component),
     /// `kill -9`, and unavailable for the same time.
     Kill(Component),
@@ -65,9 +65,9 @@ use Fault::{
 };
 
 /// The duration of a fault.
-pub(super) const HOLD: Duration = Duration::from_secs(2);
+pub(super) const FAULT_DURATION: Duration = Duration::from_secs(2);
 /// The maximum duration of random kills.
-pub(super) const LONGEST: Duration = Duration::from_secs(1_800);
+pub(super) const MAX_RANDOM_KILLS: Duration = Duration::from_secs(1_800);
 
 /// All faults but the random kills, in the order in which they are made.
 pub(super) const ALL: [Fault; 34] = [
@@ -135,7 +135,7 @@ impl Fault {
 
     /// Returns the maximum duration of the fault, made by a script on a busy machine.
     pub(super) fn longest(self) -> Duration {
-        if matches!(self, RandomKills { .. }) { LONGEST } else { Duration::from_secs(240) }
+        if matches!(self, RandomKills { .. }) { MAX_RANDOM_KILLS } else { Duration::from_secs(240) }
     }
 
     /// Returns whether only Redis is unavailable: then every read and every write must succeed.

@@ -16,24 +16,24 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::crash::API;
+use super::list::FAULT_DURATION;
 use super::list::Fault::{
     self, ClientKill, CrashAfterCommit, CrashInDrain, Cut, Delay, FlushAll, Freeze, FullMemory, HalfOpen, Kill, Near,
     RandomKills, RestartEmpty, RestartOld, Stop,
 };
-use super::list::HOLD;
 use super::target::Component::{self, Redis};
 use super::target::Target;
 use super::{crash, drain, near};
 use crate::system::System;
 
 /// A key that no service uses. Its value shows which data Redis has.
-const MARK: &str = "checker:mark";
+const MARKER_KEY: &str = "checker:mark";
 
 /// State that a fault prepares, and the original settings that it restores.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     /// Further addresses that are cached when the fault begins and are compared when it has ended.
-    pub(super) witnesses: Vec<String>,
+    pub(super) extra_urls: Vec<String>,
     /// The original memory limit and eviction policy of Redis.
     memory: Option<(String, String)>,
     /// The original name of the category.
@@ -46,15 +46,15 @@ impl Fault {
     /// Prepares the fault, before the load.
     pub(super) async fn prepare(self, target: &Target, prepared: &mut Prepared) -> Result<()> {
         match self {
-            RestartOld => target.give_redis_a_disk().await?,
+            RestartOld => target.enable_saving().await?,
             FullMemory => {
                 let limits = (setting(target, "maxmemory").await?, setting(target, "maxmemory-policy").await?);
                 prepared.memory = Some(limits);
             }
-            CrashAfterCommit => prepared.witnesses = crash::written(target).await?,
+            CrashAfterCommit => prepared.extra_urls = crash::written(target).await?,
             CrashInDrain => {
                 prepared.name = Some(drain::name(target).await?);
-                prepared.witnesses = drain::products(target).await?;
+                prepared.extra_urls = drain::products(target).await?;
             }
             _ => {}
         }
@@ -67,64 +67,67 @@ impl Fault {
         match self {
             Stop(part) => {
                 target.stop(part).await?;
-                is_away(target, part).await?;
-                sleep(HOLD).await;
+                ensure_unreachable(target, part).await?;
+                sleep(FAULT_DURATION).await;
             }
             Kill(part) => {
                 target.kill(part).await?;
-                is_away(target, part).await?;
-                sleep(HOLD).await;
+                ensure_unreachable(target, part).await?;
+                sleep(FAULT_DURATION).await;
             }
             Freeze(part) => {
                 target.pause(part).await?;
-                sleep(HOLD).await;
-                let reached = reach(target, part).await?;
-                ensure!(reached == Reach::Silent, "{} is not frozen: {reached:?}", part.name());
+                sleep(FAULT_DURATION).await;
+                let result = probe(target, part).await?;
+                ensure!(result == Probe::Silent, "{} is not frozen: {result:?}", part.name());
             }
             RestartEmpty => {
-                target.redis(&["SET", MARK, "old"]).await?;
+                target.redis(&["SET", MARKER_KEY, "old"]).await?;
                 target.kill(Redis).await?;
             }
             RestartOld => {
-                target.redis(&["SET", MARK, "old"]).await?;
+                target.redis(&["SET", MARKER_KEY, "old"]).await?;
                 target.redis(&["SAVE"]).await?;
-                target.redis(&["SET", MARK, "new"]).await?;
-                sleep(HOLD).await;
+                target.redis(&["SET", MARKER_KEY, "new"]).await?;
+                sleep(FAULT_DURATION).await;
                 target.kill(Redis).await?;
             }
             FlushAll => {
-                target.redis(&["SET", MARK, "old"]).await?;
+                target.redis(&["SET", MARKER_KEY, "old"]).await?;
                 target.redis(&["FLUSHALL"]).await?;
             }
             ClientKill => kill_clients(target).await?,
             FullMemory => {
                 target.redis(&["CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1mb"]).await?;
-                sleep(HOLD).await;
-                let refused = target.redis(&["SET", MARK, "old"]).await.err().map(|error| format!("{error:#}"));
-                ensure!(refused.as_ref().is_some_and(|said| said.contains("OOM")), "Redis takes more: {refused:?}");
+                sleep(FAULT_DURATION).await;
+                let refused = target.redis(&["SET", MARKER_KEY, "old"]).await.err().map(|error| format!("{error:#}"));
+                ensure!(
+                    refused.as_ref().is_some_and(|said| said.contains("OOM")),
+                    "Redis accepted a write beyond its memory limit: {refused:?}"
+                );
             }
             Cut(part) => {
                 proxy_of(target, part)?.cut();
-                is_away(target, part).await?;
-                sleep(HOLD).await;
+                ensure_unreachable(target, part).await?;
+                sleep(FAULT_DURATION).await;
             }
-            HalfOpen(part) => half_open(target, part, HOLD).await?,
+            HalfOpen(part) => half_open(target, part, FAULT_DURATION).await?,
             Delay(part, delay) => {
                 proxy_of(target, part)?.delay(delay);
-                sleep(HOLD).await;
-                match reach(target, part).await? {
-                    Reach::Answers(took) if took >= delay => {}
-                    reached => bail!("its answers are not {delay:?} late: {reached:?}"),
+                sleep(FAULT_DURATION).await;
+                match probe(target, part).await? {
+                    Probe::Responded(took) if took >= delay => {}
+                    result => bail!("responses are not delayed by {delay:?}: {result:?}"),
                 }
             }
             Near(fault) => near::make(target, fault).await?,
             CrashAfterCommit => {
                 crash::after_commit(target).await?;
-                is_away(target, API).await?;
+                ensure_unreachable(target, API).await?;
             }
             CrashInDrain => {
-                drain::interrupted(target, &prepared.witnesses).await?;
-                is_away(target, API).await?;
+                drain::interrupted(target, &prepared.extra_urls).await?;
+                ensure_unreachable(target, API).await?;
             }
             RandomKills { writes, seed } => {
                 prepared.kills = crash::at_random(target, seed, || written() >= writes).await?;
@@ -178,7 +181,7 @@ impl Fault {
             RestartOld => "old",
             _ => return Ok(()),
         };
-        let mark = target.redis(&["GET", MARK]).await?;
+        let mark = target.redis(&["GET", MARKER_KEY]).await?;
         ensure!(mark.trim() == expected, "Redis has {mark:?} where {expected:?} was expected");
         Ok(())
     }
@@ -186,29 +189,29 @@ impl Fault {
     /// Removes all traces of the fault, after the comparison.
     pub(super) async fn clear(self, target: &Target, prepared: &Prepared) -> Result<()> {
         match self {
-            RestartOld => target.forget_what_redis_saved().await?,
+            RestartOld => target.delete_saved_data().await?,
             CrashInDrain => drain::clear(target, prepared.name.as_deref()).await?,
             RestartEmpty | FlushAll | FullMemory => {}
             _ => return Ok(()),
         }
-        target.redis(&["DEL", MARK]).await.map(drop)
+        target.redis(&["DEL", MARKER_KEY]).await.map(drop)
     }
 }
 
-async fn is_away(target: &Target, part: Component) -> Result<()> {
-    let reached = reach(target, part).await?;
-    ensure!(!matches!(reached, Reach::Answers(_)), "{} is not away: {reached:?}", part.name());
+async fn ensure_unreachable(target: &Target, part: Component) -> Result<()> {
+    let result = probe(target, part).await?;
+    ensure!(!matches!(result, Probe::Responded(_)), "{} still responds: {result:?}", part.name());
     Ok(())
 }
 
 async fn kill_clients(target: &Target) -> Result<()> {
     let (began, mut closed) = (Instant::now(), 0);
-    while began.elapsed() < HOLD {
+    while began.elapsed() < FAULT_DURATION {
         for kind in ["normal", "pubsub"] {
             let count = target.redis(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]).await?;
             closed += count.trim().parse::<u32>().with_context(|| format!("not a number: {count:?}"))?;
         }
-        sleep(HOLD / 10).await;
+        sleep(FAULT_DURATION / 10).await;
     }
     ensure!(closed >= Service::ALL.len() as u32, "Redis has closed {closed} connections, so not one of each service");
     Ok(())
@@ -224,9 +227,9 @@ const SILENCE: Duration = Duration::from_millis(500);
 
 /// The result of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum Probe {
     /// There was a reply, after this time.
-    Answers(Duration),
+    Responded(Duration),
     /// The connection was refused or closed.
     Closed,
     /// There was no reply.
@@ -240,7 +243,7 @@ pub(super) fn proxy_of(target: &Target, part: Component) -> Result<&Proxy> {
 }
 
 /// Probes a store through its proxy, or a service directly.
-pub(super) async fn reach(target: &Target, part: Component) -> Result<Reach> {
+pub(super) async fn probe(target: &Target, part: Component) -> Result<Probe> {
     let address = match part {
         Component::Service(replica) => target.url_of(replica).trim_start_matches("http://").to_owned(),
         store => proxy_of(target, store)?.address().to_string(),
@@ -251,9 +254,9 @@ pub(super) async fn reach(target: &Target, part: Component) -> Result<Reach> {
         ask(&mut stream, part).await.map(|()| began.elapsed())
     };
     Ok(match timeout(SILENCE, asked).await {
-        Ok(Ok(took)) => Reach::Answers(took),
-        Ok(Err(_)) => Reach::Closed,
-        Err(_) => Reach::Silent,
+        Ok(Ok(took)) => Probe::Responded(took),
+        Ok(Err(_)) => Probe::Closed,
+        Err(_) => Probe::Silent,
     })
 }
 
@@ -265,8 +268,8 @@ pub(super) async fn half_open(target: &Target, part: Component, hold: Duration) 
     proxy.drop_packets();
     let asked = timeout(SILENCE, ask(&mut before, part)).await;
     ensure!(asked.is_err(), "a dead connection is not silent: {asked:?}");
-    let reached = reach(target, part).await?;
-    ensure!(matches!(reached, Reach::Answers(_)), "a new connection does not work: {reached:?}");
+    let result = probe(target, part).await?;
+    ensure!(matches!(result, Probe::Responded(_)), "a new connection does not work: {result:?}");
     sleep(hold.saturating_sub(2 * SILENCE)).await;
     Ok(())
 }

@@ -77,7 +77,7 @@ pub struct Outcome {
     /// Acknowledged edits of products, categories and carts over HTTP during the load.
     pub edits_over_http: u64,
     /// Edits that were refused or got no response.
-    pub refused_edits: u64,
+    pub unconfirmed_edits: u64,
     /// How often each component was killed at random.
     pub kills: Vec<(&'static str, u32)>,
     /// Stale reads of subjects that promise none, and other broken promises.
@@ -133,7 +133,7 @@ impl Outcome {
 
     pub(super) fn count_edits(&mut self, ledger: &Ledger) {
         (self.edits_in_sql, self.edits_over_http) = (ledger.in_sql, ledger.over_http);
-        self.refused_edits = ledger.refused;
+        self.unconfirmed_edits = ledger.unconfirmed;
     }
 
     pub(super) fn compared(&mut self, comparison: Comparison) {
@@ -215,7 +215,7 @@ impl fmt::Display for Outcome {
         write!(f, "{:<32} {}", self.fault, figures.join(" · "))?;
         if !self.kills.is_empty() {
             let kills: Vec<_> = self.kills.iter().map(|(component, times)| format!("{component} {times}")).collect();
-            write!(f, "\n  kill -9: {} · {} edits refused", kills.join(", "), self.refused_edits)?;
+            write!(f, "\n  kill -9: {} · {} edits refused", kills.join(", "), self.unconfirmed_edits)?;
         }
         if !self.holds() {
             write!(f, "\n  WRONG")?;

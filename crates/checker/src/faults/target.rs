@@ -112,14 +112,14 @@ impl Target {
     }
 
     /// Gives Redis a disk to which it can save, if it has none. Redis is restarted for this, and is empty.
-    pub(super) async fn give_redis_a_disk(&self) -> Result<()> {
+    pub(super) async fn enable_saving(&self) -> Result<()> {
         let Self::Stack(stack) = self else { return Ok(()) };
         stack.on_disk.store(true, Relaxed);
         stack.run(&["start", "redis"]).await.map(drop)
     }
 
     /// Removes the saved data, and restarts the Redis of a stack without a disk.
-    pub(super) async fn forget_what_redis_saved(&self) -> Result<()> {
+    pub(super) async fn delete_saved_data(&self) -> Result<()> {
         match self {
             Self::Private(system) => {
                 let saved = system.redis.directory().join("dump.rdb");

@@ -40,7 +40,8 @@ impl Files {
             writeln!(file, "{head}")?;
             Ok(file)
         };
-        let reads = "begin_ns,end_ns,key,session,node,pattern,source,kept,flagged,number,version,floor,stale_ns,fault";
+        let reads =
+            "begin_ns,end_ns,key,session,node,pattern,source,kept,flagged,number,version,floor,stale_ns,anomaly";
         Ok(Self(Some(Open {
             keys: file("keys.csv", "key,id,subject")?,
             reads: file("reads.csv", reads)?,
@@ -61,10 +62,10 @@ impl Files {
             Seen::Absent | Seen::Torn => 0,
         };
         let (pattern, version) = (pattern.name(), judgement.version.map(|it| it.to_string()).unwrap_or_default());
-        let fault = judgement.fault.map(|fault| format!("{fault:?}")).unwrap_or_default();
+        let anomaly = judgement.anomaly.map(|anomaly| format!("{anomaly:?}")).unwrap_or_default();
         let (floor, stale) = (judgement.floor, judgement.stale_for);
         write!(reads, "{begin},{end},{key},{session},{node},{pattern},{source},{kept},{flagged},")?;
-        Ok(writeln!(reads, "{number},{version},{floor},{stale},{fault}")?)
+        Ok(writeln!(reads, "{number},{version},{floor},{stale},{anomaly}")?)
     }
 
     pub(super) fn failed(&mut self, failed: &Failed, pattern: Pattern) -> Result<()> {

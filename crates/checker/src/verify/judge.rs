@@ -14,15 +14,15 @@ use std::collections::HashMap;
 use client::Source;
 
 use super::map::Promise;
-use super::record::{Fault, Lost, Nanos, Read, Seen, Write, Written};
+use super::record::{Anomaly, Lost, Nanos, Read, Seen, Write, Written};
 
 /// The number of the write that created a product.
 pub(super) const CREATION: u32 = 1;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Judgement {
-    /// The fault of the read under the subject's promise, if any.
-    pub fault: Option<Fault>,
+    /// The anomaly of the read under the subject's promise, if any.
+    pub anomaly: Option<Anomaly>,
     /// The version that it showed.
     pub version: Option<u32>,
     /// The highest version that had been acknowledged when the read began.
@@ -84,7 +84,7 @@ impl Judge {
             if let Some(version) = version
                 && let Some(first) = history.made.insert(version, write)
             {
-                lost.push(Lost { fault: Fault::Lost, version, writes: [first, write] });
+                lost.push(Lost { anomaly: Anomaly::Lost, version, writes: [first, write] });
             }
             if let Written::Acknowledged(version) = write.outcome {
                 let highest = history.floors.last().map_or(0, |(_, floor)| *floor);
@@ -104,12 +104,12 @@ impl Judge {
     /// Judges one read. The reads of a session must be passed in the order in which they were made.
     pub(super) fn judge(&mut self, read: &Read, promise: Promise) -> Judgement {
         let Some(history) = self.histories.get_mut(&read.key) else {
-            return Judgement { fault: Some(Fault::Future), ..Judgement::default() };
+            return Judgement { anomaly: Some(Anomaly::Future), ..Judgement::default() };
         };
         let floor = history.floor(read.begin);
         let version = match history.version_of(read) {
             Ok(version) => version,
-            Err(fault) => return Judgement { fault: Some(fault), floor, ..Judgement::default() },
+            Err(anomaly) => return Judgement { anomaly: Some(anomaly), floor, ..Judgement::default() },
         };
         // A write whose version is unknown, shown without a version: it cannot be distinguished from a later one.
         let Some(version) = version else { return Judgement { floor, ..Judgement::default() } };
@@ -121,13 +121,13 @@ impl Judge {
             judgement.window = read.end.saturating_sub(begin);
         }
         judgement.before = self.seen_before(read, version);
-        judgement.fault = match promise {
+        judgement.anomaly = match promise {
             // The response says that it may be outdated, and no cache keeps it for other clients.
             _ if read.flagged && !read.kept => None,
-            Promise::Never if version < floor => Some(Fault::Stale),
-            Promise::AtMost(most) if u128::from(judgement.stale_for) > most.as_nanos() => Some(Fault::Stale),
+            Promise::Never if version < floor => Some(Anomaly::Stale),
+            Promise::AtMost(most) if u128::from(judgement.stale_for) > most.as_nanos() => Some(Anomaly::Stale),
             _ if judgement.before.is_some_and(|(before, seen)| version < before && self.shares_state(&seen, read)) => {
-                Some(Fault::Backwards)
+                Some(Anomaly::Backwards)
             }
             _ => None,
         };
@@ -176,18 +176,18 @@ impl History {
         self.versions[newer..].iter().map(|(_, begin, end)| (*begin, *end)).min_by_key(|(_, end)| *end)
     }
 
-    fn version_of(&mut self, read: &Read) -> Result<Option<u32>, Fault> {
+    fn version_of(&mut self, read: &Read) -> Result<Option<u32>, Anomaly> {
         let (number, shown) = match read.seen {
             Seen::Absent => return Ok(Some(0)),
-            Seen::Torn => return Err(Fault::Torn),
+            Seen::Torn => return Err(Anomaly::Torn),
             Seen::Write { number, version } => (number, version),
         };
-        let Some((begin, made)) = self.writes.get_mut(&number) else { return Err(Fault::Future) };
+        let Some((begin, made)) = self.writes.get_mut(&number) else { return Err(Anomaly::Future) };
         if *begin >= read.end {
-            return Err(Fault::Future);
+            return Err(Anomaly::Future);
         }
         match (*made, shown) {
-            (Some(made), Some(shown)) if made != shown => Err(Fault::Torn),
+            (Some(made), Some(shown)) if made != shown => Err(Anomaly::Torn),
             (None, Some(shown)) => {
                 *made = Some(shown);
                 Ok(Some(shown))

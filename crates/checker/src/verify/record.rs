@@ -121,7 +121,7 @@ pub(crate) fn millis(nanos: Nanos) -> f64 {
 /// What is wrong with a read or a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fault {
+pub enum Anomaly {
     /// The read showed an older version than the floor, for longer than the subject promises.
     Stale,
     /// The read showed a version whose write had not begun, or that was never written.
@@ -147,8 +147,8 @@ pub enum Violation {
 /// Two writes that made the same version.
 #[derive(Clone, Debug, Serialize)]
 pub struct Lost {
-    /// [`Fault::Lost`].
-    pub fault: Fault,
+    /// [`Anomaly::Lost`].
+    pub anomaly: Anomaly,
     /// The version that both made.
     pub version: u32,
     /// The two writes, in the order of their responses.
@@ -159,7 +159,7 @@ pub struct Lost {
 #[derive(Clone, Debug, Serialize)]
 pub struct Misread {
     /// What is wrong.
-    pub fault: Fault,
+    pub anomaly: Anomaly,
     /// The read.
     pub read: Read,
     /// The version that it showed, if it is known.
@@ -184,7 +184,7 @@ impl fmt::Display for Violation {
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [first, second] = &self.writes;
-        write!(f, "{:?}: product {}: version {} was made by ", self.fault, first.key, self.version)?;
+        write!(f, "{:?}: product {}: version {} was made by ", self.anomaly, first.key, self.version)?;
         for (write, then) in [(first, " and by "), (second, "")] {
             let (begin, end) = (millis(write.begin), millis(write.end));
             write!(f, "write {} at {begin:.3}–{end:.3} ms (session {}){then}", write.number, write.session)?;
@@ -196,7 +196,7 @@ impl fmt::Display for Lost {
 impl fmt::Display for Misread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let read = &self.read;
-        write!(f, "{:?}: product {} at {:.3}–{:.3} ms ", self.fault, read.key, millis(read.begin), millis(read.end))?;
+        write!(f, "{:?}: product {} at {:.3}–{:.3} ms ", self.anomaly, read.key, millis(read.begin), millis(read.end))?;
         write!(f, "(session {}, replica {}, {}): ", read.session, read.node, read.source)?;
         match read.seen {
             Seen::Absent => write!(f, "nothing")?,
@@ -208,7 +208,7 @@ impl fmt::Display for Misread {
         }
         write!(f, ", at least {} was due, outdated for {:.3} ms", self.floor, millis(self.stale_for))?;
         match &self.before {
-            Some((version, before)) if self.fault == Fault::Backwards => {
+            Some((version, before)) if self.anomaly == Anomaly::Backwards => {
                 let (begin, end) = (millis(before.begin), millis(before.end));
                 write!(f, "; its session had seen version {version} at {begin:.3}–{end:.3} ms ({})", before.source)
             }

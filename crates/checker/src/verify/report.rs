@@ -71,7 +71,7 @@ impl Report {
     /// Returns the failures and violations, by subject.
     fn details(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for SubjectStats { subject, failed_reads, failed_writes, deferred, failure, faults, violations, .. } in
+        for SubjectStats { subject, failed_reads, failed_writes, deferred, failure, anomalies, violations, .. } in
             &self.subjects
         {
             if failed_reads + failed_writes + deferred > 0 {
@@ -79,9 +79,10 @@ impl Report {
                 lines.push(format!("{subject}: {failed}, {deferred} deferred invalidations"));
             }
             lines.extend(failure.iter().map(|failure| format!("{subject}, the last failure: {failure}")));
-            if !faults.is_empty() {
-                let faults: Vec<_> = faults.iter().map(|(fault, times)| format!("{times} × {fault:?}")).collect();
-                lines.push(format!("{subject}: {}", faults.join(", ")));
+            if !anomalies.is_empty() {
+                let anomalies: Vec<_> =
+                    anomalies.iter().map(|(anomaly, times)| format!("{times} × {anomaly:?}")).collect();
+                lines.push(format!("{subject}: {}", anomalies.join(", ")));
             }
             lines.extend(violations.iter().take(SHOWN).map(|violation| format!("{subject}: {violation}")));
         }

@@ -13,7 +13,7 @@ use super::fixture::Fixture;
 use super::judge::{CREATION, Judge};
 use super::map::{Map, Promise};
 use super::prepared::Prepared;
-use super::record::{Clock, Fault, Nanos};
+use super::record::{Anomaly, Clock, Nanos};
 use super::sessions::{Log, Session, Shared};
 use super::stats::SubjectStats;
 
@@ -139,9 +139,9 @@ impl Run {
         !self.prepared.iter().all(is_strict)
     }
 
-    /// Returns how often this fault was found.
-    pub(crate) fn found(&self, fault: Fault) -> u64 {
-        self.stats.iter().filter_map(|stats| stats.faults.get(&fault)).sum()
+    /// Returns how often this anomaly was found.
+    pub(crate) fn found(&self, anomaly: Anomaly) -> u64 {
+        self.stats.iter().filter_map(|stats| stats.anomalies.get(&anomaly)).sum()
     }
 
     /// Returns the number of broken promises so far, as [`SubjectStats::broken`] counts them.

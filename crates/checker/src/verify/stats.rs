@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::judge::Judgement;
 use super::map::Promise;
-use super::record::{Fault, Lost, Misread, Read, Violation, Write, Written, millis};
+use super::record::{Anomaly, Lost, Misread, Read, Violation, Write, Written, millis};
 use super::workload::Pattern;
 
 /// How many violations are kept with all their details.
@@ -59,7 +59,7 @@ pub struct SubjectStats {
     /// The longest time from the begin of a write to the end of a read that did not show it yet, in milliseconds.
     pub longest_window_ms: f64,
     /// How often each promise was broken.
-    pub faults: BTreeMap<Fault, u64>,
+    pub anomalies: BTreeMap<Anomaly, u64>,
     /// The first of them.
     pub violations: Vec<Violation>,
 }
@@ -109,7 +109,7 @@ impl SubjectStats {
             staleness: Histogram::new(3).expect("three digits are allowed"),
             longest_write_ms: 0.0,
             longest_window_ms: 0.0,
-            faults: BTreeMap::new(),
+            anomalies: BTreeMap::new(),
             violations: Vec::new(),
         }
     }
@@ -137,17 +137,17 @@ impl SubjectStats {
             let _ = self.staleness.record((judgement.stale_for / 1_000).max(1));
             self.longest_window_ms = self.longest_window_ms.max(millis(judgement.window));
         }
-        let Some(fault) = judgement.fault else { return };
+        let Some(anomaly) = judgement.anomaly else { return };
         let &Judgement { version, floor, stale_for, before, .. } = judgement;
-        self.broke(fault, Violation::Read(Misread { fault, read: *read, version, floor, stale_for, before }));
+        self.broke(anomaly, Violation::Read(Misread { anomaly, read: *read, version, floor, stale_for, before }));
     }
 
     pub(super) fn lost(&mut self, lost: Lost) {
-        self.broke(lost.fault, Violation::Write(lost));
+        self.broke(lost.anomaly, Violation::Write(lost));
     }
 
-    fn broke(&mut self, fault: Fault, violation: Violation) {
-        *self.faults.entry(fault).or_default() += 1;
+    fn broke(&mut self, anomaly: Anomaly, violation: Violation) {
+        *self.anomalies.entry(anomaly).or_default() += 1;
         if self.violations.len() < KEPT {
             self.violations.push(violation);
         }
@@ -168,7 +168,7 @@ impl SubjectStats {
 
     /// Returns the number of broken promises.
     pub fn broken(&self) -> u64 {
-        self.faults.values().sum()
+        self.anomalies.values().sum()
     }
 
     /// Returns the upper bound of the share of stale responses, with a probability of 95 %. It counts responses,

@@ -106,7 +106,7 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::map::Promise;
-    use super::super::record::Fault;
+    use super::super::record::Anomaly;
     use super::super::stats::Figures;
     use super::*;
 
@@ -142,7 +142,7 @@ mod tests {
     fn run_that_proves_nothing_fails_with_its_reason() {
         type Change = fn(&mut Report);
         let checks: [(Change, &str); 9] = [
-            (|report| report.subjects[0].faults = [(Fault::Stale, 2)].into(), "broken 2 times"),
+            (|report| report.subjects[0].anomalies = [(Anomaly::Stale, 2)].into(), "broken 2 times"),
             (|report| report.wanted_reads = 1_001, "only 1000 of 1001 reads"),
             (|report| (report.subjects[0].reads, report.wanted_reads) = (0, 0), "explicit: nothing was read"),
             (|report| report.subjects[0].hits = 0, "no read came from a cache"),

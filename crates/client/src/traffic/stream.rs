@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::LocalSet;
 
 use super::floors::Floors;
-use super::{Order, Plan, ProductRange, SOURCES, Seen};
+use super::{Order, Plan, ProductRange, SOURCES, TrafficResults};
 use crate::Connection;
 use crate::times::micros;
 
@@ -34,7 +34,7 @@ pub struct Stream {
     /// The due times of the requests in flight, by their numbers.
     under_way: RefCell<BTreeMap<u64, Instant>>,
     floors: RefCell<HashMap<u64, Floors>>,
-    seen: RefCell<Seen>,
+    seen: RefCell<TrafficResults>,
     failure: RefCell<Option<String>>,
 }
 
@@ -58,7 +58,7 @@ impl Stream {
     }
 
     /// Returns the results since the last call.
-    pub fn take(&self) -> Seen {
+    pub fn take(&self) -> TrafficResults {
         self.seen.take()
     }
 
@@ -113,10 +113,10 @@ impl Stream {
     fn give_up(&self, due: Instant, write: bool) {
         let oldest = self.under_way.borrow().first_key_value().map_or(due, |(_, due)| *due);
         self.seen.borrow_mut().given_up += 1;
-        self.unanswered(oldest, write);
+        self.record_unanswered(oldest, write);
     }
 
-    fn unanswered(&self, since: Instant, write: bool) {
+    fn record_unanswered(&self, since: Instant, write: bool) {
         let mut seen = self.seen.borrow_mut();
         let seen = &mut *seen;
         let _ = if write { &mut seen.writes } else { &mut seen.reads }.record(micros(since.elapsed()));
@@ -138,7 +138,7 @@ impl Stream {
         };
         if let Err(error) = done {
             self.seen.borrow_mut().failed += 1;
-            self.unanswered(due, write);
+            self.record_unanswered(due, write);
             *self.failure.borrow_mut() = Some(format!("{error:#}"));
         }
         self.under_way.borrow_mut().remove(&number);

@@ -4,7 +4,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use outbox::consumer::Delivery;
 use testkit::eventually;
 
-use crate::support::{AT_MOST, GROUP, Recorder, World, applied, reads, unavailable};
+use crate::support::{AT_MOST, Fixture, GROUP, Recorder, applied, reads, unavailable};
 
 fn value(metrics: &PrometheusHandle, name: &str) -> f64 {
     let labels = format!("{name}{{stream=\"order:events\",group=\"{GROUP}\"}} ");
@@ -15,14 +15,14 @@ fn value(metrics: &PrometheusHandle, name: &str) -> f64 {
 
 #[tokio::test]
 async fn consumer_metrics_report_lag_retries_and_applied_events() {
-    let (world, recorder) = (World::new().await, Recorder::new());
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
     let prometheus = PrometheusBuilder::new().build_recorder();
     let shown = prometheus.handle();
-    let consumer = metrics::with_local_recorder(&prometheus, || world.start(Delivery::Group(GROUP), &recorder));
+    let consumer = metrics::with_local_recorder(&prometheus, || fixture.start(Delivery::Group(GROUP), &recorder));
     reads(&consumer).await;
     recorder.answer(|_| unavailable());
-    world.append([1, 2, 4]).await;
-    world.log_only(3..=3);
+    fixture.append([1, 2, 4]).await;
+    fixture.log_only(3..=3);
     eventually("the lag", AT_MOST, async || value(&shown, "events_lag") == 3.0).await;
     assert!(value(&shown, "events_lag_seconds") > 0.0);
     assert!(value(&shown, "events_retries_total") > 0.0);

@@ -3,10 +3,10 @@
 use outbox::consumer::{ConsumerSettings, Delivery, Transport};
 use testkit::eventually;
 
-use crate::support::{AT_MOST, CHANNEL, GROUP, Recorder, World, applied, event, reads, refused, settings};
+use crate::support::{AT_MOST, CHANNEL, Fixture, GROUP, Recorder, applied, event, reads, refused, settings};
 
-async fn publish(world: &World, seq: u64) {
-    world.redis.cli(&["PUBLISH", CHANNEL, &event(seq)]).await.unwrap();
+async fn publish(fixture: &Fixture, seq: u64) {
+    fixture.redis.cli(&["PUBLISH", CHANNEL, &event(seq)]).await.unwrap();
 }
 
 fn pubsub() -> ConsumerSettings {
@@ -15,56 +15,56 @@ fn pubsub() -> ConsumerSettings {
 
 #[tokio::test]
 async fn pubsub_events_are_applied_or_lost_while_disconnected() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.start_with(&pubsub(), Delivery::Group(GROUP), &recorder);
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    let consumer = fixture.start_with(&pubsub(), Delivery::Group(GROUP), &recorder);
     reads(&consumer).await;
-    publish(&world, 1).await;
-    publish(&world, 2).await;
+    publish(&fixture, 1).await;
+    publish(&fixture, 2).await;
     applied(&recorder, 1..=2).await;
-    world.cli("ACL SETUSER default -subscribe").await;
-    world.cli("CLIENT KILL TYPE pubsub").await;
+    fixture.cli("ACL SETUSER default -subscribe").await;
+    fixture.cli("CLIENT KILL TYPE pubsub").await;
     eventually("the connection to be missed", AT_MOST, async || !consumer.status().connected).await;
-    publish(&world, 3).await;
-    world.cli("ACL SETUSER default +subscribe").await;
+    publish(&fixture, 3).await;
+    fixture.cli("ACL SETUSER default +subscribe").await;
     let hears = async || {
-        publish(&world, 4).await;
+        publish(&fixture, 4).await;
         recorder.applied().contains(&4)
     };
     eventually("the connection to be made again", AT_MOST, hears).await;
     assert!(!recorder.applied().contains(&3));
-    assert_eq!((recorder.resyncs(), world.log.asked()), (vec![], 0));
+    assert_eq!((recorder.resyncs(), fixture.log.asked()), (vec![], 0));
     consumer.stop().await;
 }
 
 #[tokio::test]
 async fn refused_pubsub_event_is_lost() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.start_with(&pubsub(), Delivery::Group(GROUP), &recorder);
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    let consumer = fixture.start_with(&pubsub(), Delivery::Group(GROUP), &recorder);
     reads(&consumer).await;
     recorder.answer(|_| refused());
-    publish(&world, 1).await;
+    publish(&fixture, 1).await;
     eventually("the attempt", AT_MOST, async || recorder.begun() == 1).await;
     recorder.answer(|_| Ok(()));
-    publish(&world, 2).await;
+    publish(&fixture, 2).await;
     applied(&recorder, [2]).await;
     consumer.stop().await;
 }
 
 #[tokio::test]
 async fn refused_subscription_is_retried() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    world.cli("ACL SETUSER default -subscribe").await;
-    let consumer = world.start_with(&pubsub(), Delivery::Group(GROUP), &recorder);
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    fixture.cli("ACL SETUSER default -subscribe").await;
+    let consumer = fixture.start_with(&pubsub(), Delivery::Group(GROUP), &recorder);
     for _ in 0..2 {
-        let refused = async || world.cli("ACL LOG").await.contains("subscribe");
+        let refused = async || fixture.cli("ACL LOG").await.contains("subscribe");
         eventually("a refusal", AT_MOST, refused).await;
-        world.cli("ACL LOG RESET").await;
+        fixture.cli("ACL LOG RESET").await;
     }
     eventually("the refusal to show", AT_MOST, async || consumer.status().refused).await;
     assert!(!consumer.status().connected);
-    world.cli("ACL SETUSER default +subscribe").await;
+    fixture.cli("ACL SETUSER default +subscribe").await;
     reads(&consumer).await;
-    publish(&world, 1).await;
+    publish(&fixture, 1).await;
     applied(&recorder, [1]).await;
     consumer.stop().await;
 }

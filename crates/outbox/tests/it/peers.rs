@@ -5,27 +5,27 @@ use std::time::Duration;
 use outbox::consumer::{ConsumerSettings, Delivery};
 use testkit::eventually;
 
-use crate::support::{AT_MOST, CLAIM, GROUP, Recorder, STREAM, World, applied, reads, settings, with_member};
+use crate::support::{AT_MOST, CLAIM, Fixture, GROUP, Recorder, STREAM, applied, reads, settings, with_member};
 
 #[tokio::test]
 async fn two_members_share_the_events_and_miss_none() {
-    let (world, one, two) = (World::new().await, Recorder::new(), Recorder::new());
+    let (fixture, one, two) = (Fixture::new().await, Recorder::new(), Recorder::new());
     // A long time to claim: on a busy machine, a slow member would otherwise lose entries to the other one.
     let settings = ConsumerSettings { claim_after: Duration::from_secs(3600), ..settings() };
-    let first = world.start_with(&settings, Delivery::Group(GROUP), &one);
+    let first = fixture.start_with(&settings, Delivery::Group(GROUP), &one);
     reads(&first).await;
-    let second = world.start_with(&settings, Delivery::Group(GROUP), &two);
+    let second = fixture.start_with(&settings, Delivery::Group(GROUP), &two);
     reads(&second).await;
     for thousand in 0..10 {
-        world.append(thousand * 1_000 + 1..=thousand * 1_000 + 1_000).await;
+        fixture.append(thousand * 1_000 + 1..=thousand * 1_000 + 1_000).await;
     }
     eventually("all events", AT_MOST, async || one.applied().len() + two.applied().len() >= 10_000).await;
     let mut all = [one.applied(), two.applied()].concat();
     all.sort_unstable();
     assert!(all.iter().copied().eq(1..=10_000), "each once");
     assert!(!one.applied().is_empty() && !two.applied().is_empty(), "both have a share");
-    assert_eq!(world.log.asked(), 0, "what a peer was given is not missing");
-    world.all_acknowledged().await;
+    assert_eq!(fixture.log.asked(), 0, "what a peer was given is not missing");
+    fixture.all_acknowledged().await;
     assert_eq!((one.resyncs().len(), two.resyncs().len()), (1, 0));
     first.stop().await;
     second.stop().await;
@@ -33,13 +33,13 @@ async fn two_members_share_the_events_and_miss_none() {
 
 #[tokio::test]
 async fn pending_entries_of_a_dead_peer_are_claimed() {
-    let (world, recorder, consumer) = with_member().await;
+    let (fixture, recorder, consumer) = with_member().await;
     consumer.stop().await;
-    world.append(1..=5).await;
-    world.give_to_a_dead_peer(3).await;
-    let consumer = world.member(&recorder).await;
+    fixture.append(1..=5).await;
+    fixture.give_to_a_dead_peer(3).await;
+    let consumer = fixture.member(&recorder).await;
     eventually("all events", AT_MOST, async || recorder.applied().len() == 5).await;
-    world.all_acknowledged().await;
+    fixture.all_acknowledged().await;
     let mut all = recorder.applied();
     all.sort_unstable();
     assert_eq!(all, [1, 2, 3, 4, 5]);
@@ -48,17 +48,17 @@ async fn pending_entries_of_a_dead_peer_are_claimed() {
 
 #[tokio::test]
 async fn entries_in_progress_are_not_claimed() {
-    let (world, slow, quick) = (World::new().await, Recorder::new(), Recorder::new());
-    let first = world.member(&slow).await;
+    let (fixture, slow, quick) = (Fixture::new().await, Recorder::new(), Recorder::new());
+    let first = fixture.member(&slow).await;
     slow.hold();
-    world.append(1..=2).await;
+    fixture.append(1..=2).await;
     eventually("the reaction to begin", AT_MOST, async || slow.begun() == 1).await;
-    let second = world.member(&quick).await;
+    let second = fixture.member(&quick).await;
     let longer = tokio::time::Instant::now() + CLAIM * 3;
     eventually("the time to claim to be over", AT_MOST, async || tokio::time::Instant::now() > longer).await;
     assert_eq!(quick.applied(), [0; 0]);
     slow.go();
-    world.all_acknowledged().await;
+    fixture.all_acknowledged().await;
     assert_eq!(slow.applied(), [1, 2]);
     first.stop().await;
     second.stop().await;
@@ -66,14 +66,14 @@ async fn entries_in_progress_are_not_claimed() {
 
 #[tokio::test]
 async fn claimed_entries_are_not_taken_back() {
-    let (world, recorder, consumer) = with_member().await;
+    let (fixture, recorder, consumer) = with_member().await;
     recorder.hold();
-    world.append(1..=2).await;
+    fixture.append(1..=2).await;
     eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
-    world.cli(&format!("XCLAIM {STREAM} {GROUP} peer 0 2-0")).await;
+    fixture.cli(&format!("XCLAIM {STREAM} {GROUP} peer 0 2-0")).await;
     let later = tokio::time::Instant::now() + CLAIM * 2;
     eventually("some time to pass", AT_MOST, async || tokio::time::Instant::now() > later).await;
-    let owners = world.cli(&format!("XPENDING {STREAM} {GROUP} - + 10")).await;
+    let owners = fixture.cli(&format!("XPENDING {STREAM} {GROUP} - + 10")).await;
     assert!(owners.contains("peer"), "{owners}");
     recorder.go();
     consumer.stop().await;
@@ -81,18 +81,18 @@ async fn claimed_entries_are_not_taken_back() {
 
 #[tokio::test]
 async fn deleted_pending_entry_of_a_dead_peer_is_backfilled() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    world.member(&Recorder::new()).await.stop().await;
-    world.append(1..=3).await;
-    world.give_to_a_dead_peer(3).await;
-    world.cli(&format!("XDEL {STREAM} 2-0")).await;
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    fixture.member(&Recorder::new()).await.stop().await;
+    fixture.append(1..=3).await;
+    fixture.give_to_a_dead_peer(3).await;
+    fixture.cli(&format!("XDEL {STREAM} 2-0")).await;
     recorder.hold();
-    let consumer = world.member(&recorder).await;
+    let consumer = fixture.member(&recorder).await;
     eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
-    assert_eq!(world.pending().await, 3, "it is not forgotten before it is carried out");
+    assert_eq!(fixture.pending().await, 3, "it is not forgotten before it is carried out");
     recorder.go();
     applied(&recorder, 1..=3).await;
-    world.all_acknowledged().await;
+    fixture.all_acknowledged().await;
     assert_eq!(recorder.resyncs(), []);
     consumer.stop().await;
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::eventually;
 
 use crate::support::{
-    AT_MOST, GROUP, LETTERS, Recorder, STREAM, World, applied, event, refused, settings, with_member,
+    AT_MOST, Fixture, GROUP, LETTERS, Recorder, STREAM, applied, event, refused, settings, with_member,
 };
 
 /// Returns an event that differs in one field.
@@ -21,18 +21,18 @@ fn other(seq: u64, field: &str, value: Value) -> Value {
 /// Delivers this message between two events, and checks its dead letter. Returns the applied events, the resyncs and
 /// the reasons of the dead letters.
 async fn between_events(message: &str, in_the_log: Option<Value>) -> (Vec<u64>, Vec<Resync>, Vec<String>) {
-    let (world, recorder, consumer) = with_member().await;
-    world.append(1..=1).await;
-    world.log.add(2, in_the_log.unwrap_or(Value::Null));
-    world.message(2, "event", message).await;
-    world.append(3..=3).await;
+    let (fixture, recorder, consumer) = with_member().await;
+    fixture.append(1..=1).await;
+    fixture.log.add(2, in_the_log.unwrap_or(Value::Null));
+    fixture.message(2, "event", message).await;
+    fixture.append(3..=3).await;
     eventually("the next one", AT_MOST, async || recorder.applied().contains(&3)).await;
-    world.all_acknowledged().await;
-    let letters = world.cli(&format!("XRANGE {LETTERS} - +")).await;
+    fixture.all_acknowledged().await;
+    let letters = fixture.cli(&format!("XRANGE {LETTERS} - +")).await;
     assert!(letters.contains("\n2-0\n") && letters.contains(&format!("\n{STREAM}\n")), "{letters}");
     assert!(letters.contains(message), "{letters}");
     consumer.stop().await;
-    (recorder.applied(), recorder.resyncs(), world.reasons().await)
+    (recorder.applied(), recorder.resyncs(), fixture.reasons().await)
 }
 
 #[tokio::test]
@@ -67,16 +67,16 @@ async fn event_of_unknown_type_becomes_a_dead_letter_without_a_resync() {
 
 #[tokio::test]
 async fn stored_position_advances_past_dead_letters() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    recorder.is_at(0);
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    recorder.store_position(0);
     for delivery in [Delivery::Group(GROUP), Delivery::Log(0.into())] {
-        world.cli("FLUSHALL").await;
-        let consumer = world.start(delivery, &recorder);
+        fixture.cli("FLUSHALL").await;
+        let consumer = fixture.start(delivery, &recorder);
         let message = other(1, "type", json!("order.praised"));
-        world.log.add(1, message.clone());
-        world.message(1, "event", &message.to_string()).await;
+        fixture.log.add(1, message.clone());
+        fixture.message(1, "event", &message.to_string()).await;
         eventually("it to be passed", AT_MOST, async || recorder.passed().last() == Some(&1)).await;
-        assert_eq!(world.reasons().await, ["unknown-type"]);
+        assert_eq!(fixture.reasons().await, ["unknown-type"]);
         consumer.stop().await;
         recorder.forget_passed();
     }
@@ -92,23 +92,23 @@ async fn event_of_a_newer_schema_causes_a_resync() {
 
 #[tokio::test]
 async fn entry_without_an_event_becomes_a_dead_letter() {
-    let (world, recorder, _consumer) = with_member().await;
-    world.log_only(1..=1);
-    world.message(1, "news", "of another application").await;
+    let (fixture, recorder, _consumer) = with_member().await;
+    fixture.log_only(1..=1);
+    fixture.message(1, "news", "of another application").await;
     applied(&recorder, [1]).await;
-    world.all_acknowledged().await;
-    assert_eq!(world.reasons().await, ["malformed"]);
+    fixture.all_acknowledged().await;
+    assert_eq!(fixture.reasons().await, ["malformed"]);
 }
 
 #[tokio::test]
 async fn refused_event_becomes_a_dead_letter_and_other_events_are_applied() {
-    let (world, recorder, _consumer) = with_member().await;
+    let (fixture, recorder, _consumer) = with_member().await;
     recorder.answer(|numbers| if numbers.contains(&2) { refused() } else { Ok(()) });
-    world.append(1..=4).await;
+    fixture.append(1..=4).await;
     eventually("the others", AT_MOST, async || recorder.applied().len() == 3).await;
-    world.all_acknowledged().await;
+    fixture.all_acknowledged().await;
     assert_eq!(recorder.applied(), [1, 3, 4]);
-    assert_eq!(world.reasons().await, ["refused"]);
+    assert_eq!(fixture.reasons().await, ["refused"]);
     assert_eq!(recorder.resyncs(), [Resync::NewGroup, Resync::LostEvent]);
     // One attempt for the batch, then `max_attempts` for the refused event, and one for each of the three others.
     assert_eq!(recorder.begun(), 1 + u64::from(settings().max_attempts) + 3);
@@ -116,73 +116,73 @@ async fn refused_event_becomes_a_dead_letter_and_other_events_are_applied() {
 
 #[tokio::test]
 async fn event_refused_once_is_retried_and_applied() {
-    let (world, recorder, _consumer) = with_member().await;
+    let (fixture, recorder, _consumer) = with_member().await;
     let attempts = AtomicU32::new(0);
     recorder.answer(move |_| if attempts.fetch_add(1, Ordering::Relaxed) == 0 { refused() } else { Ok(()) });
-    world.append(1..=1).await;
+    fixture.append(1..=1).await;
     applied(&recorder, [1]).await;
-    world.all_acknowledged().await;
-    assert_eq!(world.reasons().await, [""; 0]);
+    fixture.all_acknowledged().await;
+    assert_eq!(fixture.reasons().await, [""; 0]);
 }
 
 #[tokio::test]
 async fn panic_of_the_event_handler_counts_as_a_refusal() {
-    let (world, recorder, _consumer) = with_member().await;
+    let (fixture, recorder, _consumer) = with_member().await;
     recorder.answer(|numbers| if numbers.contains(&2) { panic!("on purpose") } else { Ok(()) });
-    world.append(1..=3).await;
+    fixture.append(1..=3).await;
     eventually("the others", AT_MOST, async || recorder.applied().len() == 2).await;
-    world.all_acknowledged().await;
-    assert_eq!((recorder.applied(), world.reasons().await), (vec![1, 3], vec!["refused".to_owned()]));
+    fixture.all_acknowledged().await;
+    assert_eq!((recorder.applied(), fixture.reasons().await), (vec![1, 3], vec!["refused".to_owned()]));
 }
 
 /// Each broken connection, and each process that dies, adds a delivery.
 #[tokio::test]
 async fn redeliveries_do_not_count_as_refused_attempts() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    world.member(&Recorder::new()).await.stop().await;
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    fixture.member(&Recorder::new()).await.stop().await;
     let attempts = AtomicU32::new(0);
     recorder.answer(move |_| if attempts.fetch_add(1, Ordering::Relaxed) == 0 { refused() } else { Ok(()) });
-    world.append(1..=1).await;
-    world.give_to_a_dead_peer(1).await;
+    fixture.append(1..=1).await;
+    fixture.give_to_a_dead_peer(1).await;
     for _ in 0..2 * settings().max_attempts {
-        world.cli(&format!("XCLAIM {STREAM} {GROUP} dead 0 1-0")).await;
+        fixture.cli(&format!("XCLAIM {STREAM} {GROUP} dead 0 1-0")).await;
     }
-    let _consumer = world.member(&recorder).await;
+    let _consumer = fixture.member(&recorder).await;
     applied(&recorder, [1]).await;
-    world.all_acknowledged().await;
-    assert_eq!((world.reasons().await, recorder.begun()), (Vec::new(), 2));
+    fixture.all_acknowledged().await;
+    assert_eq!((fixture.reasons().await, recorder.begun()), (Vec::new(), 2));
 }
 
 #[tokio::test]
 async fn event_is_acknowledged_only_after_its_dead_letter_is_written() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    world.cli(&format!("SET {LETTERS} in-the-way")).await;
-    let consumer = world.member(&recorder).await;
-    world.log_only(1..=1);
-    world.message(1, "event", "rubbish").await;
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    fixture.cli(&format!("SET {LETTERS} in-the-way")).await;
+    let consumer = fixture.member(&recorder).await;
+    fixture.log_only(1..=1);
+    fixture.message(1, "event", "rubbish").await;
     applied(&recorder, [1]).await;
     eventually("it to begin again", AT_MOST, async || !consumer.status().connected).await;
-    assert_eq!(world.pending().await, 1);
-    world.cli(&format!("DEL {LETTERS}")).await;
-    world.all_acknowledged().await;
-    assert_eq!((world.reasons().await, recorder.applied()), (vec!["malformed".to_owned()], vec![1]));
+    assert_eq!(fixture.pending().await, 1);
+    fixture.cli(&format!("DEL {LETTERS}")).await;
+    fixture.all_acknowledged().await;
+    assert_eq!((fixture.reasons().await, recorder.applied()), (vec!["malformed".to_owned()], vec![1]));
 }
 
 #[tokio::test]
 async fn log_reader_continues_after_dead_letters() {
-    let (world, recorder) = (World::new().await, Recorder::new());
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
     recorder.answer(|numbers| if numbers.contains(&2) { refused() } else { Ok(()) });
-    let consumer = world.start(Delivery::Log(0.into()), &recorder);
+    let consumer = fixture.start(Delivery::Log(0.into()), &recorder);
     let reached = async |position| {
         eventually("its position", AT_MOST, async || consumer.status().position == position).await;
     };
-    world.append(1..=3).await;
+    fixture.append(1..=3).await;
     // After the resync, the reader may take from the log what the stream does not have yet.
     reached(3).await;
-    world.log_only(4..=4);
-    world.message(4, "event", "rubbish").await;
+    fixture.log_only(4..=4);
+    fixture.message(4, "event", "rubbish").await;
     reached(4).await;
     assert_eq!(recorder.applied(), [1, 3, 4]);
-    assert_eq!(world.reasons().await, ["refused", "malformed"]);
+    assert_eq!(fixture.reasons().await, ["refused", "malformed"]);
     assert_eq!(recorder.resyncs(), [Resync::LostEvent]);
 }

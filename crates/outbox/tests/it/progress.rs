@@ -5,7 +5,7 @@ use std::time::Duration;
 use outbox::consumer::{Consumer, ConsumerSettings, Delivery, EventProgress, HandlerError, ProgressError};
 use testkit::eventually;
 
-use crate::support::{AT_MOST, GROUP, ORDER_EVENTS, Recorder, STREAM, World, applied, settings, unavailable};
+use crate::support::{AT_MOST, Fixture, GROUP, ORDER_EVENTS, Recorder, STREAM, applied, settings, unavailable};
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -13,8 +13,8 @@ fn limited() -> ConsumerSettings {
     ConsumerSettings { stale_after: LIMIT, ..settings() }
 }
 
-fn start(world: &World, delivery: Delivery, recorder: &Recorder) -> (Consumer, EventProgress) {
-    let consumer = world.start_with(&limited(), delivery, recorder);
+fn start(fixture: &Fixture, delivery: Delivery, recorder: &Recorder) -> (Consumer, EventProgress) {
+    let consumer = fixture.start_with(&limited(), delivery, recorder);
     let progress = EventProgress::new(ORDER_EVENTS, &limited());
     progress.follow(consumer.followed());
     (consumer, progress)
@@ -36,17 +36,17 @@ async fn until_overdue(progress: &EventProgress) {
 
 #[tokio::test]
 async fn group_is_unverified_while_acl_refuses_xreadgroup() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let (_consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    let (_consumer, progress) = start(&fixture, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
-    world.append(1..=3).await;
+    fixture.append(1..=3).await;
     applied(&recorder, 1..=3).await;
     // The consumer may still query the stream's state, but not read its events.
-    world.cli("ACL SETUSER default -xreadgroup").await;
+    fixture.cli("ACL SETUSER default -xreadgroup").await;
     until_refused(&progress).await;
-    world.append(4..=4).await;
+    fixture.append(4..=4).await;
     assert_eq!(progress.verified(), Err(ProgressError::Refused(STREAM)));
-    world.cli("ACL SETUSER default +xreadgroup").await;
+    fixture.cli("ACL SETUSER default +xreadgroup").await;
     until_ready(&progress).await;
     applied(&recorder, 1..=4).await;
 }
@@ -54,40 +54,40 @@ async fn group_is_unverified_while_acl_refuses_xreadgroup() {
 /// The consumer need not wait for the limit: it knows at once that its reads are refused.
 #[tokio::test]
 async fn refused_group_is_unverified_long_before_the_limit() {
-    let (world, recorder) = (World::new().await, Recorder::new());
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
     let patient = ConsumerSettings { stale_after: Duration::from_secs(600), ..settings() };
-    let consumer = world.start_with(&patient, Delivery::Group(GROUP), &recorder);
+    let consumer = fixture.start_with(&patient, Delivery::Group(GROUP), &recorder);
     let progress = EventProgress::new(ORDER_EVENTS, &patient);
     progress.follow(consumer.followed());
     until_ready(&progress).await;
-    world.cli("ACL SETUSER default -xreadgroup").await;
+    fixture.cli("ACL SETUSER default -xreadgroup").await;
     until_refused(&progress).await;
-    world.append(1..=1).await;
+    fixture.append(1..=1).await;
     assert_eq!(progress.verified(), Err(ProgressError::Refused(STREAM)));
-    world.cli("ACL SETUSER default +xreadgroup").await;
+    fixture.cli("ACL SETUSER default +xreadgroup").await;
     until_ready(&progress).await;
     applied(&recorder, 1..=1).await;
 }
 
 #[tokio::test]
 async fn group_is_unverified_while_acl_refuses_its_keys() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let (_consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    let (_consumer, progress) = start(&fixture, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
-    world.cli("ACL SETUSER default resetkeys").await;
+    fixture.cli("ACL SETUSER default resetkeys").await;
     // As far as the test knows, no events are missed; but the consumer does not know even that.
     until_refused(&progress).await;
-    world.cli("ACL SETUSER default allkeys").await;
+    fixture.cli("ACL SETUSER default allkeys").await;
     until_ready(&progress).await;
 }
 
 #[tokio::test]
 async fn group_is_unverified_while_its_event_handler_fails() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let (_consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    let (_consumer, progress) = start(&fixture, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     recorder.answer(|_| unavailable());
-    world.append(1..=2).await;
+    fixture.append(1..=2).await;
     until_overdue(&progress).await;
     recorder.answer(|_| Ok(()));
     until_ready(&progress).await;
@@ -97,11 +97,11 @@ async fn group_is_unverified_while_its_event_handler_fails() {
 /// The stream and its group are deleted. The consumer does not create the group again before the resync succeeds.
 #[tokio::test]
 async fn group_is_unverified_while_its_resync_fails() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let (_consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    let (_consumer, progress) = start(&fixture, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     recorder.resync_answer(Err(HandlerError::Unavailable("the cache is away".to_owned())));
-    world.cli(&format!("DEL {STREAM}")).await;
+    fixture.cli(&format!("DEL {STREAM}")).await;
     until_overdue(&progress).await;
     recorder.resync_answer(Ok(None));
     until_ready(&progress).await;
@@ -109,49 +109,49 @@ async fn group_is_unverified_while_its_resync_fails() {
 
 #[tokio::test]
 async fn consumer_is_unverified_while_the_relay_does_not_append() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let (_consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    let (_consumer, progress) = start(&fixture, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
-    world.append(1..=3).await;
+    fixture.append(1..=3).await;
     applied(&recorder, 1..=3).await;
-    world.log_only(4..=5);
+    fixture.log_only(4..=5);
     until_overdue(&progress).await;
-    world.stream_only(4..=5).await;
+    fixture.stream_only(4..=5).await;
     until_ready(&progress).await;
     // Without the log, only the stream determines the newest event.
-    world.log.away(true);
-    world.stream_only(6..=6).await;
+    fixture.log.away(true);
+    fixture.stream_only(6..=6).await;
     applied(&recorder, 1..=6).await;
     until_ready(&progress).await;
 }
 
 #[tokio::test]
 async fn log_reader_reads_the_log_while_acl_refuses_the_stream() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let (_consumer, progress) = start(&world, Delivery::Log(0.into()), &recorder);
-    world.append(1..=3).await;
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    let (_consumer, progress) = start(&fixture, Delivery::Log(0.into()), &recorder);
+    fixture.append(1..=3).await;
     applied(&recorder, 1..=3).await;
     until_ready(&progress).await;
-    world.cli("ACL SETUSER default resetkeys").await;
-    world.log_only(4..=6);
+    fixture.cli("ACL SETUSER default resetkeys").await;
+    fixture.log_only(4..=6);
     applied(&recorder, 1..=6).await;
     eventually("the refusal", AT_MOST, async || progress.check_ready() == Err(ProgressError::Disconnected(STREAM)))
         .await;
     assert_eq!(progress.verified(), Ok(()), "the log says that there is no more");
     // Without the log as well, the newest event is unknown.
-    world.log.away(true);
+    fixture.log.away(true);
     until_overdue(&progress).await;
-    world.cli("ACL SETUSER default allkeys").await;
-    world.stream_only(4..=6).await;
-    world.log.away(false);
+    fixture.cli("ACL SETUSER default allkeys").await;
+    fixture.stream_only(4..=6).await;
+    fixture.log.away(false);
     until_ready(&progress).await;
     assert_eq!(recorder.applied().len(), 6);
 }
 
 #[tokio::test]
 async fn progress_of_a_stopped_consumer_becomes_overdue() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    let (consumer, progress) = start(&fixture, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     consumer.stop().await;
     until_overdue(&progress).await;

@@ -34,12 +34,12 @@ pub(crate) const CLAIM: Duration = Duration::from_millis(800);
 const APPEND: &str = "for i = 1, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]) end return 1";
 
 /// The stores of the events.
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) redis: Redis,
     pub(crate) log: Log,
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn new() -> Self {
         Self { redis: Redis::start().await.unwrap(), log: Log::start().await }
     }
@@ -198,8 +198,8 @@ pub(crate) fn refused() -> Result<(), HandlerError> {
 }
 
 /// Starts a member of the group that reads events of its own, and records them.
-pub(crate) async fn with_member() -> (World, Recorder, Consumer) {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
-    (world, recorder, consumer)
+pub(crate) async fn with_member() -> (Fixture, Recorder, Consumer) {
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    let consumer = fixture.member(&recorder).await;
+    (fixture, recorder, consumer)
 }

@@ -77,8 +77,8 @@ async fn last_known_data_are_shown_as_stale_while_the_product_api_is_down() {
 async fn received_deletion_is_shown_while_the_product_api_is_down() {
     let (stores, fake, service) = started(2).await;
     let cart = CartOf::with(&service, &[1]).await;
-    fake.set_away(true);
-    let seq = fake.announces(&stores.redis, "product.deleted", 1, 1).await;
+    fake.set_unavailable(true);
+    let seq = fake.publish(&stores.redis, "product.deleted", 1, 1).await;
     stores.until_applied("product:events", seq).await;
     let line = cart.line(1).await;
     assert_eq!((&line["availability"]["state"], &line["stale"]), (&json!("no_longer_sold"), &json!(true)));
@@ -90,7 +90,7 @@ async fn received_deletion_is_shown_while_the_product_api_is_down() {
 async fn line_without_product_data_is_unknown_until_the_product_api_responds() {
     let (stores, fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
-    fake.set_away(true);
+    fake.set_unavailable(true);
     stores
         .sql("INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents) SELECT id, 1, 2, 90 FROM carts")
         .await;
@@ -99,7 +99,7 @@ async fn line_without_product_data_is_unknown_until_the_product_api_responds() {
     let line = &view["lines"][0];
     assert_eq!((&line["availability"]["state"], &line["name"]), (&json!("unknown"), &json!(null)));
     assert_eq!((&view["totals"]["total_cents"], &view["stale"]), (&json!(0), &json!(true)));
-    fake.set_away(false);
+    fake.set_unavailable(false);
     stores.until_price(&cart, 1, 100).await;
 }
 
@@ -127,7 +127,7 @@ async fn unavailable_product_api_receives_few_requests() {
     let (stores, fake, service) = started(1).await;
     let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
-    fake.set_away(true);
+    fake.set_unavailable(true);
     stores.redis(&["DEL", "cart:product:1", &cart.key()]).await;
     assert_eq!(cart.view().await.expect(200).json()["stale"], true);
     fake.asked();

@@ -53,7 +53,7 @@ async fn a_line_keeps_its_version_and_its_price_until_it_really_changes() {
     assert_eq!(cart.put(1, 5).await.expect(200).version(), 2);
     assert_eq!(cart.line(1).await["quantity"], 5);
     // The product becomes dearer: the line keeps the price at which it was put in, until it is put in again.
-    fake.says(1, 2, &json!({ "price_cents": 150 }));
+    fake.set_product(1, 2, &json!({ "price_cents": 150 }));
     stores.redis(&["DEL", "cart:product:1"]).await;
     let put = cart.put(1, 6).await.expect(200).json();
     assert_eq!((&put["added_price_cents"], &put["version"]), (&json!(100), &json!(3)));
@@ -90,8 +90,8 @@ async fn product_that_is_not_sold_cannot_be_put_into_a_cart() {
     cart.put(2, 1).await.problem(404, "not-found");
     assert_eq!(stores.sql("SELECT count(*) FROM cart_items").await, "0");
     // After the product is created, the same request succeeds.
-    fake.says(2, 1, &json!({}));
-    let seq = fake.announces(&stores.redis, "product.created", 2, 1).await;
+    fake.set_product(2, 1, &json!({}));
+    let seq = fake.publish(&stores.redis, "product.created", 2, 1).await;
     stores.until_applied("product:events", seq).await;
     cart.put(2, 1).await.expect(201);
 }

@@ -15,7 +15,7 @@ async fn data_older_than_the_last_event_are_refetched_once_and_marked_stale() {
     let cart = CartOf::with(&service, &[1, 2]).await;
     assert_eq!(cart.view().await.expect(200).json()["stale"], false);
     // The event reports version 2, but the server that responds still has version 1.
-    let seq = fake.announces(&stores.redis, "product.updated", 1, 2).await;
+    let seq = fake.publish(&stores.redis, "product.updated", 1, 2).await;
     stores.until_applied("product:events", seq).await;
     fake.asked();
     for _ in 0..3 {
@@ -27,7 +27,7 @@ async fn data_older_than_the_last_event_are_refetched_once_and_marked_stale() {
     let asked = fake.asked();
     assert!(asked.len() == 12 && asked.iter().all(|ids| *ids == 1), "each view asks twice for the one: {asked:?}");
     assert!(!is_cached(&service, "cart:product:1").await && is_cached(&service, "cart:product:2").await);
-    fake.says(1, 2, &json!({ "price_cents": 777 }));
+    fake.set_product(1, 2, &json!({ "price_cents": 777 }));
     let view = cart.view().await.expect(200);
     assert_eq!((view.source(), &view.json()["stale"]), ("fwd=miss; stored", &json!(false)));
     assert_eq!(cart.line(1).await["price_cents"], 777);
@@ -38,16 +38,16 @@ async fn data_from_before_a_deletion_or_update_event_are_rejected() {
     let (stores, fake, service) = started(2).await;
     let cart = CartOf::with(&service, &[1, 2]).await;
     // The product is deleted, but the server that responds still has it.
-    fake.announces(&stores.redis, "product.deleted", 1, 1).await;
+    fake.publish(&stores.redis, "product.deleted", 1, 1).await;
     // The product is changed, but the server that responds does not have it yet.
-    fake.says_none(2);
-    let seq = fake.announces(&stores.redis, "product.updated", 2, 2).await;
+    fake.remove_product(2);
+    let seq = fake.publish(&stores.redis, "product.updated", 2, 2).await;
     stores.until_applied("product:events", seq).await;
     let (one, two) = (cart.line(1).await, cart.line(2).await);
     assert_eq!((&one["availability"]["state"], &one["stale"]), (&json!("no_longer_sold"), &json!(true)));
     assert_eq!((&two["availability"]["state"], &two["stale"]), (&json!("in_stock"), &json!(true)));
-    fake.says_none(1);
-    fake.says(2, 2, &json!({}));
+    fake.remove_product(1);
+    fake.set_product(2, 2, &json!({}));
     let view = cart.view().await.expect(200);
     assert_eq!((view.source(), &view.json()["stale"]), ("fwd=miss; stored", &json!(false)), "{}", view.text());
 }
@@ -58,11 +58,11 @@ async fn late_event_lowers_no_minimum_version() {
     CartOf::with(&service, &[1]).await;
     service.process.kill9().await.expect("it is killed");
     // A consumer reads the first event in the group's name and disappears: the event is applied last, and late.
-    fake.announces(&stores.redis, "product.updated", 1, 2).await;
+    fake.publish(&stores.redis, "product.updated", 1, 2).await;
     assert!(stores.read_and_vanish().await.contains("product.updated"));
     let _service = stores.cart_with(fake.url(), &[("EVENTS__CLAIM_AFTER", "5s")]).await;
-    fake.announces(&stores.redis, "product.updated", 1, 3).await;
-    let last = fake.announces(&stores.redis, "product.updated", 1, 4).await;
+    fake.publish(&stores.redis, "product.updated", 1, 3).await;
+    let last = fake.publish(&stores.redis, "product.updated", 1, 4).await;
     let floor = "SELECT floor_version, seq FROM known_products WHERE id = 1";
     eventually("the last event", SOON, async || stores.sql(floor).await == format!("4|{last}")).await;
     assert!(!stores.has_applied("product:events", last).await, "the first one is still to be taken over");
@@ -74,7 +74,7 @@ async fn late_event_lowers_no_minimum_version() {
 async fn event_versions_are_reset_when_the_catalogue_may_have_changed() {
     let (stores, fake, service) = started(1).await;
     let cart = CartOf::with(&service, &[1]).await;
-    let seq = fake.announces(&stores.redis, "product.updated", 1, 9).await;
+    let seq = fake.publish(&stores.redis, "product.updated", 1, 9).await;
     stores.until_applied("product:events", seq).await;
     assert_eq!(cart.line(1).await["stale"], true);
     // A new group: it is unknown which events were missed.

@@ -110,7 +110,7 @@ async fn metrics_cover_reads_of_both_caches_the_relay_and_events() {
     let (stores, fake, service) = started(1).await;
     let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
-    let seq = fake.announces(&stores.redis, "product.updated", 1, 1).await;
+    let seq = fake.publish(&stores.redis, "product.updated", 1, 1).await;
     stores.until_applied("product:events", seq).await;
     for _ in 0..3 {
         cart.view().await.expect(200);

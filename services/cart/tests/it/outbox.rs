@@ -7,15 +7,15 @@ use testkit::eventually;
 use crate::support::{CartOf, SOON, Service, started};
 
 /// Returns type, product, quantity and version of the events after `after`.
-async fn told(service: &Service, after: u64) -> Vec<(String, i64, i64, i64)> {
+async fn events_after(service: &Service, after: u64) -> Vec<(String, i64, i64, i64)> {
     let page = service.get(&format!("/events?after={after}")).await.expect(200).json();
     let events = page["events"].as_array().cloned().unwrap_or_default();
     let number = |event: &Value, field: &str| event[field].as_i64().unwrap_or_else(|| panic!("no {field} in {event}"));
-    let told = |event: &Value| {
+    let row = |event: &Value| {
         let kind = event["type"].as_str().unwrap_or_default().to_owned();
         (kind, number(event, "product_id"), number(event, "quantity"), number(event, "version"))
     };
-    events.iter().map(told).collect()
+    events.iter().map(row).collect()
 }
 
 fn added(product: i64, quantity: i64, version: i64) -> (String, i64, i64, i64) {
@@ -59,7 +59,7 @@ async fn each_change_of_a_line_is_announced_once_and_nothing_else_is() {
         removed(1, 5),
         removed(3, 3),
     ];
-    assert_eq!(told(&service, 0).await, expected);
+    assert_eq!(events_after(&service, 0).await, expected);
 
     let page = service.get("/events?after=2&limit=3").await.expect(200).json();
     let seqs: Vec<_> = page["events"].as_array().expect("a list").iter().map(|event| event["seq"].clone()).collect();
@@ -112,7 +112,7 @@ async fn change_that_cannot_be_announced_is_refused_by_the_database() {
     stores.sql("UPDATE cart_items SET version = 99, quantity = 2").await;
     assert_eq!(stores.sql("SELECT version FROM cart_items").await, "2");
     stores.until_published().await;
-    assert_eq!(told(&service, 0).await, [added(1, 1, 1), added(1, 2, 2)]);
+    assert_eq!(events_after(&service, 0).await, [added(1, 1, 1), added(1, 2, 2)]);
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn events_that_are_no_longer_kept_are_gone() {
     stores.until_published().await;
     stores.sql("DELETE FROM outbox WHERE seq <= 2").await;
     service.get("/events?after=1").await.problem(410, "gone");
-    assert_eq!(told(&service, 2).await, [added(1, 3, 3)]);
+    assert_eq!(events_after(&service, 2).await, [added(1, 3, 3)]);
     let ahead = service.get("/events?after=99").await.expect(200).json();
     assert_eq!((&ahead["events"], &ahead["head"]), (&json!([]), &json!(3)));
 }

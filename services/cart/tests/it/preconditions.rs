@@ -64,8 +64,8 @@ async fn etag_of_a_view_changes_with_everything_that_it_shows() {
     let first = cart.cached().await;
     assert_eq!(first.header("cache-control"), "private, no-store");
 
-    fake.says(1, 2, &json!({ "name": "Another name" }));
-    fake.announces(&stores.redis, "product.updated", 1, 2).await;
+    fake.set_product(1, 2, &json!({ "name": "Another name" }));
+    fake.publish(&stores.redis, "product.updated", 1, 2).await;
     let renamed = eventually("the new name", SOON, async || {
         let view = cart.view().await.expect(200);
         (view.text().contains("Another name")).then_some(view)
@@ -79,7 +79,7 @@ async fn etag_of_a_view_changes_with_everything_that_it_shows() {
     assert_eq!((unchanged.header("etag"), unchanged.body.len()), (renamed.header("etag"), 0));
 
     // A view that is marked as stale is another representation than the same view without the mark.
-    fake.set_away(true);
+    fake.set_unavailable(true);
     stores.redis(&["FLUSHALL"]).await;
     let stale = eventually("a stale view", SOON, async || {
         let view = cart.view().await.expect(200);

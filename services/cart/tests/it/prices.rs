@@ -107,10 +107,10 @@ async fn renamed_category_and_unused_product_leave_the_views_alone() {
 async fn amount_beyond_64_bits_is_null_in_views_and_refused_in_writes() {
     let (_stores, fake, service) = started(2).await;
     let cart = CartOf::at(&service).await;
-    fake.says(1, 1, &json!({ "price_cents": 1_000_000_000_000_i64, "stock": 2_000 }));
+    fake.set_product(1, 1, &json!({ "price_cents": 1_000_000_000_000_i64, "stock": 2_000 }));
     cart.put(1, 999).await.expect(201);
     assert_eq!(cart.view().await.expect(200).json()["totals"]["total_cents"], 999_000_000_000_000_i64);
-    fake.says(2, 1, &json!({ "price_cents": i64::MAX, "stock": 2_000 }));
+    fake.set_product(2, 1, &json!({ "price_cents": i64::MAX, "stock": 2_000 }));
     let problem = cart.put(2, 2).await.problem(422, "invalid-fields");
     assert_eq!(problem["errors"][0]["field"], "quantity");
     cart.put(2, 1).await.expect(201);

@@ -153,8 +153,8 @@ async fn no_view_shows_data_older_than_the_last_applied_event() {
     eventually("enough to happen", 3 * SOON, async || {
         version += 1;
         let product = version % PRODUCTS + 1;
-        fake.says(product, version, &json!({ "price_cents": version }));
-        let seq = fake.announces(&stores.redis, "product.updated", product, version).await;
+        fake.set_product(product, version, &json!({ "price_cents": version }));
+        let seq = fake.publish(&stores.redis, "product.updated", product, version).await;
         stores.until_applied("product:events", seq).await;
         floors[product as usize - 1].store(version, SeqCst);
         met.writes.fetch_add(1, SeqCst);

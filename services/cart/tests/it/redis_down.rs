@@ -21,7 +21,7 @@ async fn carts_are_read_and_written_without_redis_and_never_outdated() {
     for version in 2..6 {
         let put = cart.put(1, version).await.expect(200);
         assert_eq!(put.source(), "fwd=method; detail=deferred");
-        fake.says(2, version, &json!({}));
+        fake.set_product(2, version, &json!({}));
         cart.put(2, version).await;
         let view = cart.view().await.expect(200);
         assert_eq!(view.source(), "fwd=bypass; detail=redis-down");

@@ -36,8 +36,8 @@ async fn events_are_shared_and_each_change_shows_at_both() {
     let mut last = 0;
     for version in 2..=20 {
         for product in 1..=5 {
-            fake.says(product, version, &json!({}));
-            last = fake.announces(&stores.redis, "product.updated", product, version).await;
+            fake.set_product(product, version, &json!({}));
+            last = fake.publish(&stores.redis, "product.updated", product, version).await;
         }
         a.get(&cart.path()).await.expect(200);
     }
@@ -65,13 +65,13 @@ async fn events_of_a_killed_process_are_taken_over_by_its_peer() {
     cart.cached().await;
 
     let lock = stores.hold_reactions(3).await;
-    (1..=5).for_each(|product| fake.says(product, 2, &json!({})));
-    fake.announces_at_once(&stores.redis, "product.updated", &[1, 2, 3], 2).await;
+    (1..=5).for_each(|product| fake.set_product(product, 2, &json!({})));
+    fake.publish_together(&stores.redis, "product.updated", &[1, 2, 3], 2).await;
     stores.until_waiting(1).await;
     let pending = stores.pending("product:events").await;
     assert!(pending.iter().map(|(seq, _)| *seq).eq(1..=3), "{pending:?}");
     assert!(pending.iter().all(|(_, who)| *who == pending[0].1), "one has all of them: {pending:?}");
-    fake.announces_at_once(&stores.redis, "product.updated", &[4, 5], 2).await;
+    fake.publish_together(&stores.redis, "product.updated", &[4, 5], 2).await;
     let applied = async |service: &Service| service.metric("events_applied_total", "").await;
     eventually("the other to carry out what it was given", SOON, async || applied(&a).await + applied(&b).await == 2.0)
         .await;

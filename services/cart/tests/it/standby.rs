@@ -6,7 +6,7 @@ use testkit::{Postgres, eventually};
 use crate::support::{CartOf, Fake, SOON, Service, Stores};
 
 /// Asserts that the service serves reads, refuses writes and reports both.
-async fn is_degraded(service: &Service, cart: &CartOf<'_>) -> Value {
+async fn assert_degraded(service: &Service, cart: &CartOf<'_>) -> Value {
     eventually("a read", 2 * SOON, async || cart.view().await.status == 200).await;
     let report = eventually("the relay to be reported", 2 * SOON, async || {
         let report = service.get("/readyz").await;
@@ -29,7 +29,7 @@ async fn is_degraded(service: &Service, cart: &CartOf<'_>) -> Value {
 }
 
 /// Asserts that the service recovers without a restart.
-async fn recovers(service: &Service, cart: &CartOf<'_>, sql: impl AsyncFn(&str) -> String) {
+async fn assert_recovery(service: &Service, cart: &CartOf<'_>, sql: impl AsyncFn(&str) -> String) {
     eventually("a write", SOON, async || cart.put(1, 4).await.status == 200).await;
     let relay = async || service.get("/readyz").await.json()["checks"]["relay"]["status"] == "ok";
     eventually("the relay", SOON, relay).await;
@@ -47,14 +47,14 @@ async fn cart_on_a_demoted_primary_is_degraded_until_it_is_promoted() {
     let cart = CartOf::at(&service).await;
     cart.put(1, 2).await.expect(201);
     postgres.demote().await.expect("it starts as a standby");
-    let report = is_degraded(&service, &cart).await;
+    let report = assert_degraded(&service, &cart).await;
     assert!(report["checks"]["postgres-writes"]["detail"].as_str().unwrap().contains("standby"), "{report}");
     // A view that is not cached.
     stores.redis(&["DEL", &cart.key()]).await;
     assert_eq!(cart.line(1).await["quantity"], 2);
     postgres.promote().await.expect("a standby");
     let sql = async |sql: &str| postgres.sql("cart", sql).await.expect("the test's own SQL");
-    recovers(&service, &cart, sql).await;
+    assert_recovery(&service, &cart, sql).await;
 }
 
 #[tokio::test]
@@ -70,10 +70,10 @@ async fn cart_that_starts_on_a_standby_is_degraded_until_it_is_promoted() {
     postgres.demote().await.expect("it starts as a standby");
     let service = stores.cart(&fake).await;
     let cart = CartOf { service: &service, id };
-    is_degraded(&service, &cart).await;
+    assert_degraded(&service, &cart).await;
     postgres.promote().await.expect("a standby");
     let sql = async |sql: &str| postgres.sql("cart", sql).await.expect("the test's own SQL");
-    recovers(&service, &cart, sql).await;
+    assert_recovery(&service, &cart, sql).await;
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn cart_started_on_a_read_only_database_is_degraded_until_writes_work() {
     postgres.set_read_only(stores.database.name(), true).await.expect("the test's own SQL");
     let service = stores.cart(&fake).await;
     let cart = CartOf { service: &service, id };
-    is_degraded(&service, &cart).await;
+    assert_degraded(&service, &cart).await;
     postgres.set_read_only(stores.database.name(), false).await.expect("the test's own SQL");
-    recovers(&service, &cart, async |sql: &str| stores.sql(sql).await).await;
+    assert_recovery(&service, &cart, async |sql: &str| stores.sql(sql).await).await;
 }

@@ -41,8 +41,8 @@ async fn changes_during_downtime_are_shown_from_the_first_request_on() {
     let cart = stores.cached_cart(&service, &[1]).await;
     let id = cart.id.clone();
     service.stop().await;
-    fake.says(1, 2, &json!({}));
-    fake.announces(&stores.redis, "product.updated", 1, 2).await;
+    fake.set_product(1, 2, &json!({}));
+    fake.publish(&stores.redis, "product.updated", 1, 2).await;
     let service = stores.cart(&fake).await;
     let cart = CartOf { service: &service, id };
     assert_eq!(cart.line(1).await["product_version"], 2);

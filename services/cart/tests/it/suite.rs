@@ -96,8 +96,8 @@ impl DatabaseSubject for CartSubject {
         futures_util::future::join_all(requests).await;
         stores.until_published().await;
         let version = 10 + round;
-        fake.says(1, version, &json!({ "price_cents": 5_000 + round }));
-        let seq = fake.announces(&stores.redis, "product.updated", 1, version).await;
+        fake.set_product(1, version, &json!({ "price_cents": 5_000 + round }));
+        let seq = fake.publish(&stores.redis, "product.updated", 1, version).await;
         stores.until_applied("product:events", seq).await;
         assert_eq!(stores.sql("SELECT floor_version FROM known_products WHERE id = 1").await, version.to_string());
         stores.until_price(&cart, 1, 5_000 + round).await;

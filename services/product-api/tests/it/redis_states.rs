@@ -98,7 +98,7 @@ impl Shop {
     }
 
     /// Asserts that the state has begun: it is named, requests are served, and both processes read the latest write.
-    async fn is_degraded(&mut self, name: &str) {
+    async fn assert_degraded(&mut self, name: &str) {
         self.write().await;
         self.until_named(name).await;
         for _ in 0..2 {
@@ -110,7 +110,7 @@ impl Shop {
     }
 
     /// Asserts that the state ends: nothing stale is read meanwhile, and then the cache is in use as before.
-    async fn recovers(&mut self) {
+    async fn assert_recovery(&mut self) {
         for api in &self.apis {
             eventually("Redis to pass its check", 3 * SOON, async || {
                 self.read_meanwhile().await;
@@ -172,9 +172,9 @@ async fn a_demoted_redis_is_not_read_until_it_is_the_primary_again() {
     for _ in 0..2 {
         // No server listens on that port, so this Redis remains a replica and keeps its data.
         shop.redis(&["REPLICAOF", "127.0.0.1", "1"]).await;
-        shop.is_degraded("read-only replica").await;
+        shop.assert_degraded("read-only replica").await;
         shop.redis(&["REPLICAOF", "NO", "ONE"]).await;
-        shop.recovers().await;
+        shop.assert_recovery().await;
     }
 }
 
@@ -186,11 +186,11 @@ async fn a_redis_that_loads_its_dataset_is_not_used_until_it_has_loaded() {
     let mut reload = shop.stores.redis.client().expect("redis-cli");
     let reload = reload.args(["DEBUG", "RELOAD"]).kill_on_drop(true).spawn().expect("it runs");
     shop.until_named("LOADING").await;
-    shop.is_degraded("LOADING").await;
+    shop.assert_degraded("LOADING").await;
     shop.redis(&["CONFIG", "SET", "key-load-delay", "0"]).await;
     let done = reload.wait_with_output().await.expect("it ends");
     assert!(done.status.success(), "{done:?}");
-    shop.recovers().await;
+    shop.assert_recovery().await;
 }
 
 #[tokio::test]
@@ -208,11 +208,11 @@ async fn a_redis_that_cannot_save_is_not_used_until_it_saves_again() {
     };
     shop.redis(&["BGSAVE"]).await;
     saved(&shop, "err").await;
-    shop.is_degraded("MISCONF").await;
+    shop.assert_degraded("MISCONF").await;
     std::fs::remove_dir(&obstacle).expect("it is empty");
     shop.redis(&["BGSAVE"]).await;
     saved(&shop, "ok").await;
-    shop.recovers().await;
+    shop.assert_recovery().await;
 }
 
 #[tokio::test]
@@ -228,9 +228,9 @@ async fn redis_at_maxclients_is_reported_and_used_again_afterwards() {
         }
     };
     say(&["CONFIG SET maxclients 1", "CLIENT KILL TYPE pubsub", "CLIENT KILL TYPE normal"]).await;
-    shop.is_degraded("maxclients").await;
+    shop.assert_degraded("maxclients").await;
     say(&["CONFIG SET maxclients 1000"]).await;
-    shop.recovers().await;
+    shop.assert_recovery().await;
 }
 
 #[tokio::test]
@@ -241,27 +241,27 @@ async fn changed_redis_password_is_reported_and_its_return_recovers() {
     let hash = rule.split_whitespace().find(|word| word.starts_with('#')).expect("its password").to_owned();
     shop.redis(&["ACL", "SETUSER", USER, "resetpass", ">another"]).await;
     shop.redis(&["CLIENT", "KILL", "USER", USER]).await;
-    shop.is_degraded("WRONGPASS").await;
+    shop.assert_degraded("WRONGPASS").await;
     shop.redis(&["ACL", "SETUSER", USER, "resetpass", &hash]).await;
-    shop.recovers().await;
+    shop.assert_recovery().await;
 }
 
 #[tokio::test]
 async fn unsafe_eviction_policy_is_detected_on_an_open_connection() {
     let mut shop = Shop::on(redis(&[]).await).await;
     shop.redis(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
-    shop.is_degraded("maxmemory-policy is allkeys-lru").await;
+    shop.assert_degraded("maxmemory-policy is allkeys-lru").await;
     shop.redis(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).await;
-    shop.recovers().await;
+    shop.assert_recovery().await;
 }
 
 #[tokio::test]
 async fn full_redis_is_reported_and_still_takes_invalidations() {
     let mut shop = Shop::on(redis(&[("maxmemory-policy", "noeviction")]).await).await;
     shop.redis(&["CONFIG", "SET", "maxmemory", "1"]).await;
-    shop.is_degraded("OOM").await;
+    shop.assert_degraded("OOM").await;
     shop.redis(&["CONFIG", "SET", "maxmemory", "0"]).await;
-    shop.recovers().await;
+    shop.assert_recovery().await;
 }
 
 /// Managed services behave like this. The missing protection is named, and its substitute works: a Redis that returns
@@ -289,7 +289,7 @@ async fn redis_without_run_id_stays_degraded_and_serves_no_older_data() {
     shop.read().await;
     shop.stores.until_published().await;
     shop.redis(&["ACL", "SETUSER", USER, "+info"]).await;
-    shop.recovers().await;
+    shop.assert_recovery().await;
 }
 
 /// Managed services behave like this too. Events continue.

@@ -98,7 +98,7 @@ pub(super) async fn for_product(
     service.state.readiness().map_err(not_yet)?;
     let is_included = service.applied.include(consistency_token(&request)?, APPLY_WAIT).await;
     let fetched = service.lists.for_product(product).await.map_err(fetch)?;
-    answered(answer, &request, &fetched, limit, Shown { catalogue: service.catalogue(is_included), baskets: None })
+    answered(answer, &request, &fetched, limit, DataStatus { catalogue: service.catalogue(is_included), baskets: None })
 }
 
 /// Recommends products that go with the products in a cart.
@@ -125,8 +125,8 @@ pub(super) async fn for_cart(
     service.state.readiness().map_err(not_yet)?;
     let is_included = service.applied.include(consistency_token(&request)?, APPLY_WAIT).await;
     let fetched = service.lists.for_cart(cart).await.map_err(fetch)?;
-    let shown = Shown { catalogue: service.catalogue(is_included), baskets: Some(service.baskets()) };
-    answered(answer, &request, &fetched, limit, shown)
+    let status = DataStatus { catalogue: service.catalogue(is_included), baskets: Some(service.baskets()) };
+    answered(answer, &request, &fetched, limit, status)
 }
 
 impl RecommendationService {
@@ -143,7 +143,7 @@ impl RecommendationService {
 
 /// The status at the time of the response; as JSON an object with at least one field.
 #[derive(Clone, Copy, Debug, Serialize)]
-struct Shown {
+struct DataStatus {
     catalogue: CatalogueState,
     #[serde(skip_serializing_if = "Option::is_none")]
     baskets: Option<BasketsState>,
@@ -159,14 +159,14 @@ fn few(limit: Option<i64>) -> Result<usize, Problem> {
 /// Builds the response. The list is sent as it is stored in the cache, or truncated; the current status is inserted
 /// before its last brace.
 fn answered(
-    answer: CacheResponse, request: &HttpRequest, fetched: &Cached<Recommendations>, limit: usize, shown: Shown,
+    answer: CacheResponse, request: &HttpRequest, fetched: &Cached<Recommendations>, limit: usize, status: DataStatus,
 ) -> Result<HttpResponse, Problem> {
-    let answer = match shown {
-        Shown { catalogue, .. } if catalogue.stale => answer.detail("catalogue-stale"),
-        Shown { .. } => answer,
+    let answer = match status {
+        DataStatus { catalogue, .. } if catalogue.stale => answer.detail("catalogue-stale"),
+        DataStatus { .. } => answer,
     };
-    let shown = serde_json::to_vec(&shown).map_err(Problem::internal)?;
-    let answer = answer.with_companion([&limit.to_be_bytes()[..], &shown].concat());
+    let status = serde_json::to_vec(&status).map_err(Problem::internal)?;
+    let answer = answer.with_companion([&limit.to_be_bytes()[..], &status].concat());
     let response = answer.cached(request, fetched, "product");
     let Some(body) = fetched.body().filter(|_| response.status().is_success()) else { return Ok(response) };
     let shortened;
@@ -179,7 +179,7 @@ fn answered(
         &shortened
     };
     let open = list.strip_suffix(b"}").ok_or_else(|| Problem::internal("a list that is no object"))?;
-    let body = [open, b",", &shown[1..]].concat();
+    let body = [open, b",", &status[1..]].concat();
     Ok(response.set_body(body).map_into_boxed_body())
 }
 

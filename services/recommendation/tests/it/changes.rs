@@ -9,20 +9,20 @@ use crate::support::{SOON, Service, ids, item, started};
 
 #[tokio::test]
 async fn price_changed_in_psql_reaches_the_lists_that_show_the_product() {
-    let (stores, _api, ours) = started().await;
-    assert!(item(&ours.get("/recommendations/1").await.expect(200).json(), 25).is_some());
+    let (stores, _api, service) = started().await;
+    assert!(item(&service.get("/recommendations/1").await.expect(200).json(), 25).is_some());
     for price in [13_901, 13_902, 13_903] {
         stores.shop_sql(&format!("UPDATE products SET price_cents = {price} WHERE id = 25")).await;
         stores.until_shop_is_applied().await;
-        let list = ours.get("/recommendations/1").await.expect(200).json();
+        let list = service.get("/recommendations/1").await.expect(200).json();
         assert_eq!(item(&list, 25).unwrap()["price_cents"], price, "{list}");
     }
 }
 
 #[tokio::test]
 async fn unavailable_products_leave_lists_and_available_ones_enter() {
-    let (stores, api, ours) = started().await;
-    let similar = async || ids(&ours.get("/recommendations/1").await.expect(200).json(), "similar");
+    let (stores, api, service) = started().await;
+    let similar = async || ids(&service.get("/recommendations/1").await.expect(200).json(), "similar");
     assert!(similar().await.contains(&25) && similar().await.contains(&37) && !similar().await.contains(&61));
     api.put("/products/25", &json!({ "stock": 0 })).await.expect(200);
     api.put("/products/61", &json!({ "stock": 1 })).await.expect(200);
@@ -34,13 +34,14 @@ async fn unavailable_products_leave_lists_and_available_ones_enter() {
     let created = created["id"].as_i64().unwrap();
     assert!(!after.contains(&25) && !after.contains(&37), "{after:?}");
     assert!(after.contains(&61) && after[0] == created, "{after:?}");
-    ours.get("/recommendations/37").await.problem(404, "not-found");
+    service.get("/recommendations/37").await.problem(404, "not-found");
 }
 
 #[tokio::test]
 async fn moved_product_leaves_and_enters_the_lists_of_its_categories() {
-    let (stores, _api, ours) = started().await;
-    let similar = async |id: i64| ids(&ours.get(&format!("/recommendations/{id}")).await.expect(200).json(), "similar");
+    let (stores, _api, service) = started().await;
+    let similar =
+        async |id: i64| ids(&service.get(&format!("/recommendations/{id}")).await.expect(200).json(), "similar");
     assert!(similar(1).await.contains(&25) && !similar(2).await.contains(&25));
     let own = similar(25).await;
     stores.shop_sql("UPDATE products SET category_id = 2, price_cents = 8900 WHERE id = 25").await;
@@ -51,19 +52,19 @@ async fn moved_product_leaves_and_enters_the_lists_of_its_categories() {
 
 #[tokio::test]
 async fn lists_show_the_new_name_of_a_renamed_category() {
-    let (stores, _api, ours) = started().await;
-    ours.get("/recommendations/1").await.expect(200);
+    let (stores, _api, service) = started().await;
+    service.get("/recommendations/1").await.expect(200);
     stores.shop_sql("UPDATE categories SET name = 'Out of doors' WHERE id = 1").await;
     stores.until_shop_is_applied().await;
-    let list = ours.get("/recommendations/1").await.expect(200).json();
+    let list = service.get("/recommendations/1").await.expect(200).json();
     assert_eq!(list["similar"][0]["category"], json!({ "id": 1, "name": "Out of doors" }));
 }
 
 /// One transaction: when its events are applied, no product that was known to be in the category is in it any more.
 #[tokio::test]
 async fn copy_has_the_new_name_of_a_category_that_all_products_leave() {
-    let (stores, _api, ours) = started().await;
-    ours.get("/recommendations/1").await.expect(200);
+    let (stores, _api, service) = started().await;
+    service.get("/recommendations/1").await.expect(200);
     let renamed = "BEGIN; UPDATE categories SET name = 'Out of doors' WHERE id = 1;
                    UPDATE products SET category_id = 2 WHERE category_id = 1; COMMIT";
     stores.shop_sql(renamed).await;
@@ -74,18 +75,18 @@ async fn copy_has_the_new_name_of_a_category_that_all_products_leave() {
 
 #[tokio::test]
 async fn reused_id_is_another_product() {
-    let (stores, _api, ours) = started().await;
+    let (stores, _api, service) = started().await;
     for _ in 0..4 {
         stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 25").await;
     }
     stores.shop_sql("DELETE FROM products WHERE id = 25").await;
     stores.until_shop_is_applied().await;
-    ours.get("/recommendations/25").await.problem(404, "not-found");
+    service.get("/recommendations/25").await.problem(404, "not-found");
     let again =
         "INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (25, 'A rucksack', 13900, 1, 1)";
     stores.shop_sql(again).await;
     stores.until_shop_is_applied().await;
-    let list = ours.get("/recommendations/1").await.expect(200).json();
+    let list = service.get("/recommendations/1").await.expect(200).json();
     assert_eq!(item(&list, 25).unwrap()["name"], "A rucksack");
     // Deletion and insertion in one transaction: the copy never observes the deletion.
     let at_once =
@@ -93,30 +94,30 @@ async fn reused_id_is_another_product() {
     stores.shop_sql("UPDATE products SET price_cents = 14000 WHERE id = 25").await;
     stores.shop_sql(&at_once).await;
     stores.until_shop_is_applied().await;
-    let list = ours.get("/recommendations/1").await.expect(200).json();
+    let list = service.get("/recommendations/1").await.expect(200).json();
     assert_eq!(item(&list, 25).unwrap()["name"], "A pack");
 }
 
 #[tokio::test]
 async fn change_that_concerns_no_list_leaves_the_lists_in_the_cache() {
-    let (stores, _api, ours) = started().await;
+    let (stores, _api, service) = started().await;
     stores.until_shop_is_applied().await;
     eventually("the list to be cached", SOON, async || {
-        ours.get("/recommendations/1").await.expect(200).source() == "hit"
+        service.get("/recommendations/1").await.expect(200).source() == "hit"
     })
     .await;
     // A change in another category, and one in the same category that no list shows.
     stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 2").await;
     stores.shop_sql("UPDATE products SET featured = true WHERE id = 61").await;
     stores.until_shop_is_applied().await;
-    assert!(ours.get("/recommendations/1").await.expect(200).is_hit());
+    assert!(service.get("/recommendations/1").await.expect(200).is_hit());
 }
 
 #[tokio::test]
 async fn cached_lists_equal_new_lists_after_any_change() {
-    let (stores, _api, ours) = started().await;
+    let (stores, _api, service) = started().await;
     let read = async |id: i64| {
-        let answer = ours.get(&format!("/recommendations/{id}")).await;
+        let answer = service.get(&format!("/recommendations/{id}")).await;
         let mut list = answer.json();
         list.as_object_mut().expect("an object").remove("catalogue");
         ((answer.status, list), answer.source().starts_with("hit"))

@@ -10,7 +10,7 @@ use crate::support::{Carts, SOON, Service, Stores, item, started, until_list, wi
 
 #[tokio::test]
 async fn malformed_event_becomes_a_dead_letter_and_the_next_is_applied() {
-    let (stores, _api, ours) = started().await;
+    let (stores, _api, service) = started().await;
     let mut carts = Carts::new(&stores.redis);
     carts.with(&[1]).await;
     for poison in ["{", "null", "7", r#"{"type":"cart.item_added"}"#] {
@@ -31,14 +31,14 @@ async fn malformed_event_becomes_a_dead_letter_and_the_next_is_applied() {
     assert_eq!(stores.redis(&["XLEN", "recommendation:~dead-letters"]).await, "5");
     let letters = stores.redis(&["XRANGE", "recommendation:~dead-letters", "-", "+"]).await;
     assert!(letters.contains("malformed"), "{letters}");
-    assert_eq!(ours.metric("events_dead_letters_total", "stream=\"cart:events\"").await, 5.0);
-    ours.get("/recommendations/1").await.expect(200);
+    assert_eq!(service.metric("events_dead_letters_total", "stream=\"cart:events\"").await, 5.0);
+    service.get("/recommendations/1").await.expect(200);
 }
 
 #[tokio::test]
 async fn unsupported_event_is_set_aside_and_the_next_is_applied() {
     let stores = Stores::start().await;
-    let (_api, _ours) = stores.both().await;
+    let (_api, _service) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
     let event = |seq: u64, kind: &str, schema: u32| {
         json!({
@@ -55,7 +55,7 @@ async fn unsupported_event_is_set_aside_and_the_next_is_applied() {
 
 #[tokio::test]
 async fn events_of_unknown_products_are_applied() {
-    let (stores, _api, ours) = started().await;
+    let (stores, _api, service) = started().await;
     stores.until_shop_is_applied().await;
     let seq: u64 = stores.shop_sql("SELECT seq FROM outbox_head").await.parse().unwrap();
     // The product is created and deleted before the service can fetch it.
@@ -64,13 +64,13 @@ async fn events_of_unknown_products_are_applied() {
     stores.shop_sql(&format!("BEGIN; {insert}; DELETE FROM products WHERE id = 900001; COMMIT")).await;
     stores.until_shop_is_applied().await;
     stores.until_applied("product:events", seq + 2).await;
-    ours.get("/recommendations/900001").await.problem(404, "not-found");
+    service.get("/recommendations/900001").await.problem(404, "not-found");
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[900_001, 900_002]).await;
     carts.many(5, &[1, 14]).await;
     stores.until_learned(carts.last()).await;
     eventually("the copy to be known as current", SOON, async || {
-        ours.get("/recommendations/1").await.expect(200).json()["catalogue"]["stale"] == false
+        service.get("/recommendations/1").await.expect(200).json()["catalogue"]["stale"] == false
     })
     .await;
 }
@@ -78,9 +78,9 @@ async fn events_of_unknown_products_are_applied() {
 const SETTINGS: [(&str, &str); 1] = [("EVENTS__STALE_AFTER", "3s")];
 
 /// Waits until `/readyz` is degraded because of the events of `stream`.
-async fn until_events_fail(ours: &Service, stream: &str) {
+async fn until_events_fail(service: &Service, stream: &str) {
     eventually("the events to fail", SOON, async || {
-        let ready = ours.get("/readyz").await.expect(200).json();
+        let ready = service.get("/readyz").await.expect(200).json();
         let events = &ready["checks"]["events"];
         let names = events["detail"].as_str().is_some_and(|detail| detail.contains(stream));
         ready["status"] == "degraded" && events["status"] == "failing" && names
@@ -91,25 +91,25 @@ async fn until_events_fail(ours: &Service, stream: &str) {
 #[tokio::test]
 async fn lists_are_stale_without_access_to_the_streams() {
     let (stores, api) = with_product_api().await;
-    let ours = stores.ours_with(api.url(), &SETTINGS).await;
+    let service = stores.start_service(api.url(), &SETTINGS).await;
     let list = "/recommendations/1";
-    until_list(&ours, list, "the copy to be current", |list| list["catalogue"]["stale"] == false).await;
+    until_list(&service, list, "the copy to be current", |list| list["catalogue"]["stale"] == false).await;
 
     // Nothing changes, but the service cannot know that.
     stores.redis.revoke_stream_access("recommendation").await.expect("the rights are taken");
-    until_list(&ours, list, "the list to be stale", |list| list["catalogue"]["stale"] == true).await;
-    until_events_fail(&ours, "product:events").await;
-    let answer = ours.get(list).await.expect(200);
+    until_list(&service, list, "the list to be stale", |list| list["catalogue"]["stale"] == true).await;
+    until_events_fail(&service, "product:events").await;
+    let answer = service.get(list).await.expect(200);
     assert!(answer.header("cache-status").contains("catalogue-stale"), "{answer:?}");
     api.put("/products/25", &json!({ "price_cents": 13_999 })).await.expect(200);
 
     stores.redis.restore_users().await.expect("the rights are given back");
-    until_list(&ours, list, "the new price, and a current copy", |list| {
+    until_list(&service, list, "the new price, and a current copy", |list| {
         list["catalogue"]["stale"] == false && item(list, 25).is_some_and(|item| item["price_cents"] == 13_999)
     })
     .await;
     eventually("the events to be ok", SOON, async || {
-        ours.get("/readyz").await.json()["checks"]["events"]["status"] == "ok"
+        service.get("/readyz").await.json()["checks"]["events"]["status"] == "ok"
     })
     .await;
 }
@@ -118,19 +118,19 @@ async fn lists_are_stale_without_access_to_the_streams() {
 #[tokio::test]
 async fn cart_lists_are_stale_without_events_about_carts() {
     let stores = Stores::start().await;
-    let (_api, cart, ours) = stores.all_with(&SETTINGS).await;
+    let (_api, cart, service) = stores.all_with(&SETTINGS).await;
     let path = format!("/recommendations?cart={}", Uuid::new_v4());
-    until_list(&ours, &path, "the baskets to be current", |list| list["baskets"]["stale"] == false).await;
+    until_list(&service, &path, "the baskets to be current", |list| list["baskets"]["stale"] == false).await;
     stores.redis(&["ACL", "SETUSER", "cart", "-xadd"]).await;
     let put = cart.post("/carts", &json!({})).await.expect(201).json();
     let item = format!("/carts/{}/items/1", put["id"].as_str().expect("an id"));
     cart.put(&item, &json!({ "quantity": 1 })).await.expect(201);
 
-    let list = until_list(&ours, &path, "the baskets to be stale", |list| list["baskets"]["stale"] == true).await;
+    let list = until_list(&service, &path, "the baskets to be stale", |list| list["baskets"]["stale"] == true).await;
     assert_eq!(list["catalogue"]["stale"], false);
-    until_events_fail(&ours, "cart:events").await;
-    assert_eq!(ours.get("/recommendations/1").await.expect(200).json()["baskets"], json!(null));
+    until_events_fail(&service, "cart:events").await;
+    assert_eq!(service.get("/recommendations/1").await.expect(200).json()["baskets"], json!(null));
 
     stores.redis.restore_users().await.expect("the rights are given back");
-    until_list(&ours, &path, "the baskets to be current", |list| list["baskets"]["stale"] == false).await;
+    until_list(&service, &path, "the baskets to be current", |list| list["baskets"]["stale"] == false).await;
 }

@@ -46,9 +46,9 @@ async fn lose_events(stores: &Stores) {
     stores.redis(&["DEL", "cart:events"]).await;
 }
 
-async fn until_complete(stores: &Stores, ours: &Service) {
+async fn until_complete(stores: &Stores, service: &Service) {
     eventually("the baskets to be complete", SOON, async || {
-        let ready = ours.get("/readyz").await.expect(200).json();
+        let ready = service.get("/readyz").await.expect(200).json();
         ready["checks"]["baskets"]["status"] == "ok"
             && stores.sql("SELECT bool_or(incomplete) FROM streams").await == "f"
     })
@@ -64,9 +64,9 @@ async fn new_recommendation_reads_the_baskets_of_an_existing_cart_service() {
         carts.insert(cart_with(&cart, products).await, products.to_vec());
     }
     lose_events(&stores).await;
-    let ours = stores.ours_with(api.url(), &[("CART__URL", cart.url())]).await;
+    let service = stores.start_service(api.url(), &[("CART__URL", cart.url())]).await;
     until_known(&stores, &carts).await;
-    until_complete(&stores, &ours).await;
+    until_complete(&stores, &service).await;
     // The service then applies the next event.
     carts.insert(cart_with(&cart, &[4]).await, vec![4]);
     until_known(&stores, &carts).await;
@@ -78,14 +78,14 @@ async fn baskets_are_correct_again_after_events_were_lost_during_downtime() {
     let cart_port = testkit::free_port().to_string();
     let cart = stores.cart(api.url(), &cart_port).await;
     let settings = [("CART__URL", cart.url())];
-    let ours = stores.ours_with(api.url(), &settings).await;
+    let service = stores.start_service(api.url(), &settings).await;
     let mut carts = BTreeMap::new();
     for products in [&[1, 2][..], &[1, 2], &[1, 2, 3], &[5]] {
         carts.insert(cart_with(&cart, products).await, products.to_vec());
     }
     until_known(&stores, &carts).await;
-    until_complete(&stores, &ours).await;
-    ours.process.kill9().await.expect("it is killed");
+    until_complete(&stores, &service).await;
+    service.process.kill9().await.expect("it is killed");
 
     // Lines are added and removed, one cart is new, and one is emptied. No event of these changes reaches the service.
     let ids: Vec<String> = carts.keys().cloned().collect();
@@ -102,16 +102,16 @@ async fn baskets_are_correct_again_after_events_were_lost_during_downtime() {
     let url = cart.url().to_owned();
     // The baskets are known to be incomplete even while the cart service is down.
     cart.process.kill9().await.expect("it is killed");
-    let ours = stores.ours_with(api.url(), &[("CART__URL", &url)]).await;
+    let service = stores.start_service(api.url(), &[("CART__URL", &url)]).await;
     let path = format!("/recommendations?cart={}", ids[0]);
-    until_list(&ours, &path, "the baskets to be stale", |list| list["baskets"]["stale"] == true).await;
+    until_list(&service, &path, "the baskets to be stale", |list| list["baskets"]["stale"] == true).await;
     eventually("readiness to say so", SOON, async || {
-        let ready = ours.get("/readyz").await.expect(200).json();
+        let ready = service.get("/readyz").await.expect(200).json();
         ready["status"] == "degraded" && ready["checks"]["baskets"]["status"] == "failing"
     })
     .await;
     let _cart = stores.cart(api.url(), &cart_port).await;
     until_known(&stores, &carts).await;
-    until_complete(&stores, &ours).await;
-    until_list(&ours, &path, "the baskets to be current", |list| list["baskets"]["stale"] == false).await;
+    until_complete(&stores, &service).await;
+    until_list(&service, &path, "the baskets to be current", |list| list["baskets"]["stale"] == false).await;
 }

@@ -13,7 +13,7 @@ const IN_TIME: Duration = Duration::from_secs(4);
 #[tokio::test]
 async fn two_replicas_share_the_events_and_show_the_same_lists() {
     let (stores, api) = with_product_api().await;
-    let (a, b) = tokio::join!(stores.ours_with(api.url(), &[]), stores.ours_with(api.url(), &[]));
+    let (a, b) = tokio::join!(stores.start_service(api.url(), &[]), stores.start_service(api.url(), &[]));
     let mut carts = Carts::new(&stores.redis);
     for round in 0..20 {
         stores.shop_sql(&format!("UPDATE products SET price_cents = {} WHERE id = 25", 13_000 + round)).await;
@@ -44,7 +44,7 @@ async fn two_replicas_share_the_events_and_show_the_same_lists() {
 async fn replica_takes_over_the_events_of_a_killed_replica_in_time() {
     let (stores, api) = with_product_api().await;
     let settings = [("EVENTS__CLAIM_AFTER", "1s")];
-    let (a, b) = tokio::join!(stores.ours_with(api.url(), &settings), stores.ours_with(api.url(), &settings));
+    let (a, b) = tokio::join!(stores.start_service(api.url(), &settings), stores.start_service(api.url(), &settings));
     let mut carts = Carts::new(&stores.redis);
     let known = [carts.with(&[1]).await, carts.with(&[1]).await, carts.with(&[1]).await];
     stores.until_learned(3).await;

@@ -17,16 +17,16 @@ async fn restore_shop(stores: &Stores, changes: &str) {
 async fn recommendation_copies_a_restored_catalogue_whether_it_ran_or_not() {
     for (runs, is_redis_empty) in [(true, false), (false, false), (false, true)] {
         let (stores, port, api) = with_product_api_at_port().await;
-        let ours = stores.ours_with(api.url(), &[]).await;
+        let service = stores.start_service(api.url(), &[]).await;
         for stock in 1..=5 {
             stores.shop_sql(&format!("UPDATE products SET stock = {stock}, price_cents = 13950 WHERE id = 25")).await;
         }
         stores.until_shop_is_applied().await;
-        until_both_are_read(&ours).await;
-        let ours = if runs {
-            Some(ours)
+        until_both_are_read(&service).await;
+        let service = if runs {
+            Some(service)
         } else {
-            ours.stop().await;
+            service.stop().await;
             None
         };
         api.process.kill9().await.expect("it is killed");
@@ -40,23 +40,23 @@ async fn recommendation_copies_a_restored_catalogue_whether_it_ran_or_not() {
         if is_redis_empty {
             stores.redis(&["FLUSHALL"]).await;
         }
-        let ours = match ours {
-            Some(ours) => ours,
-            None => stores.ours_with(api.url(), &[]).await,
+        let service = match service {
+            Some(service) => service,
+            None => stores.start_service(api.url(), &[]).await,
         };
         let is_back = |list: &serde_json::Value| item(list, 25).is_some_and(|item| item["price_cents"] == 13_900);
-        until_list(&ours, "/recommendations/13", "the price of the backup", is_back).await;
+        until_list(&service, "/recommendations/13", "the price of the backup", is_back).await;
         // The service follows further changes.
         stores.shop_sql("UPDATE products SET price_cents = 13901 WHERE id = 25").await;
         let is_new = |list: &serde_json::Value| item(list, 25).is_some_and(|item| item["price_cents"] == 13_901);
-        until_list(&ours, "/recommendations/13", "a new price", is_new).await;
-        eventually("hits", SOON, async || ours.get("/recommendations/13").await.expect(200).source() == "hit").await;
+        until_list(&service, "/recommendations/13", "a new price", is_new).await;
+        eventually("hits", SOON, async || service.get("/recommendations/13").await.expect(200).source() == "hit").await;
     }
 }
 
 #[tokio::test]
 async fn recommendation_with_a_restored_database_gets_its_events_again() {
-    let (stores, api, ours) = started().await;
+    let (stores, api, service) = started().await;
     Carts::learned(&stores).await;
     let (rows, streams) = (stores.sql("SELECT count(*) FROM basket_items").await, "UPDATE streams SET applied = ");
     // The backup is older than the last ten lines and the last two changes of the catalogue.
@@ -73,12 +73,12 @@ async fn recommendation_with_a_restored_database_gets_its_events_again() {
     eventually("the lines", SOON, async || stores.sql("SELECT count(*) FROM basket_items").await == rows).await;
     let price = "SELECT price_cents FROM products WHERE id = 25";
     eventually("the row", SOON, async || stores.sql(price).await == "13902").await;
-    ours.stop().await;
+    service.stop().await;
     // The same restore while the service is down.
     stores.sql(&backup).await;
-    let ours = stores.ours_with(api.url(), &[]).await;
+    let service = stores.start_service(api.url(), &[]).await;
     eventually("the lines", SOON, async || stores.sql("SELECT count(*) FROM basket_items").await == rows).await;
     eventually("the row", SOON, async || stores.sql(price).await == "13902").await;
     // Learned from all lines again, not only from those of the backup.
-    until_list(&ours, "/recommendations/1", "what is learned", |list| ids(list, "bought_together") == [14]).await;
+    until_list(&service, "/recommendations/1", "what is learned", |list| ids(list, "bought_together") == [14]).await;
 }

@@ -190,7 +190,7 @@ async fn position_is_below_the_first_missing_event() {
 #[tokio::test]
 async fn similar_products_are_found_with_any_search_path() {
     let stores = Stores::start().await;
-    let (_api, _ours) = stores.both().await;
+    let (_api, _service) = stores.both().await;
     let found = "SELECT count(*) FROM public.similar_products(13, 12)";
     let usual = stores.sql(found).await;
     assert_ne!(usual, "0");

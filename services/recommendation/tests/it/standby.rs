@@ -6,7 +6,7 @@ use testkit::{Postgres, eventually};
 use crate::support::{SOON, Service, Stores, ids, item, until_list};
 
 /// Asserts that the service serves lists, from the cache and from the database, and reports that it cannot write.
-async fn is_degraded(service: &Service) -> Value {
+async fn assert_degraded(service: &Service) -> Value {
     let path = "/recommendations/13";
     eventually("a read", 2 * SOON, async || service.get(path).await.status == 200).await;
     let report = eventually("the readiness", 2 * SOON, async || {
@@ -27,7 +27,7 @@ async fn is_degraded(service: &Service) -> Value {
 }
 
 /// Asserts that the service applies the changes of the outage without a restart.
-async fn recovers(service: &Service) {
+async fn assert_recovery(service: &Service) {
     let is_new = |list: &Value| item(list, 25).is_some_and(|item| item["price_cents"] == 13_901);
     until_list(service, "/recommendations/13", "the price of meanwhile", is_new).await;
     let writes = async || service.get("/readyz").await.json()["checks"]["postgres-writes"]["status"] == "ok";
@@ -40,13 +40,13 @@ const CHANGE: &str = "UPDATE products SET price_cents = 13901 WHERE id = 25";
 async fn recommendation_on_a_demoted_primary_is_degraded_until_promotion() {
     let postgres = Postgres::start().await.expect("a private Postgres");
     let stores = Stores::on(&postgres).await;
-    let (_api, ours) = stores.both().await;
+    let (_api, service) = stores.both().await;
     postgres.demote().await.expect("it starts as a standby");
-    let report = is_degraded(&ours).await;
+    let report = assert_degraded(&service).await;
     assert!(report["checks"]["postgres-writes"]["detail"].as_str().unwrap().contains("standby"), "{report}");
     stores.shop_sql(CHANGE).await;
     postgres.promote().await.expect("a standby");
-    recovers(&ours).await;
+    assert_recovery(&service).await;
 }
 
 #[tokio::test]
@@ -56,11 +56,11 @@ async fn recommendation_started_on_a_standby_is_degraded_until_promotion() {
     let (api, before) = stores.both().await;
     before.stop().await;
     postgres.demote().await.expect("it starts as a standby");
-    let ours = stores.ours_with(api.url(), &[]).await;
-    is_degraded(&ours).await;
+    let service = stores.start_service(api.url(), &[]).await;
+    assert_degraded(&service).await;
     stores.shop_sql(CHANGE).await;
     postgres.promote().await.expect("a standby");
-    recovers(&ours).await;
+    assert_recovery(&service).await;
 }
 
 #[tokio::test]
@@ -69,9 +69,9 @@ async fn recommendation_on_a_read_only_database_is_degraded_until_writable() {
     let (api, before) = stores.both().await;
     before.stop().await;
     postgres.set_read_only(stores.database.name(), true).await.expect("the test's own SQL");
-    let ours = stores.ours_with(api.url(), &[]).await;
-    is_degraded(&ours).await;
+    let service = stores.start_service(api.url(), &[]).await;
+    assert_degraded(&service).await;
     stores.shop_sql(CHANGE).await;
     postgres.set_read_only(stores.database.name(), false).await.expect("the test's own SQL");
-    recovers(&ours).await;
+    assert_recovery(&service).await;
 }

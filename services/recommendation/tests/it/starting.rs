@@ -8,17 +8,18 @@ use crate::support::{Carts, SOON, Service, Stores, ids, started, until_both_are_
 async fn recommendation_starts_without_the_product_api_and_waits_for_a_copy() {
     let stores = Stores::start().await;
     let port = free_port().to_string();
-    let ours = Service::start_without_waiting(&stores.our_command(&format!("http://127.0.0.1:{port}"), &[])).await;
-    let unready = ours.get("/readyz").await.expect(503).json();
+    let service =
+        Service::start_without_waiting(&stores.service_command_with(&format!("http://127.0.0.1:{port}"), &[])).await;
+    let unready = service.get("/readyz").await.expect(503).json();
     assert_eq!(unready["checks"]["catalogue"]["status"], "failing", "{unready}");
     assert!(unready["checks"]["catalogue"]["detail"].as_str().unwrap().contains("product API"), "{unready}");
-    ours.get("/livez").await.expect(200);
-    ours.get("/recommendations/1").await.problem(503, "unavailable");
+    service.get("/livez").await.expect(200);
+    service.get("/recommendations/1").await.problem(503, "unavailable");
     // Events about carts are already applied.
     Carts::learned(&stores).await;
     let _api = stores.product_api(&port).await;
-    ours.ready().await;
-    let list = ours.get("/recommendations/1").await.expect(200).json();
+    service.ready().await;
+    let list = service.get("/recommendations/1").await.expect(200).json();
     assert_eq!(ids(&list, "bought_together"), [14]);
     assert!(!ids(&list, "similar").is_empty());
 }
@@ -27,25 +28,25 @@ async fn recommendation_starts_without_the_product_api_and_waits_for_a_copy() {
 async fn recommendation_starts_without_redis_and_uses_it_when_it_returns() {
     let (stores, api) = with_product_api().await;
     stores.redis.kill().await.expect("it is killed");
-    let ours = stores.ours_with(api.url(), &[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
-    let answer = ours.get("/recommendations/1").await.expect(200);
+    let service = stores.start_service(api.url(), &[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
+    let answer = service.get("/recommendations/1").await.expect(200);
     assert_eq!(answer.source(), "fwd=bypass; detail=redis-down");
     stores.redis.restart().await.expect("it starts");
     // It stays degraded: there is no cart service to read the baskets from.
-    until_both_are_read(&ours).await;
-    assert_eq!(ours.get("/readyz").await.expect(200).json()["checks"]["redis"]["status"], "ok");
-    eventually("hits", SOON, async || ours.get("/recommendations/1").await.expect(200).source() == "hit").await;
+    until_both_are_read(&service).await;
+    assert_eq!(service.get("/readyz").await.expect(200).json()["checks"]["redis"]["status"], "ok");
+    eventually("hits", SOON, async || service.get("/recommendations/1").await.expect(200).source() == "hit").await;
 }
 
 #[tokio::test]
 async fn changes_during_downtime_show_after_the_start() {
-    let (stores, api, ours) = started().await;
-    ours.get("/recommendations/1").await.expect(200);
-    ours.stop().await;
+    let (stores, api, service) = started().await;
+    service.get("/recommendations/1").await.expect(200);
+    service.stop().await;
     stores.shop_sql("UPDATE products SET stock = 0 WHERE id = 25").await;
-    let ours = stores.ours_with(api.url(), &[]).await;
+    let service = stores.start_service(api.url(), &[]).await;
     eventually("what is sold out to be gone", SOON, async || {
-        !ids(&ours.get("/recommendations/1").await.expect(200).json(), "similar").contains(&25)
+        !ids(&service.get("/recommendations/1").await.expect(200).json(), "similar").contains(&25)
     })
     .await;
 }
@@ -53,7 +54,7 @@ async fn changes_during_downtime_show_after_the_start() {
 #[tokio::test]
 async fn replicas_start_at_once_on_an_empty_database_and_stop_cleanly() {
     let (stores, api) = with_product_api().await;
-    let start = || stores.ours_with(api.url(), &[]);
+    let start = || stores.start_service(api.url(), &[]);
     let (a, b, c) = tokio::join!(start(), start(), start());
     assert_eq!(stores.sql("SELECT count(*) FROM products WHERE NOT deleted").await, "130");
     for service in [a, b, c] {

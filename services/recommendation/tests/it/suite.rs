@@ -47,14 +47,14 @@ impl Subject for RecommendationSubject {
     }
 
     fn command(&self, settings: &[(&str, &str)]) -> Command {
-        self.stores.our_command(self.api.as_ref().map_or("http://127.0.0.1:9", Service::url), settings)
+        self.stores.service_command_with(self.api.as_ref().map_or("http://127.0.0.1:9", Service::url), settings)
     }
 
     async fn start(&self, settings: &[(&str, &str)]) -> Service {
-        let ours = Service::start(&self.command(settings)).await;
+        let service = Service::start(&self.command(settings)).await;
         self.stores.until_shop_is_applied().await;
-        until_both_are_read(&ours).await;
-        ours
+        until_both_are_read(&service).await;
+        service
     }
 
     async fn fill(&self, service: &Service) -> Vec<(&'static str, String)> {
@@ -77,29 +77,30 @@ impl Subject for RecommendationSubject {
 
 impl DatabaseSubject for RecommendationSubject {
     /// Lists are built, events about products and carts are applied, and baskets are learned from.
-    async fn assert_works(&mut self, ours: &Service, round: i64, setting: &str) {
+    async fn assert_works(&mut self, service: &Service, round: i64, setting: &str) {
         let stores = &self.stores;
         let path = format!("/recommendations/{}", 20 + round);
-        eventually(&format!("new sessions with {setting}"), SOON, async || ours.get(&path).await.status == 200).await;
+        eventually(&format!("new sessions with {setting}"), SOON, async || service.get(&path).await.status == 200)
+            .await;
         let price = 13_900 + round;
         stores.shop_sql(&format!("UPDATE products SET price_cents = {price} WHERE id = 25")).await;
         let is_new = |list: &serde_json::Value| item(list, 25).is_some_and(|item| item["price_cents"] == price);
-        until_list(ours, "/recommendations/13", &format!("a new price with {setting}"), is_new).await;
+        until_list(service, "/recommendations/13", &format!("a new price with {setting}"), is_new).await;
         // None of the products 43 to 60 is sold out.
         let mut carts = Carts::after(&stores.redis, self.last_cart_event);
         carts.many(5, &[20 + round, 43 + round]).await;
         carts.many(5, &[80 + round, 100 + round]).await;
         stores.until_learned(carts.last()).await;
         let requests = (0..8).map(|number| async move {
-            let list = ours.get(&format!("/recommendations/{}", 30 + 10 * number + round)).await;
+            let list = service.get(&format!("/recommendations/{}", 30 + 10 * number + round)).await;
             assert_eq!(list.status, 200, "{setting}: {list:?}");
-            let list = ours.get(&format!("/recommendations?cart={}", uuid::Uuid::new_v4())).await;
+            let list = service.get(&format!("/recommendations?cart={}", uuid::Uuid::new_v4())).await;
             assert_eq!(list.status, 200, "{setting}: {list:?}");
         });
         futures_util::future::join_all(requests).await;
         let learned = |list: &serde_json::Value| ids(list, "bought_together").contains(&(43 + round));
-        until_list(ours, &path, &format!("what was learned with {setting}"), learned).await;
-        let checks = ours.get("/readyz").await.expect(200).json()["checks"].clone();
+        until_list(service, &path, &format!("what was learned with {setting}"), learned).await;
+        let checks = service.get("/readyz").await.expect(200).json()["checks"].clone();
         for check in ["postgres", "postgres-writes", "catalogue"] {
             assert_eq!(checks[check]["status"], "ok", "{check} with {setting}: {checks}");
         }

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use crate::support::{Node, SOON, node, one_node, shelf};
 
 /// Returns the next records as JSON, without times.
-pub(crate) async fn heard(subscription: &mut FeedSubscription) -> Vec<Value> {
-    let records = timeout(SOON, subscription.next()).await.expect("nothing is told").expect("the cache is running");
+pub(crate) async fn next_records(subscription: &mut FeedSubscription) -> Vec<Value> {
+    let records = timeout(SOON, subscription.next()).await.expect("no record arrived").expect("the cache is running");
     let bare = |record: &std::sync::Arc<cache::feed::FeedRecord>| {
         let mut record = serde_json::to_value(record).unwrap();
         assert!(record["at_ms"].is_u64());
@@ -29,19 +29,19 @@ pub(crate) async fn heard(subscription: &mut FeedSubscription) -> Vec<Value> {
 pub(crate) async fn kinds(subscription: &mut FeedSubscription, last: &str) -> Vec<String> {
     let mut kinds = Vec::new();
     while kinds.last().is_none_or(|kind| kind != last) {
-        kinds.extend(heard(subscription).await.iter().map(|record| record["kind"].as_str().unwrap().to_owned()));
+        kinds.extend(next_records(subscription).await.iter().map(|record| record["kind"].as_str().unwrap().to_owned()));
     }
     kinds
 }
 
 pub(crate) async fn listening(node: &Node) -> FeedSubscription {
     let mut subscription = node.client.feed().subscribe(None).unwrap();
-    assert_eq!(heard(&mut subscription).await, [json!({ "kind": "begin", "resumed": false })]);
+    assert_eq!(next_records(&mut subscription).await, [json!({ "kind": "begin", "resumed": false })]);
     subscription
 }
 
 pub(crate) async fn next(subscription: &mut FeedSubscription) -> Value {
-    let mut records = heard(subscription).await;
+    let mut records = next_records(subscription).await;
     assert_eq!(records.len(), 1, "{records:?}");
     records.remove(0)
 }
@@ -55,9 +55,9 @@ async fn feed_emits_each_event_on_an_entry() {
     node.fill(1, &row).await;
     let fill = json!({ "kind": "fill", "lane": cache, "key": key, "version": 1, "tags": ["shelf:1"] });
     let miss = json!({ "kind": "miss", "lane": cache, "key": key });
-    let mut told = heard(&mut subscription).await;
+    let mut told = next_records(&mut subscription).await;
     if told.len() == 1 {
-        told.extend(heard(&mut subscription).await);
+        told.extend(next_records(&mut subscription).await);
     }
     assert_eq!(told, [miss.clone(), fill]);
 
@@ -115,13 +115,13 @@ async fn slow_subscriber_receives_the_number_of_lost_records() {
     for seq in 1..=10_000 {
         feed.event("item.changed", Some(seq), "item:1");
     }
-    let told = heard(&mut subscription).await;
+    let told = next_records(&mut subscription).await;
     assert_eq!(told[0]["kind"], "lagged");
     let lost = told[0]["lost"].as_u64().unwrap();
     assert!(lost > 0 && lost < 10_000);
     let mut seqs: Vec<u64> = told[1..].iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     while seqs.last() != Some(&10_000) {
-        seqs.extend(heard(&mut subscription).await.iter().map(|event| event["seq"].as_u64().unwrap()));
+        seqs.extend(next_records(&mut subscription).await.iter().map(|event| event["seq"].as_u64().unwrap()));
     }
     assert_eq!(seqs, (lost + 1..=10_000).collect::<Vec<_>>(), "the rest is complete and in order");
 }

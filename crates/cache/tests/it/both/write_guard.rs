@@ -33,7 +33,7 @@ pub(crate) async fn release(guard: WriteGuard) {
     assert!(invalidated.acknowledged().is_ok(), "Redis answers");
 }
 
-pub(crate) fn is(cached: &Cached<String>, version: u64, outcome: Outcome) {
+pub(crate) fn assert_read(cached: &Cached<String>, version: u64, outcome: Outcome) {
     assert_eq!((cached.version(), cached.outcome()), (Some(version), outcome));
 }
 
@@ -44,14 +44,14 @@ async fn guard_of_a_tag_refuses_entries_that_carry_it_and_no_others() {
     let guard = node.guard(Invalidation::hard().tag(shelf(2))).await;
     assert_eq!(node.cached(1).await, None);
     for id in [1, 2] {
-        is(&node.read(id, &row).await, 1, GUARDED);
+        assert_read(&node.read(id, &row).await, 1, GUARDED);
     }
     row.set_tags([shelf(1)]);
-    is(&node.read(3, &row).await, 1, STORED);
+    assert_read(&node.read(3, &row).await, 1, STORED);
     row.set_tags((0..600).map(|id| shelf(1_000 + id)).chain([shelf(2)]));
-    is(&node.read(4, &row).await, 1, GUARDED);
+    assert_read(&node.read(4, &row).await, 1, GUARDED);
     release(guard).await;
-    is(&node.read(1, &row).await, 1, STORED);
+    assert_read(&node.read(1, &row).await, 1, STORED);
 }
 
 #[tokio::test]
@@ -59,12 +59,12 @@ async fn guard_of_a_key_refuses_this_entry_only() {
     let (_redis, node, row) = one_node([shelf(1)]).await;
     let guard = node.guard(node.of_key(1)).await;
     for id in [11, 2] {
-        is(&node.read(id, &row).await, 1, STORED);
+        assert_read(&node.read(id, &row).await, 1, STORED);
     }
-    is(&node.read(1, &row).await, 1, GUARDED);
+    assert_read(&node.read(1, &row).await, 1, GUARDED);
     // A tag and a key with the same text are different names.
     row.set_tags([cache::Tag::new("item", 1)]);
-    is(&node.read(3, &row).await, 1, STORED);
+    assert_read(&node.read(3, &row).await, 1, STORED);
     release(guard).await;
 }
 
@@ -83,7 +83,7 @@ async fn load_from_before_commit_is_refused_after_the_release() {
         let cached = reading.value().await;
         assert_eq!(cached.version(), Some(before));
         assert!(matches!(cached.outcome(), Outcome::Miss(Fill::Refused(_))), "{:?}", cached.outcome());
-        is(&node.read(id, &row).await, before + 1, STORED);
+        assert_read(&node.read(id, &row).await, before + 1, STORED);
     }
 }
 
@@ -106,7 +106,7 @@ async fn soft_invalidation_under_a_guard_removes_entries() {
     let guard = node.guard(Invalidation::soft().key(node.key(1))).await;
     assert_eq!(node.cached(1).await, None, "a stale value would be served after COMMIT");
     release(guard).await;
-    is(&node.read(1, &row).await, 1, STORED);
+    assert_read(&node.read(1, &row).await, 1, STORED);
 }
 
 /// A refresh holds no lease: its grant is the token of the value that it replaces.
@@ -117,13 +117,13 @@ async fn refresh_from_before_the_guard_stores_nothing() {
     let (mut gate, load) = row.gated();
     let stale = node.start(1, &load);
     let refreshing = gate.began().await;
-    is(&stale.value().await, 1, Outcome::Stale);
+    assert_read(&stale.value().await, 1, Outcome::Stale);
     let guard = node.guard(Invalidation::hard().tag(shelf(1))).await;
     row.commit();
     refreshing.finish();
-    is(&node.read(1, &row).await, 2, GUARDED);
+    assert_read(&node.read(1, &row).await, 2, GUARDED);
     release(guard).await;
-    is(&node.read(1, &row).await, 2, STORED);
+    assert_read(&node.read(1, &row).await, 2, STORED);
 }
 
 /// A write-through is about one row. Another writer may guard the same entry because of other data that the entry
@@ -157,7 +157,7 @@ async fn reader_after_commit_does_not_take_a_load_from_before_it() {
     let late = node.start(1, &load);
     node.settle().await;
     old.finish();
-    is(&early.value().await, 1, GUARDED);
+    assert_read(&early.value().await, 1, GUARDED);
     gate.began().await.finish();
     assert_eq!(late.value().await.version(), Some(2));
     release(guard).await;

@@ -8,7 +8,7 @@ use cache::{CacheSettings, Invalidated, Invalidation, Outcome};
 use futures_util::future::poll_immediate;
 use testkit::{Redis, eventually};
 
-use super::{GUARDED, GUARDS, STORED, guards_left, is, release};
+use super::{GUARDED, GUARDS, STORED, assert_read, guards_left, release};
 use crate::support::{
     LONG, Node, Row, SOON, behind_proxy, existing, filled_node, number, one_node, patient, settings, shelf, through,
 };
@@ -32,9 +32,9 @@ async fn guard_of_a_dead_writer_ends_and_reads_are_stored_again() {
     row.commit();
     until_over(&redis).await;
     // The first commit after the end refuses every load that began before it, and removes the guard.
-    is(&node.read(9, &Row::new([])).await, 1, Outcome::Miss(Fill::Refused(FillRefusal::BelowFloor)));
+    assert_read(&node.read(9, &Row::new([])).await, 1, Outcome::Miss(Fill::Refused(FillRefusal::BelowFloor)));
     assert_eq!(existing(&redis, &[GUARDS]).await, 0);
-    is(&node.read(1, &row).await, 2, STORED);
+    assert_read(&node.read(1, &row).await, 2, STORED);
 }
 
 /// The load reads the old value while the guard is in place, and ends after it: neither the guard nor a second
@@ -54,8 +54,8 @@ async fn load_that_outlasts_the_guard_of_a_dead_writer_is_refused() {
         }
         let before = row.version() - 1;
         load.finish();
-        is(&reading.value().await, before, Outcome::Miss(Fill::Refused(FillRefusal::BelowFloor)));
-        is(&node.read(id, &row).await, before + 1, STORED);
+        assert_read(&reading.value().await, before, Outcome::Miss(Fill::Refused(FillRefusal::BelowFloor)));
+        assert_read(&node.read(id, &row).await, before + 1, STORED);
     }
 }
 
@@ -68,7 +68,7 @@ async fn guard_that_ended_before_its_release_is_reported() {
     node.fill(1, &row).await;
     row.commit();
     assert_eq!(guard.release().await, Released { invalidated: Invalidated::Done { entries: 1 }, guarded: false });
-    is(&node.read(1, &row).await, 2, STORED);
+    assert_read(&node.read(1, &row).await, 2, STORED);
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn guard_that_redis_lost_is_reported_and_invalidated() {
     node.fill(1, &row).await;
     row.commit();
     assert_eq!(guard.release().await, Released { invalidated: Invalidated::Done { entries: 1 }, guarded: false });
-    is(&node.read(1, &row).await, 2, STORED);
+    assert_read(&node.read(1, &row).await, 2, STORED);
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn guard_without_redis_is_not_in_place_and_the_write_goes_on() {
     redis.restart().await.unwrap();
     eventually("the deferred invalidation", SOON, async || node.client.pending_invalidations() == 0).await;
     eventually("a hit", SOON, async || node.read(1, &row).await.outcome() == Outcome::Hit).await;
-    is(&node.read(1, &row).await, 2, Outcome::Hit);
+    assert_read(&node.read(1, &row).await, 2, Outcome::Hit);
 }
 
 /// Redis is away while the guard is placed, and back when it is released.
@@ -114,7 +114,7 @@ async fn write_whose_guard_failed_is_invalidated_and_reported() {
     eventually("the old value", SOON, async || node.read(1, &row).await.outcome() == Outcome::Hit).await;
     row.commit();
     assert_eq!(guard.release().await, Released { invalidated: Invalidated::Done { entries: 1 }, guarded: false });
-    is(&node.read(1, &row).await, 2, STORED);
+    assert_read(&node.read(1, &row).await, 2, STORED);
 }
 
 /// While Redis' replies are held, a client has carried out only the first of its steps.
@@ -154,11 +154,11 @@ async fn guard_stays_while_the_invalidation_is_deferred() {
     proxy.hold_requests();
     row.commit();
     assert_eq!(guard.release().await, Released { invalidated: Invalidated::Deferred, guarded: false });
-    is(&peer.read(1, &row).await, 2, GUARDED);
+    assert_read(&peer.read(1, &row).await, 2, GUARDED);
     proxy.release_requests();
     eventually("the deferred invalidation", SOON, async || writer.client.pending_invalidations() == 0).await;
     assert_eq!(guards_left(&redis).await, 1);
-    is(&node.read(1, &row).await, 2, GUARDED);
+    assert_read(&node.read(1, &row).await, 2, GUARDED);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ mod stress;
 use cache::{Invalidation, Keyspace, Outcome};
 use testkit::Redis;
 
-use crate::both::write_guard::{GUARDED, STORED, is, release};
+use crate::both::write_guard::{GUARDED, STORED, assert_read, release};
 use crate::support::{Node, Row, calls, existing, node, number, one_node, patient, redis, settings, shelf, two_nodes};
 
 const GUARDS: &str = "shop:~guards";
@@ -25,16 +25,16 @@ async fn guarded_write_leaves_no_old_value_from_before_its_commit() {
     node.fill(1, &row).await;
     let guard = node.guard(node.of_key(1)).await;
     assert_eq!(peer.cached(1).await, None, "the entry is removed before COMMIT");
-    is(&peer.read(1, &row).await, 1, GUARDED);
+    assert_read(&peer.read(1, &row).await, 1, GUARDED);
     let (reading, load) = peer.loading(1, &row).await;
     row.commit();
     load.finish();
-    is(&reading.value().await, 1, GUARDED);
+    assert_read(&reading.value().await, 1, GUARDED);
     assert_eq!(peer.cached(1).await, None);
-    is(&peer.read(1, &row).await, 2, GUARDED);
+    assert_read(&peer.read(1, &row).await, 2, GUARDED);
     release(guard).await;
-    is(&peer.read(1, &row).await, 2, STORED);
-    is(&node.read(1, &row).await, 2, Outcome::Hit);
+    assert_read(&peer.read(1, &row).await, 2, STORED);
+    assert_read(&node.read(1, &row).await, 2, Outcome::Hit);
     assert_eq!(existing(&redis, &[GUARDS]).await, 0);
 }
 
@@ -47,12 +47,12 @@ async fn release_of_one_guard_leaves_the_guard_of_another_writer() {
     row.commit();
     release(first).await;
     for id in [1, 2] {
-        is(&node.read(id, &row).await, 2, GUARDED);
+        assert_read(&node.read(id, &row).await, 2, GUARDED);
     }
     row.commit();
     release(second).await;
     for id in [1, 2] {
-        is(&node.read(id, &row).await, 3, STORED);
+        assert_read(&node.read(id, &row).await, 3, STORED);
     }
 }
 
@@ -74,20 +74,20 @@ async fn guard_is_placed_and_released_in_every_partition() {
     node.fill_many(ids.clone(), &row).await;
     let guard = node.guard(Invalidation::hard().tag(shelf(1))).await;
     for id in ids.clone() {
-        is(&node.read(id, &row).await, 1, GUARDED);
+        assert_read(&node.read(id, &row).await, 1, GUARDED);
     }
     row.commit();
     release(guard).await;
     for id in ids.clone() {
-        is(&node.read(id, &row).await, 2, STORED);
+        assert_read(&node.read(id, &row).await, 2, STORED);
     }
     let guard = node.guard(ids.clone().fold(Invalidation::hard(), |all, id| all.key(node.key(id)))).await;
     for id in ids.clone() {
-        is(&node.read(id, &row).await, 2, GUARDED);
+        assert_read(&node.read(id, &row).await, 2, GUARDED);
     }
     release(guard).await;
     for id in ids {
-        is(&node.read(id, &row).await, 2, STORED);
+        assert_read(&node.read(id, &row).await, 2, STORED);
     }
     assert_eq!(redis.cli(&["KEYS", "*~guards"]).await.unwrap(), "");
 }
@@ -98,11 +98,11 @@ async fn fill_with_too_many_guards_is_refused() {
     let (redis, node, row) = one_node([]).await;
     let guards = (0..1_001).fold(Invalidation::hard(), |all, id| all.key(node.key(1_000 + id)));
     let guard = node.guard(guards).await;
-    is(&node.read(1, &row).await, 1, GUARDED);
+    assert_read(&node.read(1, &row).await, 1, GUARDED);
     release(guard).await;
-    is(&node.read(1, &row).await, 1, STORED);
+    assert_read(&node.read(1, &row).await, 1, STORED);
     let guard = node.guard((0..1_000).fold(Invalidation::hard(), |all, id| all.key(node.key(1_000 + id)))).await;
-    is(&node.read(2, &row).await, 1, STORED);
+    assert_read(&node.read(2, &row).await, 1, STORED);
     release(guard).await;
     assert_eq!(existing(&redis, &[GUARDS]).await, 0);
 }

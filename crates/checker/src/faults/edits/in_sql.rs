@@ -41,7 +41,7 @@ pub(super) async fn edit(
             // A creation or a deletion is repeated until it is confirmed: without a reply, it may have been committed.
             let mut attempts = 0;
             while rows.is_none() {
-                ledger.borrow_mut().refused += 1;
+                ledger.borrow_mut().unconfirmed += 1;
                 attempts += 1;
                 ensure!(attempts < ATTEMPTS, "Postgres does not accept {sql}");
                 sleep(pause).await;
@@ -73,14 +73,14 @@ async fn run(psql: &mut Option<StoreClient>, target: &Target, sql: &str) -> Opti
 /// Records a statement with its rows of id and version, or with `None` if it is not known whether it was committed.
 fn record(ledger: &mut Ledger, effect: &Effect, rows: Option<Vec<String>>) {
     let Some(rows) = rows else {
-        ledger.refused += 1;
+        ledger.unconfirmed += 1;
         return;
     };
     ledger.in_sql += 1;
     match effect {
         // Without a row, the product was there already.
-        Effect::Creates(id) => ledger.exists(*id, true),
-        Effect::Deletes(id) => ledger.exists(*id, false),
+        Effect::Creates(id) => ledger.record_existence(*id, true),
+        Effect::Deletes(id) => ledger.record_existence(*id, false),
         Effect::Changes => {}
     }
     pairs(&rows.join("\n")).into_iter().for_each(|(id, version)| ledger.written(id, version));

@@ -16,7 +16,7 @@ pub(crate) struct Ledger {
     /// Acknowledged edits over HTTP.
     pub(crate) over_http: u64,
     /// Edits that were refused or got no response.
-    pub(crate) refused: u64,
+    pub(crate) unconfirmed: u64,
 }
 
 impl Ledger {
@@ -27,7 +27,7 @@ impl Ledger {
     }
 
     /// Records the creation or the deletion of a product.
-    pub(super) fn exists(&mut self, id: i64, exists: bool) {
+    pub(super) fn record_existence(&mut self, id: i64, exists: bool) {
         self.existence.insert(id, exists);
         if !exists {
             self.versions.remove(&id);
@@ -71,12 +71,12 @@ mod tests {
     #[test]
     fn acknowledged_writes_creations_and_deletions_must_be_in_the_database() {
         let mut ledger = Ledger::default();
-        ledger.exists(1, true);
+        ledger.record_existence(1, true);
         ledger.written(1, 4);
         ledger.written(1, 3);
-        ledger.exists(2, true);
+        ledger.record_existence(2, true);
         ledger.written(2, 7);
-        ledger.exists(2, false);
+        ledger.record_existence(2, false);
         assert_eq!(ledger.missing_products(&BTreeMap::from([(1, 5)])), Vec::<String>::new());
         assert_eq!(ledger.missing_products(&BTreeMap::from([(1, 4), (3, 1)])), Vec::<String>::new());
         let lost = ledger.missing_products(&BTreeMap::from([(1, 3)]));

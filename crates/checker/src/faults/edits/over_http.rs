@@ -45,7 +45,7 @@ impl Editor<'_> {
                     if let Some(product) = self.send(Method::POST, format!("{api}/products"), new).await {
                         let id = product["id"].as_i64().context("the product has no id")?;
                         let mut ledger = self.ledger.borrow_mut();
-                        ledger.exists(id, true);
+                        ledger.record_existence(id, true);
                         ledger.written(id, version(&product)?);
                         own.push(id);
                     }
@@ -61,7 +61,7 @@ impl Editor<'_> {
                 6 if own.len() > KEPT => {
                     let id = own.swap_remove(rand::random_range(0..own.len()));
                     self.insist(Method::DELETE, &format!("{api}/products/{id}"), None).await?;
-                    self.ledger.borrow_mut().exists(id, false);
+                    self.ledger.borrow_mut().record_existence(id, false);
                 }
                 _ => {
                     let strategy = rand::random_range(0..=STRATEGY_NAMES.len());
@@ -115,7 +115,7 @@ impl Editor<'_> {
         let mut ledger = self.ledger.borrow_mut();
         match answer {
             Some(_) => ledger.over_http += 1,
-            None => ledger.refused += 1,
+            None => ledger.unconfirmed += 1,
         }
         answer
     }
@@ -132,7 +132,7 @@ impl Editor<'_> {
                 self.ledger.borrow_mut().over_http += 1;
                 return Ok(());
             }
-            self.ledger.borrow_mut().refused += 1;
+            self.ledger.borrow_mut().unconfirmed += 1;
             last = status;
             sleep(PAUSE).await;
         }

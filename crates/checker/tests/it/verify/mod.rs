@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use checker::verify::map::{Map, Promise};
-use checker::verify::{Fault, Options, Report, run};
+use checker::verify::{Anomaly, Options, Report, run};
 
 use shop::{Flaw, Server};
 
 /// The reads within which a flaw must be detected: fewer than a quiet machine with two cores makes in 30 seconds.
-const CAUGHT: u64 = 50_000;
+const MAX_READS: u64 = 50_000;
 /// The maximum time for these reads in seconds, also on a busy machine.
-const LONGEST: u64 = 300;
+const MAX_SECONDS: u64 = 300;
 
 const MAP: &str = r#"
 [services]
@@ -43,11 +43,17 @@ async fn check(promise: Promise, seconds: u64) -> Report {
     check_with(Flaw::None, 1, promise, &options).await
 }
 
-/// Checks a number of replicas with this flaw until the fault is found, or until a limit for finding it is reached.
-async fn check_until(flaw: Flaw, replicas: usize, promise: Promise, fault: Fault) -> Report {
-    let until = Some(fault);
-    let options =
-        Options { reads: CAUGHT, seconds: LONGEST, together: LONGEST, products: 16, until, ..Options::default() };
+/// Checks a number of replicas with this flaw until the anomaly is found, or until a limit for finding it is reached.
+async fn check_until(flaw: Flaw, replicas: usize, promise: Promise, anomaly: Anomaly) -> Report {
+    let until = Some(anomaly);
+    let options = Options {
+        reads: MAX_READS,
+        seconds: MAX_SECONDS,
+        together: MAX_SECONDS,
+        products: 16,
+        until,
+        ..Options::default()
+    };
     check_with(flaw, replicas, promise, &options).await
 }
 
@@ -63,23 +69,23 @@ async fn check_with(flaw: Flaw, replicas: usize, promise: Promise, options: &Opt
     run(&map, options).await.unwrap()
 }
 
-/// Asserts that a server with this flaw is caught, and that `fault` is among the reasons.
-async fn is_caught(flaw: Flaw, promise: Promise, fault: Fault) {
+/// Asserts that a server with this flaw is caught, and that `anomaly` is among the reasons.
+async fn assert_caught(flaw: Flaw, promise: Promise, anomaly: Anomaly) {
     let began = Instant::now();
-    let report = check_until(flaw, 1, promise, fault).await;
+    let report = check_until(flaw, 1, promise, anomaly).await;
     println!("{flaw:?}, caught after {:.1} s\n{report}", began.elapsed().as_secs_f64());
-    assert!(report.subjects[0].faults.contains_key(&fault), "{flaw:?} went unnoticed: {report}");
+    assert!(report.subjects[0].anomalies.contains_key(&anomaly), "{flaw:?} went unnoticed: {report}");
     assert!(report.failures()[0].contains("promises were broken"), "{report}");
 }
 
 /// Checks a server without a flaw, for longer and longer until there were enough reads and writes.
-async fn enough_of_a_sound_server(promise: Promise) -> Report {
+async fn check_server_without_flaw(promise: Promise) -> Report {
     for seconds in [6, 12, 24, 48] {
         let report = check(promise, seconds).await;
         println!("{report}");
-        let tally = &report.subjects[0];
-        assert_eq!((tally.broken(), tally.stale, tally.failed_reads), (0, 0, 0), "{report}");
-        if tally.reads > 500 && tally.writes > 20 {
+        let stats = &report.subjects[0];
+        assert_eq!((stats.broken(), stats.stale, stats.failed_reads), (0, 0, 0), "{report}");
+        if stats.reads > 500 && stats.writes > 20 {
             return report;
         }
     }
@@ -87,64 +93,64 @@ async fn enough_of_a_sound_server(promise: Promise) -> Report {
 }
 
 #[tokio::test]
-async fn sound_server_keeps_every_promise_in_every_pattern() {
+async fn server_without_flaw_keeps_every_promise_in_every_pattern() {
     for promise in [Promise::Never, Promise::AtMost(Duration::from_secs(1))] {
-        let report = enough_of_a_sound_server(promise).await;
-        let tally = &report.subjects[0];
+        let report = check_server_without_flaw(promise).await;
+        let stats = &report.subjects[0];
         for pattern in ["hot", "zipf", "uniform", "missing", "sweep"] {
-            assert!(tally.patterns.get(pattern).is_some_and(|it| it.reads > 5), "no {pattern}: {report}");
+            assert!(stats.patterns.get(pattern).is_some_and(|it| it.reads > 5), "no {pattern}: {report}");
         }
-        assert!(tally.patterns["hot"].hit_share() > 0.5, "it has no cache: {report}");
-        assert!(tally.patterns["missing"].hit_share() < 0.25, "what is to be missing is there: {report}");
-        assert!(tally.answers == tally.reads, "an answer shows one product: {report}");
+        assert!(stats.patterns["hot"].hit_share() > 0.5, "it has no cache: {report}");
+        assert!(stats.patterns["missing"].hit_share() < 0.25, "missing products are in the cache: {report}");
+        assert!(stats.answers == stats.reads, "an answer shows one product: {report}");
     }
 }
 
 #[tokio::test]
 async fn naive_cache_aside_is_caught() {
-    is_caught(Flaw::NaiveCacheAside, Promise::Never, Fault::Stale).await;
+    assert_caught(Flaw::NaiveCacheAside, Promise::Never, Anomaly::Stale).await;
 }
 
 #[tokio::test]
-async fn a_delete_before_the_commit_is_caught() {
-    is_caught(Flaw::DeleteBeforeCommit, Promise::Never, Fault::Stale).await;
+async fn delete_before_the_commit_is_caught() {
+    assert_caught(Flaw::DeleteBeforeCommit, Promise::Never, Anomaly::Stale).await;
 }
 
 #[tokio::test]
 async fn newer_version_wins_is_caught() {
-    is_caught(Flaw::NewerVersionWins, Promise::Never, Fault::Stale).await;
+    assert_caught(Flaw::NewerVersionWins, Promise::Never, Anomaly::Stale).await;
 }
 
 #[tokio::test]
 async fn lost_event_is_caught_under_a_staleness_bound() {
-    is_caught(Flaw::LostEvent, Promise::AtMost(Duration::from_millis(500)), Fault::Stale).await;
+    assert_caught(Flaw::LostEvent, Promise::AtMost(Duration::from_millis(500)), Anomaly::Stale).await;
 }
 
 #[tokio::test]
 async fn torn_entry_is_caught() {
-    is_caught(Flaw::Torn, Promise::Never, Fault::Torn).await;
+    assert_caught(Flaw::Torn, Promise::Never, Anomaly::Torn).await;
 }
 
 #[tokio::test]
 async fn rolled_back_write_in_the_cache_is_caught() {
-    is_caught(Flaw::BeforeCommit, Promise::Never, Fault::Backwards).await;
+    assert_caught(Flaw::StoredBeforeCommit, Promise::Never, Anomaly::Backwards).await;
 }
 
 #[tokio::test]
 async fn read_of_an_unwritten_value_is_caught() {
-    is_caught(Flaw::Prophecy, Promise::Never, Fault::Future).await;
+    assert_caught(Flaw::UnwrittenValue, Promise::Never, Anomaly::Future).await;
 }
 
 #[tokio::test]
 async fn lost_write_is_caught_when_its_version_is_reused() {
-    is_caught(Flaw::LostWrite, Promise::AtMost(Duration::from_secs(3_600)), Fault::Lost).await;
+    assert_caught(Flaw::LostWrite, Promise::AtMost(Duration::from_secs(3_600)), Anomaly::Lost).await;
 }
 
 #[tokio::test]
 async fn session_that_goes_back_between_replicas_is_caught() {
     let promise = Promise::AtMost(Duration::from_secs(3_600));
     // Each replica has a cache of its own, and is notified only of its own writes.
-    let report = check_until(Flaw::None, 2, promise, Fault::Backwards).await;
+    let report = check_until(Flaw::None, 2, promise, Anomaly::Backwards).await;
     println!("{report}");
-    assert!(report.subjects[0].faults.contains_key(&Fault::Backwards), "{report}");
+    assert!(report.subjects[0].anomalies.contains_key(&Anomaly::Backwards), "{report}");
 }

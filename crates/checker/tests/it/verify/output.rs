@@ -46,7 +46,7 @@ async fn a_run_without_a_cache_or_with_refused_reads_fails() {
 #[tokio::test]
 async fn report_has_verdict_patterns_and_failures() {
     let folder = tempfile::tempdir().unwrap();
-    let report = check_with(Flaw::Prophecy, 1, Promise::Never, &options()).await;
+    let report = check_with(Flaw::UnwrittenValue, 1, Promise::Never, &options()).await;
     report.save(folder.path()).unwrap();
     let text = std::fs::read_to_string(folder.path().join("verify.md")).unwrap();
     for part in
@@ -100,7 +100,7 @@ async fn every_read_and_write_is_in_the_log() {
         assert!(number(line, "node") == 0 && number(line, "session") < 100, "{line:?}");
     }
     for line in &seen {
-        assert!(number(line, "version") >= number(line, "floor") && line["fault"].is_empty(), "{line:?}");
+        assert!(number(line, "version") >= number(line, "floor") && line["anomaly"].is_empty(), "{line:?}");
         assert!(number(line, "number") > 0 && number(line, "stale_ns") == 0, "{line:?}");
     }
 

@@ -29,9 +29,9 @@ pub(crate) enum Flaw {
     /// The name and the price are stored one after the other.
     Torn,
     /// A written value is in the cache before it is committed, and some writes are rolled back.
-    BeforeCommit,
+    StoredBeforeCommit,
     /// One of 50 reads shows a value that no client has written yet.
-    Prophecy,
+    UnwrittenValue,
     /// One of 25 writes is undone before the next one begins, and is removed from the cache like any other.
     LostWrite,
     /// One of 10 reads is refused.
@@ -109,7 +109,7 @@ async fn read(id: Path<u64>, shop: Data<Shop>) -> HttpResponse {
     }
     let (product, source) = shop.read(*id).await;
     let Some(mut product) = product else { return HttpResponse::NotFound().finish() };
-    if shop.flaw == Flaw::Prophecy && rand::random_ratio(1, 50) {
+    if shop.flaw == Flaw::UnwrittenValue && rand::random_ratio(1, 50) {
         let number = product.number + 1_000_000;
         product = Product { version: product.version + 1, number, name: number };
     }
@@ -183,11 +183,11 @@ impl Shop {
         }
         let version = self.database.rows.lock().unwrap().get(&id).map_or(1, |row| row.version + 1);
         let row = Product { version, number, name: number };
-        if self.flaw == Flaw::BeforeCommit {
+        if self.flaw == Flaw::StoredBeforeCommit {
             self.store(id, row);
         }
         way().await;
-        if self.flaw == Flaw::BeforeCommit && writes.is_multiple_of(25) {
+        if self.flaw == Flaw::StoredBeforeCommit && writes.is_multiple_of(25) {
             self.invalidate(id);
             return None;
         }
@@ -197,7 +197,7 @@ impl Shop {
         }
         self.database.rows.lock().unwrap().insert(id, row);
         match self.flaw {
-            Flaw::DeleteBeforeCommit | Flaw::BeforeCommit => {}
+            Flaw::DeleteBeforeCommit | Flaw::StoredBeforeCommit => {}
             Flaw::NewerVersionWins => self.store(id, row),
             Flaw::LostEvent if writes.is_multiple_of(25) => {}
             Flaw::Torn => {

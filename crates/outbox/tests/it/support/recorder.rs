@@ -59,7 +59,7 @@ impl Recorder {
     }
 
     /// Makes this a service that stores its position: starting here, and advanced by every applied or skipped event.
-    pub(crate) fn is_at(&self, position: impl Into<LogPosition>) {
+    pub(crate) fn store_position(&self, position: impl Into<LogPosition>) {
         let newest = position.into();
         *self.position.lock().unwrap() = Some(Position { seq: newest.seq, newest });
     }

@@ -11,18 +11,18 @@ use testkit::Redis;
 
 /// A fake product API. It ends with the test.
 pub(crate) struct Fake {
-    says: Arc<Mutex<Says>>,
+    responses: Arc<Mutex<Responses>>,
     url: String,
     handle: actix_web::dev::ServerHandle,
 }
 
 /// The responses of the fake.
 #[derive(Default)]
-struct Says {
+struct Responses {
     products: BTreeMap<i64, Value>,
     /// The numbers of products in each request, one entry per request.
     asked: Vec<usize>,
-    away: bool,
+    unavailable: bool,
     /// A response is composed at once, and sent after a random delay up to this.
     late: Duration,
     /// A response is composed at once, and sent after this delay.
@@ -33,8 +33,8 @@ struct Says {
 impl Fake {
     /// Starts a fake that has the products 1 to `products`: price 100 × id, 50 in stock, version 1.
     pub(crate) async fn start(products: i64) -> Self {
-        let says = Arc::new(Mutex::new(Says::default()));
-        let data = Data::from(Arc::clone(&says));
+        let responses = Arc::new(Mutex::new(Responses::default()));
+        let data = Data::from(Arc::clone(&responses));
         let app = move || {
             App::new()
                 .app_data(data.clone())
@@ -47,8 +47,8 @@ impl Fake {
         let server = server.run();
         let handle = server.handle();
         tokio::spawn(server);
-        let fake = Self { says, url, handle };
-        (1..=products).for_each(|id| fake.says(id, 1, &json!({})));
+        let fake = Self { responses, url, handle };
+        (1..=products).for_each(|id| fake.set_product(id, 1, &json!({})));
         fake
     }
 
@@ -57,7 +57,7 @@ impl Fake {
     }
 
     /// Sets what it returns for a product.
-    pub(crate) fn says(&self, id: i64, version: i64, fields: &Value) {
+    pub(crate) fn set_product(&self, id: i64, version: i64, fields: &Value) {
         let mut product = json!({
             "id": id, "name": format!("Product {id}"), "description": "", "price_cents": 100 * id, "stock": 50,
             "featured": false, "category": { "id": 1, "name": "All" }, "version": version,
@@ -66,47 +66,47 @@ impl Fake {
         for (field, value) in fields.as_object().expect("fields") {
             product[field] = value.clone();
         }
-        said(&self.says).products.insert(id, product);
+        lock(&self.responses).products.insert(id, product);
     }
 
     /// Makes it return that there is no such product.
-    pub(crate) fn says_none(&self, id: i64) {
-        said(&self.says).products.remove(&id);
+    pub(crate) fn remove_product(&self, id: i64) {
+        lock(&self.responses).products.remove(&id);
     }
 
     /// Sets whether it returns 503.
-    pub(crate) fn set_away(&self, away: bool) {
-        said(&self.says).away = away;
+    pub(crate) fn set_unavailable(&self, unavailable: bool) {
+        lock(&self.responses).unavailable = unavailable;
     }
 
     /// Sets the maximum random delay of its responses.
     pub(crate) fn set_late(&self, late: Duration) {
-        said(&self.says).late = late;
+        lock(&self.responses).late = late;
     }
 
     /// Sets the delay of its responses.
     pub(crate) fn set_slow(&self, slow: Duration) {
-        said(&self.says).slow = slow;
+        lock(&self.responses).slow = slow;
     }
 
     /// Returns how many products each request since the last call has named.
     pub(crate) fn asked(&self) -> Vec<usize> {
-        std::mem::take(&mut said(&self.says).asked)
+        std::mem::take(&mut lock(&self.responses).asked)
     }
 
     /// Appends an event about a product to the stream, and returns its number.
-    pub(crate) async fn announces(&self, redis: &Redis, kind: &str, id: i64, version: i64) -> u64 {
-        self.announces_at_once(redis, kind, &[id], version).await
+    pub(crate) async fn publish(&self, redis: &Redis, kind: &str, id: i64, version: i64) -> u64 {
+        self.publish_together(redis, kind, &[id], version).await
     }
 
     /// Appends an event about each of these products in one step, so that one consumer receives all of them. Returns
     /// the number of the last event.
-    pub(crate) async fn announces_at_once(&self, redis: &Redis, kind: &str, ids: &[i64], version: i64) -> u64 {
+    pub(crate) async fn publish_together(&self, redis: &Redis, kind: &str, ids: &[i64], version: i64) -> u64 {
         let event = |id: &i64| {
             let seq = {
-                let mut says = said(&self.says);
-                says.seq += 1;
-                says.seq
+                let mut responses = lock(&self.responses);
+                responses.seq += 1;
+                responses.seq
             };
             let event = json!({
                 "event_id": format!("01936f2e-7b3c-7000-8000-{seq:012}"), "seq": seq, "schema": 1, "type": kind,
@@ -128,44 +128,44 @@ impl Drop for Fake {
     }
 }
 
-fn said(says: &Mutex<Says>) -> MutexGuard<'_, Says> {
-    says.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(responses: &Mutex<Responses>) -> MutexGuard<'_, Responses> {
+    responses.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn one(id: Path<i64>, says: Data<Mutex<Says>>) -> HttpResponse {
-    let (away, product) = {
-        let says = said(&says);
-        (says.away, says.products.get(&id).cloned())
+async fn one(id: Path<i64>, responses: Data<Mutex<Responses>>) -> HttpResponse {
+    let (unavailable, product) = {
+        let responses = lock(&responses);
+        (responses.unavailable, responses.products.get(&id).cloned())
     };
     match product {
-        _ if away => HttpResponse::ServiceUnavailable().finish(),
+        _ if unavailable => HttpResponse::ServiceUnavailable().finish(),
         Some(product) => HttpResponse::Ok().json(product),
         None => HttpResponse::NotFound().finish(),
     }
 }
 
-async fn several(query: Query<BTreeMap<String, String>>, says: Data<Mutex<Says>>) -> HttpResponse {
+async fn several(query: Query<BTreeMap<String, String>>, responses: Data<Mutex<Responses>>) -> HttpResponse {
     let ids: Vec<i64> = query["ids"].split(',').map(|id| id.parse().expect("ids")).collect();
-    let (away, late, slow, products) = {
-        let mut says = said(&says);
-        says.asked.push(ids.len());
-        let products: Vec<Value> = ids.iter().filter_map(|id| says.products.get(id).cloned()).collect();
-        (says.away, says.late, says.slow, products)
+    let (unavailable, late, slow, products) = {
+        let mut responses = lock(&responses);
+        responses.asked.push(ids.len());
+        let products: Vec<Value> = ids.iter().filter_map(|id| responses.products.get(id).cloned()).collect();
+        (responses.unavailable, responses.late, responses.slow, products)
     };
     tokio::time::sleep(slow).await;
     if !late.is_zero() {
         let spread = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
         tokio::time::sleep(late * u32::try_from(spread).unwrap_or(0) / 255).await;
     }
-    match away {
+    match unavailable {
         true => HttpResponse::ServiceUnavailable().finish(),
         false => HttpResponse::Ok().json(json!({ "products": products })),
     }
 }
 
-async fn events(says: Data<Mutex<Says>>) -> HttpResponse {
-    let says = said(&says);
-    match says.away {
+async fn events(responses: Data<Mutex<Responses>>) -> HttpResponse {
+    let responses = lock(&responses);
+    match responses.unavailable {
         true => HttpResponse::ServiceUnavailable().finish(),
         false => HttpResponse::Gone().finish(),
     }

@@ -8,7 +8,7 @@ use testkit::{ChildProcess, Postgres, eventually};
 use crate::support::{Api, SOON, Stores};
 
 /// Asserts that the service serves reads, refuses writes and reports both.
-async fn is_degraded(api: &Api) {
+async fn assert_degraded(api: &Api) {
     for path in ["/products/3", "/products?limit=5", "/categories", "/products/ttl/3", "/events?after=0&limit=5"] {
         api.get(path).await.expect(200);
     }
@@ -25,7 +25,7 @@ async fn is_degraded(api: &Api) {
 }
 
 /// Asserts that the service recovers without a restart.
-async fn recovers(stores: &Stores, api: &Api, sql: impl AsyncFn(&str) -> String) {
+async fn assert_recovery(stores: &Stores, api: &Api, sql: impl AsyncFn(&str) -> String) {
     eventually("a write", SOON, async || api.put("/products/1", &json!({ "stock": 7 })).await.status == 200).await;
     eventually("the readiness", SOON, async || api.get("/readyz").await.json()["status"] == "ready").await;
     let waiting = "SELECT count(*) FROM outbox WHERE done_at IS NULL";
@@ -40,11 +40,11 @@ async fn start_on_a_read_only_database_is_degraded_and_seeds_nothing() {
     postgres.set_read_only(stores.database.name(), true).await.expect("the test's own SQL");
     // More products than were seeded before.
     let api = stores.api_with(&[("SEED_PRODUCTS", "140")]).await;
-    is_degraded(&api).await;
+    assert_degraded(&api).await;
     let said = api.process.output();
     assert_eq!(said.matches("the catalogue is not seeded").count(), 1, "{said}");
     postgres.set_read_only(stores.database.name(), false).await.expect("the test's own SQL");
-    recovers(&stores, &api, async |sql: &str| stores.sql(sql).await).await;
+    assert_recovery(&stores, &api, async |sql: &str| stores.sql(sql).await).await;
     assert_eq!(stores.sql("SELECT count(*) FROM products").await, "130");
 }
 
@@ -54,10 +54,10 @@ async fn start_on_a_standby_is_degraded_until_it_is_promoted() {
     stores.api().await.stop().await;
     postgres.demote().await.expect("it starts as a standby");
     let api = stores.api().await;
-    is_degraded(&api).await;
+    assert_degraded(&api).await;
     postgres.promote().await.expect("a standby");
     let sql = async |sql: &str| postgres.sql(stores.database.name(), sql).await.expect("the test's own SQL");
-    recovers(&stores, &api, sql).await;
+    assert_recovery(&stores, &api, sql).await;
 }
 
 #[tokio::test]

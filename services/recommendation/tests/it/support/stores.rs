@@ -37,7 +37,7 @@ impl Stores {
     }
 
     /// Returns the command that starts a recommendation service with the product API at `url`, and no cart service.
-    pub(crate) fn our_command(&self, url: &str, settings: &[(&str, &str)]) -> Command {
+    pub(crate) fn service_command_with(&self, url: &str, settings: &[(&str, &str)]) -> Command {
         // No server listens at this cart URL. The interval is short, so that a learning run starts almost at once.
         let defaults = [("PRODUCT_API__URL", url), ("CART__URL", "http://127.0.0.1:9"), ("LEARNING__EVERY", "100ms")];
         let program = Path::new(env!("CARGO_BIN_EXE_recommendation"));
@@ -45,8 +45,8 @@ impl Stores {
     }
 
     /// Starts a recommendation service, and waits until it is ready.
-    pub(crate) async fn ours_with(&self, url: &str, settings: &[(&str, &str)]) -> Service {
-        Service::start(&self.our_command(url, settings)).await
+    pub(crate) async fn start_service(&self, url: &str, settings: &[(&str, &str)]) -> Service {
+        Service::start(&self.service_command_with(url, settings)).await
     }
 
     /// Starts the real product API at `port` (0: any). Its products 1 to 120 in 12 categories are written by hand.
@@ -59,10 +59,10 @@ impl Stores {
     /// the seeding.
     pub(crate) async fn both(&self) -> (Service, Service) {
         let api = self.product_api("0").await;
-        let ours = self.ours_with(api.url(), &[]).await;
+        let service = self.start_service(api.url(), &[]).await;
         self.until_shop_is_applied().await;
-        until_both_are_read(&ours).await;
-        (api, ours)
+        until_both_are_read(&service).await;
+        (api, service)
     }
 
     /// Starts the real cart service at `port` (0: any), with the product API at `url`.
@@ -76,8 +76,8 @@ impl Stores {
         let api = self.product_api("0").await;
         let cart = self.cart(api.url(), "0").await;
         let settings = [&[("CART__URL", cart.url())], settings].concat();
-        let ours = self.ours_with(api.url(), &settings).await;
-        (api, cart, ours)
+        let service = self.start_service(api.url(), &settings).await;
+        (api, cart, service)
     }
 
     /// Runs SQL in the cart's database.
@@ -115,8 +115,8 @@ impl Stores {
 
 /// Waits until both streams are read. Without a cart service the log of carts is unavailable; the service detects this
 /// after a while, and then purges every list.
-pub(crate) async fn until_both_are_read(ours: &Service) {
-    let events = async || ours.get("/readyz").await.json()["checks"]["events"]["status"] == "ok";
+pub(crate) async fn until_both_are_read(service: &Service) {
+    let events = async || service.get("/readyz").await.json()["checks"]["events"]["status"] == "ok";
     eventually("both streams to be read", SOON, events).await;
 }
 
@@ -142,8 +142,8 @@ pub(crate) async fn with_product_api_at_port() -> (Stores, String, Service) {
 /// Starts the product API and the recommendation service on their own stores.
 pub(crate) async fn started() -> (Stores, Service, Service) {
     let stores = Stores::start().await;
-    let (api, ours) = stores.both().await;
-    (stores, api, ours)
+    let (api, service) = stores.both().await;
+    (stores, api, service)
 }
 
 /// Returns the ids of `kind` in a response, in order.
