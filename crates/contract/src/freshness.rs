@@ -3,13 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A copy counts as stale when it was last known to be current longer ago than this.
-const STALE_AFTER: Duration = Duration::from_secs(5);
-
 /// The freshness of one copy. The service that keeps the copy asks the log for its newest event, about once a second,
 /// and records the result.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Freshness {
+    /// A copy counts as stale when it was last known to be current longer ago than this.
+    stale_after: Duration,
     head: Mutex<Head>,
 }
 
@@ -23,6 +22,11 @@ struct Head {
 }
 
 impl Freshness {
+    /// Creates the freshness of a copy of which nothing is known yet.
+    pub fn new(stale_after: Duration) -> Self {
+        Self { stale_after, head: Mutex::default() }
+    }
+
     /// Records that the newest event of the log had this number at `now`, and that the copy is at `position`.
     pub fn observe_head(&self, number: u64, position: u64, now: Instant) {
         let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,10 +50,10 @@ impl Freshness {
         self.now().number.saturating_sub(position)
     }
 
-    /// Returns whether the copy may be more than five seconds behind: the log is unavailable, there is a backlog, or it
-    /// is unknown whether events are being applied.
+    /// Returns whether the copy may be behind by more than the limit: the log is unavailable, there is a backlog, or it is
+    /// unknown whether events are being applied.
     pub fn is_stale(&self, now: Instant) -> bool {
-        self.now().current.is_none_or(|current| now.saturating_duration_since(current) > STALE_AFTER)
+        self.now().current.is_none_or(|current| now.saturating_duration_since(current) > self.stale_after)
     }
 
     fn now(&self) -> Head {
@@ -61,13 +65,18 @@ impl Freshness {
 mod tests {
     use super::*;
 
+    const STALE_AFTER: Duration = Duration::from_secs(5);
+
     #[test]
     fn copy_is_stale_unless_it_was_recently_known_to_be_current() {
-        let (copy, t0) = (Freshness::default(), Instant::now());
+        let (copy, t0) = (Freshness::new(STALE_AFTER), Instant::now());
         assert!(copy.is_stale(t0));
         copy.observe_head(7, 7, t0);
         assert_eq!((copy.lag(7), copy.is_stale(t0 + STALE_AFTER)), (0, false));
         assert!(copy.is_stale(t0 + STALE_AFTER + Duration::from_millis(1)));
+        let lenient = Freshness::new(2 * STALE_AFTER);
+        lenient.observe_head(7, 7, t0);
+        assert!(!lenient.is_stale(t0 + 2 * STALE_AFTER));
         copy.observe_head(7, 7, t0 + STALE_AFTER);
         assert!(!copy.is_stale(t0 + STALE_AFTER));
         copy.mark_not_current();
@@ -76,7 +85,7 @@ mod tests {
 
     #[test]
     fn copy_that_keeps_up_is_current_without_the_newest_event() {
-        let (copy, t0) = (Freshness::default(), Instant::now());
+        let (copy, t0) = (Freshness::new(STALE_AFTER), Instant::now());
         let at = |second: u64| t0 + Duration::from_secs(second);
         for second in 0..20 {
             copy.observe_head(100 * (second + 1), 100 * second + 50, at(second));

@@ -65,7 +65,7 @@ impl Service for App {
         let pool = context.open_database(&settings.postgres, [MIGRATIONS]).await?;
 
         let StartContext { cache, redis, shutdown, .. } = context;
-        let (state, positions) = (CatalogueStatus::default(), Positions::new(pool.clone()));
+        let (state, positions) = (CatalogueStatus::new(settings.events.stale_after), Positions::new(pool.clone()));
         let caches = Caches::new(&cache, &settings.lanes)?;
         let lists = Lists::new(caches.clone(), pool.clone());
         let learner = Learner::new(pool.clone(), cache.clone(), settings.learning.clone());

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use contract::Freshness;
 use metrics::gauge;
@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 /// The status that all parts of the service share. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct CatalogueStatus(Arc<SharedState>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct SharedState {
     filled: watch::Sender<bool>,
     /// The number of products that the running catalogue sync has read.
@@ -34,8 +34,8 @@ pub struct CatalogueState {
     pub position: u64,
     /// The number of events that the copy is known to lack.
     pub lag: u64,
-    /// Whether the copy may be more than five seconds behind: the product API is unavailable, there is a backlog, or it
-    /// is unknown whether events are being applied.
+    /// Whether the copy may be behind by more than `EVENTS__STALE_AFTER` (5 s by default): the product API is
+    /// unavailable, there is a backlog, or it is unknown whether events are being applied.
     pub stale: bool,
 }
 
@@ -48,6 +48,17 @@ pub struct BasketsState {
 }
 
 impl CatalogueStatus {
+    /// Creates the status before there is a copy. A copy that is behind for longer than `stale_after` is stale.
+    pub fn new(stale_after: Duration) -> Self {
+        Self(Arc::new(SharedState {
+            filled: watch::Sender::new(false),
+            read: AtomicU64::new(0),
+            freshness: Freshness::new(stale_after),
+            position: Mutex::default(),
+            baskets_incomplete: AtomicBool::new(false),
+        }))
+    }
+
     /// Records whether events about carts were lost and the baskets have not been read from the cart since.
     pub fn baskets_incomplete(&self, are_incomplete: bool) {
         self.0.baskets_incomplete.store(are_incomplete, Relaxed);

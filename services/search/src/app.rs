@@ -61,7 +61,7 @@ impl Service for App {
         let api = ProductApi::new(&settings.product_api.url, client.clone());
         let log = EventLog::new(&settings.product_api.url, client).with_token(token);
         let (store, commit) = open(&settings.index).await.context("INDEX__PATH")?;
-        let state = Arc::new(IndexStatus::default());
+        let state = Arc::new(IndexStatus::new(settings.events.stale_after));
         if let Some(commit) = &commit {
             if commit.pending_invalidation {
                 state.set_pending(commit.position);

@@ -42,25 +42,24 @@ pub struct IndexState {
     pub position: u64,
     /// The number of events that the index is known to lack.
     pub lag: u64,
-    /// Whether the index may be more than five seconds behind: the product API is unavailable, there is a backlog, or
-    /// it is unknown whether events are being applied.
+    /// Whether the index may be behind by more than `EVENTS__STALE_AFTER` (5 s by default): the product API is
+    /// unavailable, there is a backlog, or it is unknown whether events are being applied.
     pub stale: bool,
 }
 
-impl Default for IndexStatus {
-    fn default() -> Self {
+impl IndexStatus {
+    /// Creates the status before there is an index. An index that is behind for longer than `stale_after` is stale.
+    pub fn new(stale_after: Duration) -> Self {
         Self {
             snapshot: watch::Sender::new(None),
             reindexed_products: AtomicU64::new(0),
             is_reindexing: AtomicBool::new(false),
             pending_invalidation: AtomicU64::new(0),
-            freshness: Freshness::default(),
+            freshness: Freshness::new(stale_after),
             lineage_checked: Mutex::default(),
         }
     }
-}
 
-impl IndexStatus {
     /// Returns the current index; `None` until there is a usable one.
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.snapshot.borrow().clone()
