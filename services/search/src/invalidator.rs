@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use cache::{CacheClient, Invalidated, Invalidation, Tag};
+use outbox::RecurringFailure;
 use tracing::warn;
 
 use crate::state::IndexStatus;
@@ -18,12 +19,15 @@ pub struct Invalidator {
     cache: CacheClient,
     watermarks: TagWatermarks,
     state: Arc<IndexStatus>,
+    reset_failure: Arc<RecurringFailure>,
 }
 
 impl Invalidator {
     /// Creates an invalidator that writes to `watermarks` and `cache`, and records pending invalidations in `state`.
     pub fn new(cache: CacheClient, watermarks: TagWatermarks, state: Arc<IndexStatus>) -> Self {
-        Self { cache, watermarks, state }
+        let failing = "pages with a different history cannot be invalidated yet";
+        let reset_failure = RecurringFailure::new("pages", failing, "pages with a different history are invalidated");
+        Self { cache, watermarks, state, reset_failure: Arc::new(reset_failure) }
     }
 
     /// Invalidates pages with `tags`, which events up to `position` have outdated.
@@ -69,11 +73,19 @@ impl Invalidator {
     /// Invalidates everything in Redis after the history of the catalogue has changed: the event numbers there are no
     /// longer comparable. If Redis does not respond, the invalidation of the pages stays pending until the reindex that
     /// follows, and the maintenance task detects the watermarks that are too high.
-    pub async fn reset_history(&self) {
+    /// Returns whether Redis responded.
+    pub async fn reset_history(&self) -> bool {
         self.state.mark_not_current();
-        if let Err(error) = self.reset_shared_state(0).await {
-            warn!(error, "pages with a different history cannot be invalidated yet");
-            self.set_pending(1, &error);
+        match self.reset_shared_state(0).await {
+            Ok(()) => {
+                self.reset_failure.recovered();
+                true
+            }
+            Err(error) => {
+                self.reset_failure.failed(&error);
+                self.set_pending(1, &error);
+                false
+            }
         }
     }
 

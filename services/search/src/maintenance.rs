@@ -68,13 +68,13 @@ impl Maintenance {
         let highest = self.watermarks.highest().await?;
         if let Ok(head) = self.head(None).await
             && highest > head.seq
+            && self.invalidator.reset_history().await
         {
             warn!(
                 highest,
                 head = head.seq,
-                "the watermarks have a different history than the catalogue; they start again"
+                "the watermarks had a different history than the catalogue; they start again"
             );
-            self.invalidator.reset_history().await;
         }
         if self.watermarks.required_position(&[]).await?.is_none()
             && self.watermarks.initialize(async { self.head(None).await.map(|head| head.seq) }).await?

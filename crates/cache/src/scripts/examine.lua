@@ -9,7 +9,7 @@
 -- is found, and one that is stored after it is registered again. Time (Redis' own) only selects the candidates: a clock
 -- that jumps removes no existing entry. A registration names each member of a tag set, and of a set that an
 -- invalidation has moved aside and not emptied because its process died, for as long as the member exists. So no member
--- is left behind.
+-- is left behind. A key with the name of a tag set but of another type has no members; it must not stop the sweep.
 local function examine(registry, prefix, count, now)
   local removed, examined, work = 0, 0, 0
   local function look(registration, due)
@@ -19,8 +19,8 @@ local function examine(registry, prefix, count, now)
     examined = examined + 1
     if left == -2 then
       for tag in string.gmatch(string.sub(registration, space + 1), '[^,]+') do
-        redis.call('SREM', prefix .. '~tag:' .. tag, bare)
-        redis.call('SREM', prefix .. '~drain:' .. tag, bare)
+        redis.pcall('SREM', prefix .. '~tag:' .. tag, bare)
+        redis.pcall('SREM', prefix .. '~drain:' .. tag, bare)
         work = work + 1
       end
       removed = removed + redis.call('ZREM', registry, registration)

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Row, SOON, calls, existing, node, number, patient, redis, settings, shelf};
+use crate::support::{Node, Row, SOON, calls, existing, node, number, one_node, patient, redis, settings, shelf};
 
 const REGISTRY: &str = "shop:~registered";
 
@@ -73,6 +73,24 @@ async fn every_member_of_a_tag_set_is_registered_after_random_steps() {
     }
     eventually("the end of all tag sets", SOON, async || sets(&redis).await == 0).await;
     assert_eq!(existing(&redis, &[REGISTRY]).await, 0);
+}
+
+/// A key of another type in the place of a tag set must stop neither the sweep nor a fill that examines registrations.
+#[tokio::test]
+async fn sweep_and_fills_pass_a_tag_set_of_the_wrong_type() {
+    let (redis, node, row) = one_node([shelf(1)]).await;
+    let brief = node.under(Policy::ttl(Duration::from_millis(30)));
+    brief.fill_many(1..40, &row).await;
+    redis.cli(&["SET", "shop:~drain:shelf:1", "no set"]).await.unwrap();
+    eventually("the end of the entries", SOON, async || existing(&redis, &["shop:item:1"]).await == 0).await;
+    redis.cli(&["DEL", "shop:~tag:shelf:1"]).await.unwrap();
+    redis.cli(&["SET", "shop:~tag:shelf:1", "no set"]).await.unwrap();
+    for id in 100..110 {
+        node.fill(id, &Row::new([shelf(2)])).await;
+    }
+    let _sweeping = sweeping(&redis).await;
+    let registered = async || number(&redis, &["ZCARD", REGISTRY]).await;
+    eventually("only the entries that exist are registered", SOON, async || registered().await == 10).await;
 }
 
 /// Ten thousand tags that are not due cost the sweep nothing.

@@ -33,6 +33,21 @@ async fn hung_load_releases_its_readers_its_permit_and_its_lease() {
 }
 
 #[tokio::test]
+async fn hung_load_releases_its_readers_and_its_permit_without_redis() {
+    let redis = redis().await;
+    let narrow = CacheSettings { max_loads: 1, load_queue: LONG, ..settings(redis.url()) };
+    let (node, row) = (Node::with(&narrow, limited(Duration::from_millis(500))).await, Row::new([]));
+    redis.kill().await.unwrap();
+    let (mut gate, load) = row.gated();
+    let readings = [node.start(1, &load), node.start(1, &load)];
+    drop(gate.began().await);
+    for reading in readings {
+        assert!(matches!(reading.result().await.unwrap_err(), LoadError::TimedOut(_)));
+    }
+    assert_eq!(node.read(2, &row).await.version(), Some(1));
+}
+
+#[tokio::test]
 async fn hung_refresh_releases_its_permit_and_the_next_one_works() {
     let redis = redis().await;
     let narrow = CacheSettings { max_loads: 1, load_queue: LONG, ..settings(redis.url()) };

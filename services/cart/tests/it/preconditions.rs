@@ -58,6 +58,17 @@ async fn if_match_lets_one_of_many_writers_of_a_line_through() {
 }
 
 #[tokio::test]
+async fn if_match_lets_one_of_many_deletes_of_a_line_through() {
+    let (_stores, _fake, service) = started(1).await;
+    let cart = CartOf::at(&service).await;
+    let tag = cart.put(1, 1).await.expect(201).header("etag").to_owned();
+    let deletes = (0..8).map(|_| remove_if(&cart, &tag));
+    let statuses: Vec<u16> = futures_util::future::join_all(deletes).await.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 204).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [204, 404, 412].contains(status)), "{statuses:?}");
+}
+
+#[tokio::test]
 async fn etag_of_a_view_changes_with_everything_that_it_shows() {
     let (stores, fake, service) = started(1).await;
     let cart = CartOf::with(&service, &[1]).await;

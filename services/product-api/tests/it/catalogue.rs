@@ -1,6 +1,9 @@
 //! The catalogue without a cache: create, read, change and delete products, and read them page by page.
 
+use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::http::Service;
 
 use crate::support::started;
 
@@ -98,4 +101,23 @@ async fn the_catalogue_neither_reads_nor_fills_the_cache() {
     }
     assert_eq!(stores.redis(&["EXISTS", "product:explicit:1", "product:ttl:1"]).await, "0");
     assert_eq!(stores.redis(&["EVAL", "return #redis.call('KEYS', 'product:[a-z]*:*')", "0"]).await, "0");
+}
+
+#[tokio::test]
+async fn if_match_lets_one_of_many_category_changes_and_deletes_through() {
+    let (_stores, api) = started().await;
+    let tag = api.put("/categories/1", &json!({})).await.expect(200).header("etag").to_owned();
+    let changes = (0..8).map(|writer| {
+        let request = api.request(Method::PUT, "/categories/1").header("if-match", &tag);
+        Service::send(request.json(&json!({ "description": format!("By writer {writer}.") })))
+    });
+    let statuses: Vec<u16> = join_all(changes).await.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 412).count(), 7, "{statuses:?}");
+
+    let tag = api.get("/products/7").await.expect(200).header("etag").to_owned();
+    let deletes = (0..8).map(|_| Service::send(api.request(Method::DELETE, "/products/7").header("if-match", &tag)));
+    let statuses: Vec<u16> = join_all(deletes).await.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 204).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [204, 404, 412].contains(status)), "{statuses:?}");
 }

@@ -21,9 +21,10 @@ use database::{Pool, Transaction, sql};
 use diesel::sql_types::{BigInt, Bool};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use metrics::{gauge, histogram};
+use outbox::RecurringFailure;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::error::RecommendationError;
 use crate::keys;
@@ -105,15 +106,18 @@ impl Learner {
 
     /// Runs learning forever.
     pub async fn learn(&self) {
+        let failure = RecurringFailure::new(
+            "baskets", "learning from the baskets fails", "learning from the baskets works again",
+        );
         loop {
             let began = Instant::now();
             let learned = self.learn_once().await;
             let pause = began.elapsed() * if learned.is_ok() { SHARE } else { 1 };
             match learned {
-                Ok(()) => {}
+                Ok(()) => _ = failure.recovered(),
                 // The next run retries. Only an error that a retry cannot fix is a warning.
                 Err(error) if error.is_transient() => debug!(%error, "the recommendation service cannot learn now"),
-                Err(error) => warn!(%error, "learning from the baskets failed"),
+                Err(error) => failure.failed(error),
             }
             sleep(self.settings.every.max(pause)).await;
         }

@@ -6,10 +6,12 @@ use std::collections::HashSet;
 use chrono::DateTime;
 use contract::product_api::{CategoryRef, Product};
 use database::{PostgresSettings, connect};
+use futures_util::future::join_all;
 use recommendation::catalogue::{Catalogue, Changes};
 use recommendation::positions::Positions;
+use serde_json::{Value, json};
 
-use crate::support::{SOON, Stores};
+use crate::support::{SOON, Stores, item, started, until_list};
 
 const SCHEMA: [&str; 2] = [
     include_str!("../../migrations/2026-11-23-000001_recommendation/up.sql"),
@@ -195,4 +197,23 @@ async fn similar_products_are_found_with_any_search_path() {
     let usual = stores.sql(found).await;
     assert_ne!(usual, "0");
     assert_eq!(stores.sql(&format!("SET search_path = ''; {found}")).await, usual);
+}
+
+/// Cached plans of prepared statements become invalid.
+#[tokio::test]
+async fn column_type_changed_online_fails_no_request() {
+    let (stores, api, service) = started().await;
+    for (round, kind) in [(0, "varchar(200)"), (1, "text"), (2, "varchar(300)")] {
+        stores.sql(&format!("ALTER TABLE categories ALTER name TYPE {kind}")).await;
+        // No list of these is cached yet.
+        let requests =
+            (1 + 20 * round..=20 + 20 * round).map(async |id| service.get(&format!("/recommendations/{id}")).await);
+        for answer in join_all(requests).await {
+            answer.expect(200);
+        }
+        let price = 13_901 + round;
+        api.put("/products/25", &json!({ "price_cents": price })).await.expect(200);
+        let is_new = |list: &Value| item(list, 25).is_some_and(|item| item["price_cents"] == price);
+        until_list(&service, "/recommendations/13", "the new price", is_new).await;
+    }
 }

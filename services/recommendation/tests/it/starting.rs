@@ -1,6 +1,9 @@
 //! The service starts in any order with the product API, Redis and the cart.
 
+use serde_json::json;
+use tempfile::NamedTempFile;
 use testkit::{eventually, free_port};
+use uuid::Uuid;
 
 use crate::support::{Carts, SOON, Service, Stores, ids, started, until_both_are_read, with_product_api};
 
@@ -63,4 +66,22 @@ async fn replicas_start_at_once_on_an_empty_database_and_stop_cleanly() {
         assert_eq!(exit.code, 0);
         assert!(exit.took < SOON, "{exit:?}");
     }
+}
+
+/// Both logs that it reads are operations routes, which require the token.
+#[tokio::test]
+async fn service_verifies_its_copies_with_the_operations_token() {
+    let stores = Stores::start().await;
+    let file = NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "0123456789abcdef0123456789abcdef").expect("it is written");
+    let token = ("OPERATIONS__TOKEN_FILE", file.path().to_str().expect("a plain path"));
+    let api = stores.product_api_with(&[token]).await;
+    api.get("/events?after=0").await.problem(401, "unauthorized");
+    let cart = stores.cart_with(api.url(), &[token]).await;
+    let service = stores.start_service(api.url(), &[("CART__URL", cart.url()), token]).await;
+    eventually("verified copies", SOON, async || {
+        let list = service.get(&format!("/recommendations?cart={}", Uuid::new_v4())).await.expect(200).json();
+        (&list["catalogue"]["stale"], &list["baskets"]["stale"]) == (&json!(false), &json!(false))
+    })
+    .await;
 }

@@ -4,11 +4,12 @@ use std::process::Command;
 
 use testkit::http::Service;
 use testkit::suite::{DatabaseSubject, Subject};
-use testkit::{Database, eventually};
+use testkit::{Database, Redis, eventually};
 
 use crate::support::{Carts, SOON, Stores, ids, item, until_both_are_read, until_list};
 
 testkit::suite!(RecommendationSubject, database);
+testkit::suite!(RecommendationSubject: redis_states_are_named_by_readyz_and_cause_no_5xx);
 
 /// The recommendation service over a real product API.
 struct RecommendationSubject {
@@ -72,6 +73,10 @@ impl Subject for RecommendationSubject {
 
     fn database(&self) -> Option<&Database> {
         Some(&self.stores.database)
+    }
+
+    fn redis(&self) -> Option<&Redis> {
+        Some(&self.stores.redis)
     }
 }
 

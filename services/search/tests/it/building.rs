@@ -1,7 +1,7 @@
 //! Building the first index from the catalogue, page by page, with or without a product API at the start.
 
 use serde_json::json;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use testkit::eventually;
 
 use crate::support::{Found, Product, SOON, Search, Shop};
@@ -114,4 +114,17 @@ async fn searches_without_the_product_api_continue_and_are_marked_stale() {
         search.find("quartz").await.json()["index"]["stale"] == json!(false)
     })
     .await;
+}
+
+/// The catalogue's log is an operations route, which requires the token.
+#[tokio::test]
+async fn index_is_verified_with_the_operations_token() {
+    let file = NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "0123456789abcdef0123456789abcdef").expect("it is written");
+    let token = ("OPERATIONS__TOKEN_FILE", file.path().to_str().expect("a plain path"));
+    let shop = Shop::with(&[token]).await;
+    shop.api.get("/events?after=0").await.problem(401, "unauthorized");
+    let search = Search::with(&shop, &[token]).await;
+    let is_current = async || search.find("").await.json()["index"]["stale"] == json!(false);
+    eventually("a current index", SOON, is_current).await;
 }

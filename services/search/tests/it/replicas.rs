@@ -14,7 +14,7 @@ async fn lagging_replica_serves_its_index_and_stores_no_outdated_page() {
     let ids = shop.create(&[Product { name: "Basalt Bookend", ..Product::default() }]).await;
     let (proxy, url) = shop.proxy().await;
     // It would say so in `Cache-Status` when it has lagged for 5 s.
-    let lagging = [("PRODUCT_API__URL", url.as_str()), ("EVENTS__STALE_AFTER", "1h")];
+    let lagging = [("PRODUCT_API__URL", url.as_str()), ("EVENTS__STALE_AFTER", "10m")];
     let (ahead, behind) = tokio::join!(Search::of(&shop), Search::with(&shop, &lagging));
     for (search, other) in [(&ahead, "flint"), (&behind, "shale")] {
         // Each replica caches its own pages before the indexes differ.

@@ -3,13 +3,14 @@
 use std::process::Command;
 
 use tempfile::TempDir;
-use testkit::eventually;
 use testkit::http::Service;
 use testkit::suite::Subject;
+use testkit::{Redis, eventually};
 
 use crate::support::{Product, SOON, Shop, command};
 
 testkit::suite!(SearchSubject);
+testkit::suite!(SearchSubject: redis_states_are_named_by_readyz_and_cause_no_5xx);
 
 /// The search over a real product API with one product.
 struct SearchSubject {
@@ -62,5 +63,9 @@ impl Subject for SearchSubject {
 
     fn hostile_paths(_: &[(&'static str, String)]) -> Vec<String> {
         ["/search", "/search", "/search?q=moss", "/search?q=%F0%9F%98%80"].map(str::to_owned).to_vec()
+    }
+
+    fn redis(&self) -> Option<&Redis> {
+        self.shop.as_ref().map(|shop| &shop.redis)
     }
 }

@@ -129,6 +129,8 @@ async fn listener_purges_its_cache_and_resubscribes_after_a_lost_connection() {
         eventually("the lane to be dropped", SOON, async || !stores.has_entry(KEY).await).await;
         assert!(stores.has_entry("product:tags:1").await, "no other lane depends on events alone");
         written_and_heard(&api, "/products/events/1", round).await;
+        let resyncs = api.metrics().await.sum("product_events_total", &[("result", "resync")]);
+        assert!(resyncs as i64 >= round, "the metric that the demos look for");
     }
 }
 

@@ -99,15 +99,9 @@ async fn a_refused_write_leaves_entry_and_readers_alone() {
         let path = format!("/products/{strategy}/4");
         let before = api.get(&path).await.expect(200).version();
         api.put(&path, &json!({ "category_id": 999_999 })).await.problem(422, "invalid-fields");
-        let began = std::time::Instant::now();
         let after = api.get(&path).await.expect(200);
         assert_eq!(after.version(), before, "{strategy}");
-        // A lease without an owner lasts 8 s.
-        assert!(
-            began.elapsed() < std::time::Duration::from_secs(6),
-            "{strategy}: {:?} {}",
-            began.elapsed(),
-            after.source()
-        );
+        // Readers would wait for a lease without an owner, and then bypass the cache.
+        assert!(!after.source().contains("lease-held"), "{strategy}: {}", after.source());
     }
 }

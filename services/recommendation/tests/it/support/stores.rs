@@ -51,7 +51,11 @@ impl Stores {
 
     /// Starts the real product API at `port` (0: any). Its products 1 to 120 in 12 categories are written by hand.
     pub(crate) async fn product_api(&self, port: &str) -> Service {
-        let settings = [("SEED_PRODUCTS", "130"), ("HTTP__PORT", port)];
+        self.product_api_with(&[("HTTP__PORT", port)]).await
+    }
+
+    pub(crate) async fn product_api_with(&self, settings: &[(&str, &str)]) -> Service {
+        let settings = [&[("SEED_PRODUCTS", "130"), ("HTTP__PORT", "0")], settings].concat();
         Service::start(&service_command(&sibling("product-api"), &self.redis, Some(&self.shop), &settings)).await
     }
 
@@ -67,7 +71,12 @@ impl Stores {
 
     /// Starts the real cart service at `port` (0: any), with the product API at `url`.
     pub(crate) async fn cart(&self, url: &str, port: &str) -> Service {
-        let settings = [("PRODUCT_API__URL", url), ("PRODUCT_API__TIMEOUT", "5s"), ("HTTP__PORT", port)];
+        self.cart_with(url, &[("HTTP__PORT", port)]).await
+    }
+
+    pub(crate) async fn cart_with(&self, url: &str, settings: &[(&str, &str)]) -> Service {
+        let defaults = [("PRODUCT_API__URL", url), ("PRODUCT_API__TIMEOUT", "5s"), ("HTTP__PORT", "0")];
+        let settings = [&defaults, settings].concat();
         Service::start(&service_command(&sibling("cart"), &self.redis, Some(&self.carts), &settings)).await
     }
 

@@ -34,9 +34,14 @@ impl Shop {
 
     /// Starts a shop with the first `count` products of the demo catalogue.
     pub(crate) async fn with_products(count: u64) -> Self {
+        Self::with(&[("SEED_PRODUCTS", &count.to_string())]).await
+    }
+
+    /// Starts a shop whose product API has these settings.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let redis = Redis::start_with_users(&[]).await.expect("a private Redis");
         let database = Database::shared().await;
-        let api = start(&redis, &database, count, "0").await;
+        let api = start(&redis, &database, settings).await;
         Self { redis, api, database }
     }
 
@@ -48,7 +53,7 @@ impl Shop {
     /// Starts the product API again, on the same port.
     pub(crate) async fn start_api(&mut self) {
         let (_, port) = self.api.address().split_once(':').expect("a port");
-        self.api = start(&self.redis, &self.database, 0, port).await;
+        self.api = start(&self.redis, &self.database, &[("HTTP__PORT", port)]).await;
     }
 
     /// Starts a proxy to the product API. Returns it with its URL.
@@ -93,13 +98,9 @@ impl Shop {
     }
 }
 
-async fn start(redis: &Redis, database: &Database, products: u64, port: &str) -> Service {
-    let products = products.to_string();
-    let settings = [
-        ("HTTP__PORT", port),
-        ("HTTP__WORKERS", "1"),
-        ("POSTGRES__MAX_CONNECTIONS", "6"),
-        ("SEED_PRODUCTS", &products),
-    ];
+async fn start(redis: &Redis, database: &Database, settings: &[(&str, &str)]) -> Service {
+    let defaults =
+        [("HTTP__PORT", "0"), ("HTTP__WORKERS", "1"), ("POSTGRES__MAX_CONNECTIONS", "6"), ("SEED_PRODUCTS", "0")];
+    let settings = [&defaults, settings].concat();
     Service::start(&service_command(&sibling("product-api"), redis, Some(database), &settings)).await
 }
