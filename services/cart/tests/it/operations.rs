@@ -42,6 +42,19 @@ async fn missed_events_are_fetched_with_the_token() {
     stores.until_price(&cart, 1, 4_242).await;
 }
 
+/// Returns the keys whose strings, hashes, sets and sorted sets contain a text.
+const KEYS_WITH_TEXT: &str = "
+    local read = { string = { 'GET' }, hash = { 'HGETALL' }, set = { 'SMEMBERS' }, zset = { 'ZRANGE', 0, -1 } }
+    local found = {}
+    for _, key in ipairs(redis.call('KEYS', '*')) do
+      local command = read[redis.call('TYPE', key).ok]
+      local value = command and redis.call(command[1], key, unpack(command, 2)) or {}
+      if string.find(type(value) == 'table' and table.concat(value, ' ') or value, ARGV[1], 1, true) then
+        found[#found + 1] = key
+      end
+    end
+    return found";
+
 #[tokio::test]
 async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
     let (stores, fake) = Stores::with_fake(2).await;
@@ -53,6 +66,8 @@ async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
     cart.cached().await;
     let entries = service.get("/cache/entries").await.expect(200).text();
     let keys = stores.redis(&["KEYS", "*"]).await;
+    let holders = stores.redis(&["EVAL", KEYS_WITH_TEXT, "0", &cart.id]).await;
+    assert_eq!(holders, cart.key(), "only the view itself contains the id (ADR 16)");
     cart.put(1, 2).await.expect(200);
     cart.remove(1).await.expect(204);
     stores.until_published().await;
