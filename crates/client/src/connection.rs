@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::cache_status::{Source, cache_status};
+use crate::cache_status::{CacheStatus, Source, cache_status};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -120,9 +120,10 @@ impl Answer {
 
     /// Returns whether a cache held the response, or holds it now. Without `Cache-Status`, it is assumed to.
     pub fn kept(&self) -> bool {
-        match self.source() {
+        let status = CacheStatus::parse(&self.cache_status);
+        match status.source() {
             Source::Hit | Source::Near | Source::Stale | Source::Uncached => true,
-            Source::Miss => self.cache_status.rsplit(';').any(|part| part.trim() == "stored"),
+            Source::Miss => status.is_stored(),
             Source::Collapsed | Source::Bypass => false,
         }
     }
@@ -144,6 +145,22 @@ mod tests {
         ] {
             let address = Address::of(url).unwrap();
             assert_eq!((address.host_and_port.as_str(), address.prefix.as_str()), (host_and_port, prefix), "{url}");
+        }
+    }
+
+    #[test]
+    fn response_is_kept_if_a_cache_held_or_stored_it() {
+        for (cache_status, kept) in [
+            ("product-api; hit; ttl=-4", true),
+            ("product-api; fwd=miss; stored", true),
+            ("product-api; fwd=miss; stored; detail=index-stale", true),
+            ("product-api; fwd=miss; detail=fenced", false),
+            ("edge; fwd=miss; detail=\"x; stored\"", false),
+            ("product-api; fwd=bypass; detail=redis-down", false),
+            ("", true),
+        ] {
+            let answer = Answer { status: StatusCode::OK, cache_status: cache_status.to_owned(), body: Bytes::new() };
+            assert_eq!(answer.kept(), kept, "{cache_status:?}");
         }
     }
 

@@ -11,7 +11,7 @@ mod shown;
 pub mod times;
 pub mod traffic;
 
-pub use cache_status::{Source, cache_status};
+pub use cache_status::{CacheStatus, Source, cache_status};
 pub use connection::{Answer, Connection};
 pub use cpu::allow_open_files;
 pub use entries::{Entry, Operations};

@@ -35,15 +35,18 @@
 //! the remaining TTL of the entry, although the response's `Age` counts from the fill. So a cache that honours `Age`
 //! keeps the response for less time than it might, and no cache keeps it for longer than the strategy allows.
 
+pub(crate) mod entity_tags;
+
 use std::fmt;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{self, EntityTag, Header, HeaderValue, IfMatch, IfNoneMatch};
+use actix_web::http::header::{self, EntityTag, HeaderValue};
 use bytes::Bytes;
 use cache::Cached;
 use cache::loader::Digest;
 use serde::Serialize;
 
+use self::entity_tags::EntityTags;
 use crate::problem::Problem;
 use crate::response_middleware::compression;
 
@@ -122,8 +125,8 @@ impl fmt::Display for Validator {
 /// The conditions that a client requires of the current representation before it is changed.
 #[derive(Clone, Debug, Default)]
 pub struct Preconditions {
-    if_match: Option<IfMatch>,
-    if_none_match: Option<IfNoneMatch>,
+    if_match: Option<EntityTags>,
+    if_none_match: Option<EntityTags>,
 }
 
 impl Preconditions {
@@ -132,22 +135,8 @@ impl Preconditions {
     /// # Errors
     /// Returns a problem if one of them is neither `*` nor a list of entity tags.
     pub fn of(request: &HttpRequest) -> Result<Self, Problem> {
-        let named = |name| request.headers().contains_key(name);
-        let if_match = named(header::IF_MATCH).then(|| match IfMatch::parse(request) {
-            Ok(IfMatch::Items(tags)) if tags.len() != members(request, &header::IF_MATCH) => {
-                Err(malformed(header::IF_MATCH))
-            }
-            Ok(condition) => Ok(condition),
-            Err(_) => Err(malformed(header::IF_MATCH)),
-        });
-        let if_none_match = named(header::IF_NONE_MATCH).then(|| match IfNoneMatch::parse(request) {
-            Ok(IfNoneMatch::Items(tags)) if tags.len() != members(request, &header::IF_NONE_MATCH) => {
-                Err(malformed(header::IF_NONE_MATCH))
-            }
-            Ok(condition) => Ok(condition),
-            Err(_) => Err(malformed(header::IF_NONE_MATCH)),
-        });
-        Ok(Self { if_match: if_match.transpose()?, if_none_match: if_none_match.transpose()? })
+        let parse = |name| EntityTags::of(request, &name).map_err(|_| malformed(name));
+        Ok(Self { if_match: parse(header::IF_MATCH)?, if_none_match: parse(header::IF_NONE_MATCH)? })
     }
 
     /// Returns whether there are no conditions, so that nothing has to be compared.
@@ -162,12 +151,11 @@ impl Preconditions {
         let matches = match (&self.if_match, current) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some(IfMatch::Any), Some(_)) => true,
-            (Some(IfMatch::Items(tags)), Some(current)) => tags.iter().any(|tag| current.is_strongly(tag)),
+            (Some(tags), Some(current)) => tags.any(|tag| current.is_strongly(tag)),
         };
         let none_matches = match (&self.if_none_match, current) {
             (None, _) | (Some(_), None) => true,
-            (Some(condition), Some(current)) => !names(condition, current),
+            (Some(tags), Some(current)) => !tags.any(|tag| current.is_weakly(tag)),
         };
         matches && none_matches
     }
@@ -184,24 +172,8 @@ pub fn precondition_failed(current: Option<&Validator>) -> Problem {
 
 /// Returns whether the `If-None-Match` of a read names `current`. An invalid header names nothing.
 pub(crate) fn is_unchanged(request: &HttpRequest, current: &Validator) -> bool {
-    request.headers().contains_key(header::IF_NONE_MATCH)
-        && IfNoneMatch::parse(request).is_ok_and(|condition| names(&condition, current))
-}
-
-fn names(condition: &IfNoneMatch, current: &Validator) -> bool {
-    match condition {
-        IfNoneMatch::Any => true,
-        IfNoneMatch::Items(tags) => tags.iter().any(|tag| current.is_weakly(tag)),
-    }
-}
-
-/// Returns how many tags a list must have. actix skips an invalid member, but a write must not ignore a part of its
-/// conditions.
-///
-/// At least one: an empty list is not a condition.
-fn members(request: &HttpRequest, name: &header::HeaderName) -> usize {
-    let lists = request.headers().get_all(name).filter_map(|list| list.to_str().ok());
-    lists.flat_map(|list| list.split(',')).filter(|member| !member.trim().is_empty()).count().max(1)
+    let condition = EntityTags::of(request, &header::IF_NONE_MATCH).unwrap_or_default();
+    condition.is_some_and(|tags| tags.any(|tag| current.is_weakly(tag)))
 }
 
 fn malformed(name: header::HeaderName) -> Problem {

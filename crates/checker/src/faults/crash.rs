@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use client::cache_status;
+use client::CacheStatus;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -73,8 +73,7 @@ pub(super) async fn after_commit(target: &Target) -> Result<()> {
         for writing in writing {
             // The fault concerns writes that had no response, or a response that says `deferred`.
             let acknowledged = writing.await?.is_ok_and(|answer| {
-                let said = cache_status(answer.headers());
-                said.contains("invalidated") || said.contains("stored")
+                matches!(CacheStatus::of(answer.headers()).detail(), Some("invalidated" | "stored"))
             });
             ensure!(!acknowledged, "a write was acknowledged before the process died");
         }

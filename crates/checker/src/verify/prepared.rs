@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use client::CacheStatus;
 use hyper::Method;
 use serde_json::Value;
 
@@ -60,7 +61,8 @@ impl Prepared {
     pub(super) fn written(&self, body: &[u8], cache_status: &str) -> Option<(u32, bool)> {
         let answer: Value = serde_json::from_slice(body).ok()?;
         let version = u32::try_from(answer.pointer(&self.writing.version)?.as_u64()?).ok()?;
-        let deferred = self.writing.unacknowledged.as_ref().is_some_and(|piece| cache_status.contains(piece));
+        let status = CacheStatus::parse(cache_status);
+        let deferred = self.writing.unacknowledged.as_ref().is_some_and(|pending| status.has(pending));
         Some((version, !deferred))
     }
 
@@ -145,7 +147,7 @@ mod tests {
                 method: "PUT".to_owned(),
                 body: json!({ "price": "{n}" }),
                 version: "/version".to_owned(),
-                unacknowledged: None,
+                unacknowledged: Some("detail=deferred".to_owned()),
             },
             method: Method::PUT,
         }
@@ -206,6 +208,26 @@ mod tests {
             for answer in [json!({ "lines": [] }), json!({ "items": {} }), json!([])] {
                 assert_eq!(seen(&page, &answer), [(7, Seen::Torn)], "{answer}");
             }
+        }
+    }
+
+    #[test]
+    fn write_is_acknowledged_unless_the_nearest_cache_says_deferred() {
+        let product = prepared(None, Lists::Itself);
+        for (cache_status, is_acknowledged) in [
+            ("product-api; fwd=method; detail=invalidated", true),
+            ("product-api; fwd=method; detail=deferred", false),
+            ("product-api;detail=deferred;fwd=method", false),
+            ("product-api; fwd=method; detail=deferred, edge; fwd=method", true),
+            ("product-api; fwd=method; detail=deferred-not", true),
+            ("product-api; fwd=method; note=\"detail=deferred\"", true),
+            ("", true),
+        ] {
+            assert_eq!(
+                product.written(br#"{"version":3}"#, cache_status),
+                Some((3, is_acknowledged)),
+                "{cache_status}"
+            );
         }
     }
 }

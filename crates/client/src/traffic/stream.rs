@@ -19,8 +19,8 @@ use tokio::task::LocalSet;
 
 use super::floors::Floors;
 use super::{Order, Plan, ProductRange, SOURCES, TrafficResults};
-use crate::Connection;
 use crate::times::micros;
+use crate::{CacheStatus, Connection};
 
 /// Maximum number of requests in flight; requests that come due beyond it are given up and counted.
 const IN_FLIGHT: usize = 2_000;
@@ -173,7 +173,7 @@ impl Stream {
         let made: Versioned = serde_json::from_slice(&answer.body).context("the product has no version")?;
         let _ = self.seen.borrow_mut().writes.record(took);
         // A deferred invalidation promises nothing yet.
-        if !answer.cache_status.contains("detail=deferred") {
+        if CacheStatus::parse(&answer.cache_status).detail() != Some("deferred") {
             self.floors.borrow_mut().entry(id).or_default().acknowledged(made.version, Instant::now());
         }
         Ok(())

@@ -53,6 +53,9 @@ fn if_match_compares_strongly_and_needs_a_representation() {
         ("*", Some(true)),
         ("\"7\"", Some(true)),
         ("\"7\", \"8\"", Some(true)),
+        ("\"a,b\"", Some(false)),
+        ("\"a,b\", \"7\"", Some(true)),
+        ("\"a,\"7\",b\"", None),
         ("\"8\"", Some(false)),
         ("W/\"7\"", Some(false)),
         ("7", None),
@@ -72,7 +75,14 @@ fn if_match_compares_strongly_and_needs_a_representation() {
 #[test]
 fn if_none_match_of_a_write_fails_for_the_named_validators() {
     let current = Validator::of_number(7);
-    for (value, holds) in [("*", false), ("\"7\"", false), ("W/\"7\"", false), ("\"8\"", true)] {
+    for (value, holds) in [
+        ("*", false),
+        ("\"7\"", false),
+        ("W/\"7\"", false),
+        ("\"8\"", true),
+        ("\"a,b\"", true),
+        ("\"a,b\", \"7\"", false),
+    ] {
         let conditions = Preconditions::of(&request(header::IF_NONE_MATCH, value)).unwrap();
         assert_eq!(conditions.hold_for(Some(&current)), holds, "{value}");
         assert!(conditions.hold_for(None), "{value}: what does not exist matches nothing");
@@ -83,9 +93,18 @@ fn if_none_match_of_a_write_fails_for_the_named_validators() {
 
 #[test]
 fn if_none_match_of_a_read_compares_weakly() {
-    for (value, is_same) in
-        [("\"7\"", true), ("W/\"7\"", true), ("*", true), ("\"6\", \"7\"", true), ("\"8\"", false), ("7", false)]
-    {
+    for (value, is_same) in [
+        ("\"7\"", true),
+        ("W/\"7\"", true),
+        ("*", true),
+        ("\"6\", \"7\"", true),
+        ("\"a,b\", \"7\"", true),
+        ("\"8\"", false),
+        ("\"a,b\"", false),
+        ("7", false),
+        ("\"a,\"7\",b\"", false),
+        ("\"7\", nonsense", false),
+    ] {
         let request = request(header::IF_NONE_MATCH, value);
         assert_eq!(is_unchanged(&request, &Validator::of_number(7)), is_same, "{value}");
     }

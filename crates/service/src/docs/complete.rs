@@ -5,7 +5,7 @@
 //! | every error is a problem, `application/problem+json` | [`crate::problem`] |
 //! | requests refused before a handler: 400, 408, 413, 415, 431; and 500, 503 | [`crate::problem`], [`crate::server`] |
 //! | HEAD for every GET | [`crate::response_middleware`] |
-//! | `If-None-Match` with every 304; also with `If-Match` for every 412 | [`crate::conditions`] |
+//! | `If-None-Match` with every 304; also with `If-Match` for every 412 | [`crate::caching`] |
 //! | `Cache-Control` always; `WWW-Authenticate` with 401 | [`crate::response_middleware`], [`crate::problem`] |
 //! | `Retry-After` with 503; `ETag` with 304, `Location` with 201 | [`crate::problem`], [`crate::response`] |
 

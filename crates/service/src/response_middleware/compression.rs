@@ -1,7 +1,7 @@
 //! Compresses larger bodies for clients that accept it (RFC 9110, 8.4 and 12.5.3).
 //!
 //! A compressed body is another representation, so it has its own `ETag`: the original one with [`SUFFIX`].
-//! Preconditions accept both ([`crate::conditions`]). Streams and small bodies are sent unchanged: the body of a cache
+//! Preconditions accept both ([`crate::caching`]). Streams and small bodies are sent unchanged: the body of a cache
 //! hit is the stored body.
 
 use actix_http::encoding::Encoder;
@@ -13,6 +13,8 @@ use actix_web::http::header::{
     ACCEPT_ENCODING, AcceptEncoding, CONTENT_ENCODING, CONTENT_TYPE, ContentEncoding, ETAG, Encoding, Header as _,
     HeaderValue, IF_NONE_MATCH, Preference, Quality, VARY,
 };
+
+use crate::caching::entity_tags::listed;
 
 /// The minimum length of a compressed body.
 const LEAST: u64 = 1024;
@@ -71,15 +73,49 @@ fn accepts_gzip(request: &HttpRequest) -> bool {
 /// Sets the tag of a 304 to that of the representation that the client has.
 fn name_known_representation(response: &mut ServiceResponse) {
     vary(response);
-    let Some(tag) = response.headers().get(ETAG).and_then(suffixed) else { return };
-    let mut known = response.request().headers().get_all(IF_NONE_MATCH);
-    if known.any(|known| memchr::memmem::find(known.as_bytes(), tag.as_bytes()).is_some()) {
+    let plain = response.headers().get(ETAG).filter(|plain| is_compressed_known(response.request(), plain));
+    if let Some(tag) = plain.and_then(suffixed) {
         response.headers_mut().insert(ETAG, tag);
     }
+}
+
+/// Returns whether the client names the compressed representation of the one with the tag `plain`.
+fn is_compressed_known(request: &HttpRequest, plain: &HeaderValue) -> bool {
+    let Some(opaque) = plain.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"')) else {
+        return false;
+    };
+    listed(request, &IF_NONE_MATCH).flatten().any(|known| known.tag().strip_suffix(SUFFIX) == Some(opaque))
 }
 
 /// Returns `"7-gzip"` for `"7"`.
 fn suffixed(tag: &HeaderValue) -> Option<HeaderValue> {
     let opaque = tag.to_str().ok()?.strip_suffix('"')?;
     HeaderValue::try_from(format!("{opaque}{SUFFIX}\"")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn compressed_representation_is_known_by_a_whole_tag_only() {
+        let plain = HeaderValue::from_static("\"7\"");
+        for (known, is_known) in [
+            ("\"7-gzip\"", true),
+            ("W/\"7-gzip\"", true),
+            ("\"7\", \"a,b\", \"7-gzip\"", true),
+            ("\"7\"", false),
+            ("\"17-gzip\"", false),
+            ("\"7-gzip-gzip\"", false),
+            ("\"a,\"7-gzip\",b\"", false),
+            ("7-gzip", false),
+            ("*", false),
+        ] {
+            let request = TestRequest::default().insert_header((IF_NONE_MATCH, known)).to_http_request();
+            assert_eq!(is_compressed_known(&request, &plain), is_known, "{known}");
+        }
+        assert!(!is_compressed_known(&TestRequest::default().to_http_request(), &plain));
+    }
 }

@@ -42,12 +42,14 @@ async fn a_write_with_the_wrong_version_changes_nothing() {
     for path in paths() {
         let read = api.get(&path).await.expect(200);
         let (version, tag) = (read.version(), read.header("etag").to_owned());
-        for wrong in ["\"0\"", "\"999\", \"1000\"", &format!("W/{tag}"), &format!("\"{version}\""), "\"abc\""] {
+        let (weak, bare) = (format!("W/{tag}"), format!("\"{version}\""));
+        // A comma between quotes is a part of the tag (RFC 9110, 8.8.3).
+        for wrong in ["\"0\"", "\"999\", \"1000\"", &weak, &bare, "\"abc\"", "\"a,b\"", "W/\"a,b\", \"0,\""] {
             let problem = put_if(&api, &path, wrong.as_bytes()).await.problem(412, "precondition-failed");
             let detail = problem["detail"].as_str().unwrap_or_default().to_owned();
             assert!(detail.contains(&tag), "the client learns the current ETag: {problem}");
         }
-        for malformed in [b"7".as_slice(), b"\"7", b"", b"\"1\" \"2\"", b"\"\xff\""] {
+        for malformed in [b"7".as_slice(), b"\"7", b"", b"\"1\" \"2\"", b"\"\xff\"", b"\"a,b", b"a,b\""] {
             put_if(&api, &path, malformed).await.problem(400, "malformed");
         }
         assert_eq!(api.get("/products/1").await.expect(200).version(), version, "{path}");
@@ -61,7 +63,7 @@ async fn a_write_with_the_wrong_version_changes_nothing() {
         stores.redis(&["FLUSHALL"]).await;
     }
     let known = put_if(&api, "/products/1", b"*").await.expect(200).header("etag").to_owned();
-    put_if(&api, "/products/explicit/1", format!("\"0\", {known}").as_bytes()).await.expect(200);
+    put_if(&api, "/products/explicit/1", format!("\"a,b\", {known}").as_bytes()).await.expect(200);
     put_if(&api, "/products/explicit/4711", b"\"1\"").await.problem(404, "not-found");
 }
 
@@ -110,7 +112,7 @@ async fn if_match_lets_one_of_many_writers_through() {
 #[tokio::test]
 async fn response_headers_state_source_age_and_duration() {
     let stores = Stores::start().await;
-    let api = stores.api_with(&[("LANES__TTL__HARD_TTL", "100s"), ("LANES__TTL__JITTER", "0")]).await;
+    let api = stores.api_with(&[("LANES__TTL__HARD_TTL", "1000s"), ("LANES__TTL__JITTER", "0")]).await;
     let miss = api.get("/products/ttl/1").await.expect(200);
     assert_eq!((miss.header("cache-status"), miss.header("age")), ("product-api; fwd=miss; stored", "0"));
     // Makes the entry 7.5 s older: it contains its time of storage by the clock of Redis.
@@ -119,10 +121,19 @@ async fn response_headers_state_source_age_and_duration() {
                redis.call('SET', KEYS[1], v, 'KEEPTTL')";
     stores.redis(&["EVAL", age, "1", "product:ttl:1"]).await;
     let hit = api.get("/products/ttl/1").await.expect(200);
-    assert_eq!((hit.header("cache-status"), hit.header("age")), ("product-api; hit; ttl=92", "7"));
+    let age: u64 = hit.header("age").parse().expect("whole seconds");
+    // The entry is at least this old. It is older on a slow machine, but not by as much as a wrong unit would make it.
+    assert!((7..=600).contains(&age), "{age}");
+    // Both are rounded down, so that their sum lacks one second unless the age is a whole number of seconds.
+    let ttl = hit.header("cache-status").strip_prefix("product-api; hit; ttl=").and_then(|ttl| ttl.parse::<u64>().ok());
+    assert!(
+        ttl == Some(1000 - age) || ttl == Some(1000 - age - 1),
+        "{} at the age of {age}",
+        hit.header("cache-status")
+    );
     for answer in [&miss, &hit, &api.get("/products/1").await, &api.put("/products/ttl/1", &json!({})).await] {
         let took = answer.header("server-timing").strip_prefix("total;dur=").and_then(|ms| ms.parse::<f64>().ok());
-        assert!(took.is_some_and(|ms| (0.0..10_000.0).contains(&ms)), "{answer:?}");
+        assert!(took.is_some_and(|ms| ms >= 0.0), "{answer:?}");
     }
     let truth = api.get("/products/1").await.expect(200);
     assert_eq!((truth.header("cache-status"), truth.header("age")), ("", ""), "no cache was asked");

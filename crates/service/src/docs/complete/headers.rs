@@ -1,5 +1,5 @@
 //! The headers that every route has: those of responses, which depend only on the status, and the preconditions of
-//! requests ([`crate::conditions`]).
+//! requests ([`crate::caching`]).
 
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
@@ -38,8 +38,8 @@ fn required(schema: ObjectBuilder, description: &str) -> Header {
         .build()
 }
 
-/// A list of entity tags (RFC 9110, 8.8.3 and 5.6.1). A comma separates tags, so no tag contains one.
-const ENTITY_TAGS: &str = r#"[ ,]*(W/)?"[!#-+\x2d-~]*"( *,[ ,]*(W/)?"[!#-+\x2d-~]*")*[ ,]*"#;
+/// A list of entity tags (RFC 9110, 8.8.3 and 5.6.1). A comma between quotes is a part of a tag.
+const ENTITY_TAGS: &str = r#"[ ,]*(W/)?"[!#-~]*"( *,[ ,]*(W/)?"[!#-~]*")*[ ,]*"#;
 
 /// Adds `If-None-Match` to operations with 304, and both preconditions to operations with 412.
 pub(super) fn add_preconditions(operation: &mut Operation) {
