@@ -91,15 +91,29 @@ const P99_AT_MOST: f64 = 20.0;
 /// Minimum share of the requested rows that must be written per second.
 const REACHED_AT_LEAST: f64 = 0.95;
 
-/// Returns the growth of the lag from the first third of the seconds to the last: the difference of their medians.
+/// Maximum growth of the lag per second, as a share of the rows that are committed per second: 20 events/s at 2,000
+/// rows/s. The lag is flat if relay and consumers keep up with at least 99 % of the rows; the remaining 1 % is the
+/// precision of a run of 20 s, not a permitted growth.
+const GROWTH_AT_MOST: f64 = 0.01;
+
+/// Returns a lower bound of the growth of the lag in events per second, at a confidence of 97.5 %.
+///
+/// The growth is estimated as the median of the slopes between any two seconds (Theil and Sen), because a least-squares
+/// line follows a single late checkpoint of Postgres. The bound, from the variance of Kendall's rank correlation, is the
+/// slope that only few pairs of seconds are below: a series that grows steadily has all slopes alike, so its bound is
+/// its growth, and a noisy one without a direction has a bound below 0.
 fn growth(lag: &[(i64, f64)]) -> f64 {
-    let third = (lag.len() / 3).max(1).min(lag.len());
-    let median = |seconds: &[(i64, f64)]| {
-        let mut behind: Vec<f64> = seconds.iter().map(|(undone, lag)| lag.max(*undone as f64)).collect();
-        behind.sort_by(f64::total_cmp);
-        behind.get(behind.len() / 2).copied().unwrap_or(0.0)
-    };
-    median(&lag[lag.len() - third..]) - median(&lag[..third])
+    let behind: Vec<f64> = lag.iter().map(|(undone, lag)| lag.max(*undone as f64)).collect();
+    let mut slopes: Vec<f64> = Vec::new();
+    for (early, before) in behind.iter().enumerate() {
+        let later = behind[early + 1..].iter().zip(1_u32..);
+        slopes.extend(later.map(|(after, seconds)| (after - before) / f64::from(seconds)));
+    }
+    slopes.sort_by(f64::total_cmp);
+    let (pairs, seconds) = (slopes.len() as f64, behind.len() as f64);
+    let deviation = (seconds * (seconds - 1.0) * (2.0 * seconds + 5.0) / 18.0).sqrt();
+    let bound = ((pairs - 1.96 * deviation) / 2.0).max(0.0) as usize;
+    slopes.get(bound).copied().unwrap_or(0.0)
 }
 
 impl Figures {
@@ -124,7 +138,11 @@ impl Figures {
             self.lag
         );
         let growth = growth(&self.lag);
-        ensure!(growth <= rows / 2.0, "the lag grew by {growth} events while rows were written: {:?}", self.lag);
+        ensure!(
+            growth <= GROWTH_AT_MOST * rows,
+            "the lag grew by {growth:.0} events a second while rows were written: {:?}",
+            self.lag
+        );
         Ok(())
     }
 }
@@ -142,16 +160,41 @@ mod tests {
         Figures { from_answer, lag, rows_written: 40_000, written_s: 20.0, ..Figures::default() }
     }
 
+    /// Returns the lag of 20 seconds that grows by `slope` per second, with noise of up to `noise` in both directions.
+    fn series(slope: f64, noise: f64) -> Vec<f64> {
+        // Steps of the golden ratio: even, and without a direction.
+        let deviation = |second: u32| (f64::from(second) * 0.618_034).fract() * 2.0 - 1.0;
+        (0..20).map(|second| 500.0 + slope * f64::from(second) + noise * deviation(second)).collect()
+    }
+
     #[test]
-    fn growing_lag_fails_the_benchmark_and_flat_lag_does_not() {
-        let flat: Vec<f64> = (0..20).map(|second| 300.0 + 700.0 * f64::from(second % 3)).collect();
-        figures(&flat).check(2_000.0).expect("it is flat");
-        // The observed failure: the lag grows by 750 events per second.
-        let growing: Vec<f64> = (0..20).map(|second| 750.0 * f64::from(second)).collect();
-        assert!(figures(&growing).check(2_000.0).is_err());
-        let slowly: Vec<f64> = (0..20).map(|second| 95.0 * f64::from(second)).collect();
-        assert!(figures(&slowly).check(2_000.0).is_err(), "it is below a second's worth, and grows");
-        assert!(figures(&flat[..10]).check(2_000.0).is_err(), "half of the time nothing was looked at");
+    fn flat_lag_passes_with_noise_peaks_and_a_warm_up() {
+        let sawtooth = (0..20).map(|second| 300.0 + 700.0 * f64::from(second % 3)).collect();
+        let mut late_peak = series(0.0, 0.0);
+        late_peak[18] = 3_500.0;
+        let mut warm_up = series(0.0, 20.0);
+        warm_up[..2].fill(0.0);
+        let draining = series(-50.0, 100.0).into_iter().map(|lag| lag.max(0.0)).collect();
+        for flat in [vec![0.0; 20], series(0.0, 0.0), series(0.0, 500.0), sawtooth, late_peak, warm_up, draining] {
+            figures(&flat).check(2_000.0).unwrap_or_else(|error| panic!("{flat:?} is flat: {error}"));
+        }
+    }
+
+    #[test]
+    fn slowly_growing_lag_fails_with_and_without_noise() {
+        // The observed failure was 750 events per second; 50 are within a second's worth for the whole run.
+        for (slope, noise) in [(25.0, 0.0), (30.0, 50.0), (50.0, 0.0), (50.0, 150.0), (750.0, 500.0)] {
+            let error = figures(&series(slope, noise)).check(2_000.0).expect_err("the lag grows");
+            let reason = if slope > 100.0 { "more than a second's worth" } else { "the lag grew" };
+            assert!(error.to_string().contains(reason), "{slope} {noise}: {error}");
+        }
+        let half_a_percent = series(10.0, 0.0);
+        figures(&half_a_percent).check(2_000.0).expect("it is below the precision of a run");
+    }
+
+    #[test]
+    fn lag_that_was_not_read_each_second_fails_the_benchmark() {
+        assert!(figures(&series(0.0, 0.0)[..10]).check(2_000.0).is_err());
     }
 
     #[test]

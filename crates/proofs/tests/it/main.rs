@@ -7,3 +7,4 @@ mod model;
 mod new_strategy;
 mod poison;
 mod traces;
+mod two_checkouts;
