@@ -8,7 +8,9 @@
 
 mod bodies;
 mod description;
+mod hostile;
 mod operations;
+mod redis_states;
 mod refusals;
 mod routes;
 mod sessions;
@@ -17,14 +19,14 @@ use std::process::Command;
 
 use reqwest::Method;
 
-use crate::Database;
-use crate::http::{
-    HOSTILE_SETTINGS, Service, assert_description_holds, assert_head_as_get, assert_survives_hostile_clients,
-};
+use crate::http::{Service, assert_description_holds, assert_head_as_get};
+use crate::{Database, Redis};
 
 pub use bodies::unusable_bodies_are_refused_by_every_route;
 pub use description::openapi_document_names_every_route;
+pub use hostile::hostile_clients_cause_no_5xx_and_leave_no_connection_behind;
 pub use operations::operations_routes_require_the_token_when_there_is_one;
+pub use redis_states::redis_states_are_named_by_readyz_and_cause_no_5xx;
 pub use refusals::{assert_refused, invalid_settings_are_refused_by_name};
 pub use routes::standard_routes_are_served;
 pub use sessions::{
@@ -80,6 +82,11 @@ pub trait Subject: Sized {
         None
     }
 
+    /// Returns the service's Redis. The case of hostile clients counts its keys; the case of Redis states requires it.
+    fn redis(&self) -> Option<&Redis> {
+        None
+    }
+
     /// Starts the service and waits until it is ready.
     async fn start(&self, settings: &[(&str, &str)]) -> Service {
         Service::start(&self.command(settings)).await
@@ -95,7 +102,9 @@ pub trait DatabaseSubject: Subject {
 }
 
 /// Makes a test of each case for a [`Subject`], and of each case for a [`DatabaseSubject`]: `suite!(Cart, database)`. A
-/// service with routes that take a body adds `suite!(Cart: unusable_bodies_are_refused_by_every_route)`.
+/// service with routes that take a body adds `suite!(Cart: unusable_bodies_are_refused_by_every_route)`, and a service
+/// without tests of its own for the states of Redis adds
+/// `suite!(Cart: redis_states_are_named_by_readyz_and_cause_no_5xx)`.
 #[macro_export]
 macro_rules! suite {
     ($subject:ty) => {
@@ -137,18 +146,6 @@ pub async fn head_is_answered_like_get_on_every_route<S: Subject>() {
     let service = subject.start(&[]).await;
     let values = subject.fill(&service).await;
     assert_head_as_get(&service, &borrowed(&values)).await;
-}
-
-/// Clients that send arbitrary bytes are refused, and the service stays up.
-pub async fn hostile_clients_cause_no_5xx_and_leave_no_connection_behind<S: Subject>() {
-    let subject = S::prepare().await;
-    let service = subject.start(&HOSTILE_SETTINGS).await;
-    let values = subject.fill(&service).await;
-    let stats = format!("/cache/stats/{}", key_of(&values));
-    let own = S::hostile_paths(&values);
-    let standard = ["/cache/entries", &stats, "/metrics", "/readyz", "/docs/", "/openapi.json", "/", "*"];
-    let paths: Vec<&str> = own.iter().map(String::as_str).chain(standard).collect();
-    assert_survives_hostile_clients(&service, &paths, S::HOSTILE_SEED).await;
 }
 
 /// Returns the key of the entry that [`Subject::fill`] has put into the cache.

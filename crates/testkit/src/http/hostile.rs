@@ -181,7 +181,9 @@ fn check(answer: &[u8], request: &[u8]) -> Option<u16> {
     let has = |header: &str| head.to_ascii_lowercase().contains(header);
     assert!(status < 500 || (status == 503 && has("\r\nretry-after: ")), "{}", context());
     assert!(has("\r\ncache-control: "), "no Cache-Control: {}", context());
-    if status >= 400 {
+    // A required check of `/readyz` can time out on a busy machine; its response is a report and not a problem.
+    let is_report = status == 503 && text.contains("\"status\":\"unready\"");
+    if status >= 400 && !is_report {
         assert!(has("\r\ncontent-type: application/problem+json"), "no problem: {}", context());
     }
     Some(status)

@@ -37,7 +37,7 @@ pub async fn standard_routes_are_served<S: Subject>() {
 }
 
 /// Returns whether every check succeeds, except those that cannot succeed in the tests.
-fn is_ready<S: Subject>(report: &Value) -> bool {
+pub(super) fn is_ready<S: Subject>(report: &Value) -> bool {
     let checks = report["checks"].as_object().expect("checks by name");
     let failing = checks.iter().filter(|(_, check)| check["status"] != "ok");
     failing.map(|(name, _)| name.as_str()).all(|name| S::FAILING_CHECKS.contains(&name))

@@ -6,12 +6,13 @@ use reqwest::Method;
 use serde_json::json;
 use testkit::http::Service;
 use testkit::suite::{DatabaseSubject, Subject};
-use testkit::{Database, eventually};
+use testkit::{Database, Redis, eventually};
 
 use crate::support::{CartOf, Fake, SOON, Stores};
 
 testkit::suite!(CartSubject, database);
 testkit::suite!(CartSubject: unusable_bodies_are_refused_by_every_route);
+testkit::suite!(CartSubject: redis_states_are_named_by_readyz_and_cause_no_5xx);
 
 /// The cart over a fake product API.
 struct CartSubject {
@@ -69,6 +70,10 @@ impl Subject for CartSubject {
 
     fn database(&self) -> Option<&Database> {
         Some(&self.stores.database)
+    }
+
+    fn redis(&self) -> Option<&Redis> {
+        Some(&self.stores.redis)
     }
 }
 

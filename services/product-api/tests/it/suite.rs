@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use testkit::http::Service;
 use testkit::suite::{DatabaseSubject, Subject};
-use testkit::{Database, eventually};
+use testkit::{Database, Redis, eventually};
 
 use crate::support::{SOON, STRATEGIES, Stores};
 
@@ -82,6 +82,10 @@ impl Subject for ProductSubject {
 
     fn database(&self) -> Option<&Database> {
         Some(&self.0.database)
+    }
+
+    fn redis(&self) -> Option<&Redis> {
+        Some(&self.0.redis)
     }
 }
 
