@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use client::times::{Times, human, millis};
-use client::{Metrics, cache_status};
+use client::{Metrics, Source, cache_status};
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use testkit::private_system::{PrivateSystem, Service};
@@ -150,7 +150,7 @@ async fn ask(system: &PrivateSystem, http: &Client, query: &str) -> Result<f64> 
     let status = cache_status(answer.headers()).to_owned();
     answer.bytes().await?;
     let took = millis(began.elapsed());
-    ensure!(!status.contains("hit"), "{query:?} came from the cache: {status}");
+    ensure!(!Source::parse(&status).is_cached(), "{query:?} came from the cache: {status}");
     Ok(took)
 }
 

@@ -38,6 +38,5 @@ pub(crate) async fn change_price(board: &Board, row: &TruthRow, price_cents: i64
 
 /// Returns what a response says of the caches: `detail` of `Cache-Status`.
 pub(crate) fn effect(headers: &HeaderMap) -> Option<String> {
-    let status = client::cache_status(headers);
-    status.split(';').find_map(|part| part.trim().strip_prefix("detail=")).map(str::to_owned)
+    client::CacheStatus::of(headers).detail().map(str::to_owned)
 }

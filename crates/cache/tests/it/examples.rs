@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use futures_util::future::join_all;
 use testkit::{RedisCluster, sibling};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -87,6 +88,23 @@ async fn cluster_example_divides_the_posts_into_partitions() {
         "post 2: hit",
     ];
     assert_eventually(&expected, async || output_of("cluster", &cluster.url()).await).await;
+}
+
+#[tokio::test]
+async fn old_and_new_processes_of_a_rolling_deployment_read_nothing_stale() {
+    let redis = redis().await;
+    let processes = ["old", "new", "old", "new"].map(|version| {
+        let mut process = example("rolling_deployment", &redis.url());
+        process.arg(version);
+        async move { process.output().await.unwrap() }
+    });
+    for output in join_all(processes).await {
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.success(), "{text}");
+        let counts: Vec<u32> = text.split(' ').filter_map(|word| word.parse().ok()).collect();
+        let [hits, loads, writes, stale] = counts[..] else { panic!("{text}") };
+        assert!(hits > 0 && loads > writes && writes > 20 && stale == 0, "{text}");
+    }
 }
 
 #[tokio::test]
