@@ -204,7 +204,8 @@ impl RedisStore {
         self.connection.unlink([self.keyspace.fence(partition)]).await.map(drop)
     }
 
-    /// Returns the maximum number of fences in one partition: its share of `MAX_FENCES`, but at least `MIN_FENCES_PER_PARTITION`.
+    /// Returns the maximum number of fences in one partition: its share of `MAX_FENCES`, but at least
+    /// `MIN_FENCES_PER_PARTITION`.
     fn max_fences(&self) -> i64 {
         (MAX_FENCES / i64::from(self.keyspace.partitions())).max(MIN_FENCES_PER_PARTITION)
     }
