@@ -2,6 +2,7 @@
 #   STACK=docker|native   where the stack runs (default: Docker where an engine answers, else this machine)
 #   PROFILE=dev|release   how it is compiled (default: dev, which compiles fastest)
 
+# With NO_SKIP=1, a check whose tool cannot be installed fails instead of being skipped.
 # Every recipe runs in a clean environment, independent of the caller's shell.
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
@@ -64,7 +65,7 @@ model: ## explore every order of steps of the cache's protocol, whole and withou
 invariant: ## prove the promises for any number of processes with z3, and refute each without its defence (a minute at most): args='--paths'
 	@if crates/proofs/invariant/install; \
 	then target/invariant/bin/python -B crates/proofs/invariant/prove.py $(args); \
-	else echo 'invariant: skipped, z3 cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; fi
+	else echo 'invariant: skipped, z3 cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; [ -z "$$NO_SKIP" ]; fi
 orders: ## single-flight, reads, deferred invalidations and the near cache in 10,000 orders of steps each; a part of `make test`
 	@deploy/native/tools cargo compiler
 	cargo test --package cache --lib orders::
@@ -91,12 +92,15 @@ load: ## send requests to the running stack until Ctrl-C, and show the results l
 	@PROFILE=$(measured) deploy/tool demo load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
 
 ##@ Develop
-.PHONY: schemathesis fuzz strategies new-strategy test test-programs test-transports repeat-tests hostile-shells browser-tests check fmt clippy docs alone deny audit machete typos shellcheck page
+.PHONY: schemathesis fuzz strategies new-strategy test test-slow test-programs test-transports repeat-tests hostile-shells browser-tests check fmt clippy docs alone deny audit machete typos shellcheck page
 # Most tests wait for a server most of the time.
-test test-transports: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+test test-transports: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(nproc))))
 test: ## run every test on private Postgres and Redis instances
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace
+test-slow: ## the tests that are ignored otherwise, because they take minutes: more faults under load
+	@deploy/native/tools cargo compiler postgres redis
+	cargo test --workspace --bins --lib --tests -- --ignored
 strategies: ## write the table of the strategies into the README
 	@PROFILE=dev deploy/tool alone '' demo list --readme README.md
 new-strategy: ## add the strategy of CONTRIBUTING.md to a copy of the checkout, and test it there
@@ -113,15 +117,15 @@ repeat-tests: ## make test, runs=20 times while a compiler runs; prints how many
 schemathesis: ## test the four services against their OpenAPI documents, on private processes: examples=25 for each operation, seed=…
 	@if deploy/schemathesis/install; \
 	then EXAMPLES=$(or $(examples),25) SEED=$(seed) PROFILE=dev deploy/tool alone 'postgres redis' checker private -- deploy/schemathesis/run; \
-	else echo 'schemathesis: skipped, it cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; fi
+	else echo 'schemathesis: skipped, it cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; [ -z "$$NO_SKIP" ]; fi
 fuzz: ## fuzz what the crates parse: seconds=60 for each target (or targets='entry event')
 	@if deploy/native/tools cargo compiler c++; then deploy/fuzz $(or $(seconds),60) $(targets); \
-	else echo 'fuzz: skipped, a C++ compiler cannot be installed; the reason is above (libFuzzer needs one)'; fi
+	else echo 'fuzz: skipped, a C++ compiler cannot be installed; the reason is above (libFuzzer needs one)'; [ -z "$$NO_SKIP" ]; fi
 hostile-shells: ## run make ps and a demo under environments that have broken scripts; needs the running stack
 	@deploy/hostile-shells
 browser-tests: ## press every button of the console in a real browser; needs the running stack, and Node
 	@deploy/browser-tests test
-check: fmt clippy docs alone deny machete typos shellcheck page ## formatting, lints, documentation, dependencies, spelling, scripts, types
+check: fmt clippy docs deny machete typos shellcheck page ## formatting, lints, documentation, dependencies, spelling, scripts, types
 fmt:
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	cargo fmt --all --check
@@ -136,7 +140,7 @@ clippy:
 docs:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 # A reusable crate must not depend on features that only another crate of this workspace enables.
-alone: ## compile the reusable crates by themselves
+alone: ## compile each reusable crate by itself
 	cargo check --package cache
 	cargo check --package outbox
 	cargo check --package contract

@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+/// The pause before the second poll. A poll often starts a program or a session of Postgres, so the pauses grow.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// The longest pause between two polls.
+const LONGEST_PAUSE: Duration = Duration::from_millis(40);
+
 /// How long an effect that normally comes at once may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
@@ -41,11 +47,15 @@ pub async fn eventually<A: PollResult>(what: &str, at_most: Duration, mut ask: i
     let start = Instant::now();
     let deadline = start + at_most;
     let mut asked = 0;
+    let mut pause = FIRST_PAUSE;
     loop {
         asked += 1;
         match timeout_at(deadline, ask()).await.map(PollResult::known) {
             Ok(Some(known)) => return known,
-            Ok(None) if Instant::now() < deadline => sleep(Duration::from_millis(5)).await,
+            Ok(None) if Instant::now() < deadline => {
+                sleep(pause).await;
+                pause = LONGEST_PAUSE.min(pause * 3 / 2);
+            }
             Ok(None) => panic!("waited in vain for {what}: asked {asked} times in {:?}", start.elapsed()),
             Err(_) => panic!("waited in vain for {what}: attempt {asked} had no answer after {:?}", start.elapsed()),
         }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bench::strategies::is_as_measured;
+use serde_json::{Value, json};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -43,7 +44,7 @@ fn hand_edited_table_is_refused() {
 fn figures_that_differ_from_their_histograms_are_refused() {
     // Adds a request to the first histogram that has any.
     let refused = tampered("docs/bench/histograms.json", |text| {
-        let mut all: serde_json::Value = serde_json::from_str(text).unwrap();
+        let mut all: Value = serde_json::from_str(text).unwrap();
         let hits = all["hit/ttl/round 1"].as_array_mut().unwrap();
         let count = hits[1].as_u64().unwrap();
         hits[1] = (count + 1).into();
@@ -53,14 +54,45 @@ fn figures_that_differ_from_their_histograms_are_refused() {
     assert!(error.contains("hit/ttl/round 1"), "{error}");
 }
 
+/// A table with gaps would compare what was not measured.
 #[test]
-fn figures_without_a_race_are_refused() {
-    let refused = tampered("docs/bench/figures.json", |text| {
-        let mut figures: serde_json::Value = serde_json::from_str(text).unwrap();
+fn incomplete_figures_are_refused() {
+    fn remove_from_rounds(figures: &mut Value, name: &str) {
         for case in figures["cases"].as_array_mut().unwrap() {
-            case["races"] = serde_json::json!([]);
+            for round in case["rounds"].as_array_mut().unwrap() {
+                round[name] = Value::Null;
+            }
         }
-        figures.to_string()
-    });
-    assert!(refused.unwrap_err().to_string().ends_with("the races are missing"));
+    }
+    fn empty_in_cases(figures: &mut Value, name: &str) {
+        for case in figures["cases"].as_array_mut().unwrap() {
+            case[name] = json!([]);
+        }
+    }
+    let removals: [(fn(&mut Value), &str); 6] = [
+        (|figures| empty_in_cases(figures, "races"), "the races are missing"),
+        (|figures| remove_from_rounds(figures, "cpu"), "the CPU per hit is missing"),
+        (
+            |figures| {
+                empty_in_cases(figures, "mixed");
+                remove_from_rounds(figures, "plain_loads");
+            },
+            "the database loads are missing",
+        ),
+        (|figures| figures["cold_starts"] = json!([]), "cold starts are missing"),
+        (|figures| figures["quick"] = json!(true), "the figures are of a quick run"),
+        (
+            |figures| figures["cases"].as_array_mut().unwrap().retain(|case| case["name"] != "swr"),
+            "not every strategy and naive cache-aside are measured",
+        ),
+    ];
+    for (remove, says) in removals {
+        let refused = tampered("docs/bench/figures.json", |text| {
+            let mut figures: Value = serde_json::from_str(text).unwrap();
+            remove(&mut figures);
+            figures.to_string()
+        });
+        let error = refused.expect_err(says).to_string();
+        assert!(error.ends_with(says), "{error} instead of {says}");
+    }
 }

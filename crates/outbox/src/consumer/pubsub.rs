@@ -14,7 +14,7 @@ use redis_connect::wait_for_silence;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::handler::{EventHandler, Resync};
 use super::monitor::ConsumerMonitor;
@@ -43,6 +43,8 @@ pub(super) struct Listener<R> {
     retry: Retry<R>,
     /// The failure to apply messages, which are not retried.
     apply_failure: RecurringFailure,
+    /// The failure to read messages, which are skipped.
+    read_failure: RecurringFailure,
 }
 
 impl<R: EventHandler> Listener<R> {
@@ -52,7 +54,11 @@ impl<R: EventHandler> Listener<R> {
         let apply_failure = RecurringFailure::new(
             session.stream, "the event handler fails; events have no effect", "the event handler succeeds again",
         );
-        Self { session, channel, timeout, on_loss, retry, apply_failure }
+        let read_failure = RecurringFailure::new(
+            channel, "a message of the channel cannot be read and is skipped",
+            "messages of the channel can be read again",
+        );
+        Self { session, channel, timeout, on_loss, retry, apply_failure, read_failure }
     }
 
     /// Listens until the consumer is stopped or the connection breaks.
@@ -151,9 +157,12 @@ impl<R: EventHandler> Listener<R> {
     fn parse(&self, message: &Message) -> Option<Event<R::Data>> {
         let json = message.value.as_bytes().unwrap_or_default();
         match Event::parse(json, self.retry.source.types) {
-            Ok(event) => Some(event),
+            Ok(event) => {
+                self.read_failure.recovered();
+                Some(event)
+            }
             Err(error) => {
-                warn!(%error, channel = self.channel, "a message of the channel cannot be read and is skipped");
+                self.read_failure.failed(&error);
                 self.session.monitor.meter.lost.increment(1);
                 self.retry.handler.unreadable(&error);
                 None

@@ -2,9 +2,9 @@
 //! recorded.
 
 use serde_json::{Value, json};
-use testkit::eventually;
+use testkit::{Proxy, eventually};
 
-use crate::support::{CartOf, SOON, Service, started};
+use crate::support::{CartOf, SOON, Service, Stores, started};
 
 /// Returns type, product, quantity and version of the events after `after`.
 async fn events_after(service: &Service, after: u64) -> Vec<(String, i64, i64, i64)> {
@@ -128,4 +128,24 @@ async fn events_that_are_no_longer_kept_are_gone() {
     assert_eq!(events_after(&service, 2).await, [added(1, 3, 3)]);
     let ahead = service.get("/events?after=99").await.expect(200).json();
     assert_eq!((&ahead["events"], &ahead["head"]), (&json!([]), &json!(3)));
+}
+
+/// The writer has committed and is killed before Redis receives its invalidation; the relay of another process makes it.
+#[tokio::test]
+async fn deferred_change_is_invalidated_after_the_death_of_its_writer() {
+    let (stores, fake) = Stores::with_fake(1).await;
+    let wire = Proxy::to(stores.redis.port()).await.expect("a wire");
+    let url = stores.redis.url_of("cart");
+    let url = url.replace(&format!(":{}", stores.redis.port()), &format!(":{}", wire.port()));
+    let settings = [("REDIS__URL", url.as_str()), ("REDIS__COMMAND_TIMEOUT", "300ms")];
+    let writer = stores.cart_with(fake.url(), &settings).await;
+    let cart = stores.cached_cart(&writer, &[1]).await;
+    wire.hold_requests();
+    assert_eq!(cart.put(1, 7).await.expect(200).source(), "fwd=method; detail=deferred");
+    assert_eq!(stores.redis(&["EXISTS", &cart.key()]).await, "1", "there is nothing to repeat");
+    writer.process.kill9().await.expect("it is killed");
+    wire.cut();
+    let service = stores.cart(&fake).await;
+    stores.until_published().await;
+    assert_eq!(cart.through(&service).line(1).await["quantity"], 7);
 }

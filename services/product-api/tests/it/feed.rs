@@ -88,6 +88,24 @@ async fn feed_shows_an_event_when_the_listener_receives_it() {
     assert!(event["seq"].as_u64().is_some_and(|seq| seq > 0), "{event}");
 }
 
+/// The limit protects the service, so its use is no failure of the service.
+#[tokio::test]
+async fn refused_subscribers_are_not_logged_as_failures() {
+    let (_stores, api) = started().await;
+    let mut open = Vec::new();
+    let refused = loop {
+        let response = api.request(Method::GET, "/cache/feed").send().await.expect("an answer");
+        match response.status().as_u16() {
+            200 => open.push(response),
+            status => break status,
+        }
+        assert!(open.len() < 1000, "there is no limit");
+    };
+    assert_eq!(refused, 503);
+    let output = api.process.output();
+    assert!(!output.contains("ERROR") && !output.contains("/cache/feed"), "{output}");
+}
+
 /// The grace time is longer than the test's timeout, so the stream itself must end.
 #[tokio::test]
 async fn an_open_feed_does_not_hold_up_a_stop() {

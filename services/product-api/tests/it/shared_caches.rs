@@ -112,7 +112,10 @@ async fn shared_cache_keeps_an_swr_entry_no_longer_than_its_hard_ttl() {
     let settings = [("LANES__SWR__SOFT_TTL", "500s"), ("LANES__SWR__HARD_TTL", "1000s"), ("LANES__SWR__JITTER", "0")];
     let api = stores.api_with(&settings).await;
     let fresh = api.get("/products/swr/1").await.expect(200);
-    assert_eq!((seconds(&fresh, "max-age"), seconds(&fresh, "stale-while-revalidate")), (Some(499), Some(500)));
+    let granted = seconds(&fresh, "max-age").expect("the strategy allows some");
+    // The load itself has taken part of the soft TTL.
+    assert!((400..500).contains(&granted), "{granted} s of 500 s");
+    assert_eq!(seconds(&fresh, "stale-while-revalidate"), Some(500));
     age(&stores, "product:swr:1", 700_000).await;
     // The entry is read only once, so that no read refreshes it.
     let kept = Kept::get(&api, "/products/swr/1").await;
