@@ -21,7 +21,7 @@ mod stores;
 pub mod suite;
 mod supervisor;
 
-pub use eventually::{PollResult, eventually};
+pub use eventually::{PollResult, SOON, eventually};
 pub use ports::free_port;
 pub use postgres::{Database, FOREIGN_SETTINGS, HeldLock, Postgres, shared_database};
 pub use postgres_proxy::{PostgresFault, PostgresProxy};

@@ -69,7 +69,8 @@ fn incomplete_figures_are_refused() {
             case[name] = json!([]);
         }
     }
-    let removals: [(fn(&mut Value), &str); 6] = [
+    type Removal = fn(&mut Value);
+    let removals: [(Removal, &str); 6] = [
         (|figures| empty_in_cases(figures, "races"), "the races are missing"),
         (|figures| remove_from_rounds(figures, "cpu"), "the CPU per hit is missing"),
         (

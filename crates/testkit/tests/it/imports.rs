@@ -1,19 +1,19 @@
 //! The check of the imports between the files of a crate.
 
 use std::fs;
-use std::path::PathBuf;
 
-use testkit::imports::assert_acyclic;
+use tempfile::TempDir;
+use testkit::imports;
 
-/// Writes a crate with these files.
-fn write(name: &str, files: &[(&str, &str)]) -> String {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+/// Checks a crate with these files.
+fn assert_acyclic(files: &[(&str, &str)]) {
+    let folder = TempDir::new().expect("a folder");
     for (file, code) in files {
-        let path = folder.join(file);
+        let path = folder.path().join(file);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(path, code).expect("a file");
     }
-    folder.to_string_lossy().into_owned()
+    imports::assert_acyclic(&folder.path().to_string_lossy());
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn imports_in_one_direction_are_accepted() {
         ("b.rs", "use crate::{A, a::Inner as C};\nfn f(_: A, _: C) {}\n#[cfg(test)]\nmod checks;\n"),
         ("b/checks.rs", "use crate::a::A;\n"),
     ];
-    assert_acyclic(&write("one-direction", &files));
+    assert_acyclic(&files);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn parent_and_child_that_use_each_other_are_a_circle() {
         ("a.rs", "mod inner;\npub use inner::Inner;\npub struct A(Inner);\n"),
         ("a/inner.rs", "pub struct Inner;\nimpl Inner {\n    fn of(_: &super::A) {}\n}\n"),
     ];
-    assert_acyclic(&write("parent-and-child", &files));
+    assert_acyclic(&files);
 }
 
 #[test]
@@ -51,11 +51,11 @@ fn re_export_does_not_hide_a_circle() {
         ("b.rs", "use crate::C;\npub struct B;\n"),
         ("c.rs", "use crate::a::A;\npub struct C;\n"),
     ];
-    assert_acyclic(&write("re-export", &files));
+    assert_acyclic(&files);
 }
 
 #[test]
 #[should_panic(expected = "there is no file in")]
 fn empty_folder_proves_nothing() {
-    assert_acyclic(&write("empty", &[("README.md", "")]));
+    assert_acyclic(&[("README.md", "")]);
 }

@@ -78,21 +78,17 @@ async fn every_fault_ends_by_itself_and_its_effect_is_seen() {
 
 #[tokio::test]
 async fn fault_of_a_killed_console_is_undone_by_the_next_one() {
-    let System { services, console } = System::start(&[("FAULTS__ENABLED", "true")]).await;
-    let system = System { services, console };
+    let enabled = [("FAULTS__ENABLED", "true")];
+    let mut system = System::start(&enabled).await;
     let before = rights(&system).await;
     assert_eq!(system.console.post("/faults/redis-stopped", &json!({ "seconds": 30 })).await.status, 202);
     eventually("the fault", SOON, async || rights(&system).await != before).await;
-    let System { services, console } = system;
-    console.process.kill9().await.expect("it is killed");
-    let console = Service::start(&System::command(&services, &[("FAULTS__ENABLED", "true")])).await;
-    let system = System { services, console };
+    system.console.process.kill9().await.expect("it is killed");
+    system.console = Service::start(&System::command(&system.services, &enabled)).await;
     eventually("the rights that were there before", SOON, async || rights(&system).await == before).await;
     // A console that is asked to stop undoes its faults first.
     assert_eq!(system.console.post("/faults/events-late", &json!({ "seconds": 30 })).await.status, 202);
     eventually("the second fault", SOON, async || rights(&system).await != before).await;
-    let System { services, console } = system;
-    assert_eq!(console.stop().await.code, 0);
-    let console = Service::start(&command(&[])).await;
-    assert_eq!(rights(&System { services, console }).await, before);
+    assert_eq!(system.console.process.term().await.expect("it ends").code, 0);
+    assert_eq!(rights(&system).await, before);
 }

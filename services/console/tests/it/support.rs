@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::Value;
+pub(crate) use testkit::SOON;
 use testkit::http::Service;
 use testkit::private_system::{PrivateSystem, Replica, Service as ShopService};
 use testkit::sibling;
-
-/// How long an effect that normally comes at once may take on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Returns the command of a console over services that do not run, with these settings.
 pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
@@ -23,28 +21,37 @@ pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
     command
 }
 
-/// The whole system, with its console.
+/// The whole system, with its console. Only two run at once, on any number of cores: each has seven processes and more,
+/// and on an overloaded machine their Redis looks as if it were down.
 pub(crate) struct System {
     pub(crate) services: PrivateSystem,
     pub(crate) console: Service,
+    _turn: SemaphorePermit<'static>,
+}
+
+async fn turn() -> SemaphorePermit<'static> {
+    static TURNS: Semaphore = Semaphore::const_new(2);
+    TURNS.acquire().await.expect("it is never closed")
 }
 
 impl System {
     /// Starts everything; the services have these settings, too.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
+        let turn = turn().await;
         let services = PrivateSystem::start(1_300, settings).await.expect("the system starts");
         let console = Service::start(&Self::command(&services, settings)).await;
-        Self { services, console }
+        Self { services, console, _turn: turn }
     }
 
     /// Starts everything, with a second process of the product API.
     pub(crate) async fn start_with_two(settings: &[(&str, &str)]) -> Self {
+        let turn = turn().await;
         let services = PrivateSystem::start(1_300, settings).await.expect("the system starts");
         let second = ShopService::ProductApi.second();
         services.start_and_wait(second).await.expect("the second process starts");
         let mut command = Self::command(&services, settings);
         let console = Service::start(command.env("PRODUCT_API_2__URL", services.url(second))).await;
-        Self { services, console }
+        Self { services, console, _turn: turn }
     }
 
     pub(crate) fn command(services: &PrivateSystem, settings: &[(&str, &str)]) -> Command {

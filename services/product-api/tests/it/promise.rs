@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use testkit::{PostgresFault, eventually};
+use tokio::time::{Instant, sleep};
 
 use crate::support::{Api, FRESH, Ledger, Load, SOON, Stores, Workload, turn};
 
@@ -34,15 +35,23 @@ async fn run(apis: &[Arc<Api>], strategies: &[&'static str], has_met: impl Fn(&s
     for (id, strategy) in (1..).zip(strategies) {
         loads.push(workload(strategy, id).start(apis).await);
     }
-    tokio::time::sleep(DURATION).await;
-    eventually("enough to happen", 2 * SOON, async || {
-        strategies.iter().zip(&mut loads).all(|(strategy, load)| {
+    sleep(DURATION).await;
+    let deadline = Instant::now() + 2 * SOON;
+    loop {
+        let is_enough = |(strategy, load): (&&str, &mut Load)| {
             let ledger = load.so_far();
             let enough = ledger.reads.len() > 200 && ledger.writes.len() > 20 && has_met(strategy, ledger);
             enough || !ledger.failures.is_empty()
-        })
-    })
-    .await;
+        };
+        if strategies.iter().zip(&mut loads).all(is_enough) {
+            break;
+        }
+        if Instant::now() > deadline {
+            let so_far: Vec<_> = loads.iter_mut().map(|load| load.so_far().summary()).collect();
+            panic!("too little happened: {so_far:#?}");
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
     let mut ledgers = Vec::new();
     for (strategy, load) in strategies.iter().zip(loads) {
         let ledger = load.finish().await;
@@ -59,7 +68,7 @@ async fn run_with_evictions(
     let evict = "for id, lane in ipairs(ARGV) do redis.call('UNLINK', 'product:' .. lane .. ':' .. id) end";
     let evicting = async {
         loop {
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
             stores.redis(&[&["EVAL", evict, "0"][..], &FRESH[..]].concat()).await;
         }
     };

@@ -4,12 +4,8 @@ mod cart;
 mod fake;
 mod stores;
 
-use std::time::Duration;
-
 pub(crate) use cart::{CartOf, line, view_key};
 pub(crate) use fake::Fake;
 pub(crate) use stores::{Stores, started};
+pub(crate) use testkit::SOON;
 pub(crate) use testkit::http::{Service, TestResponse};
-
-/// The timeout for what should happen at once: long enough for a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(20);

@@ -7,7 +7,6 @@ mod stream;
 mod workload;
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use contract::Staleness;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -17,11 +16,9 @@ pub(crate) use contract::STRATEGY_NAMES as STRATEGIES;
 pub(crate) use ledger::Ledger;
 pub(crate) use stores::{Stores, started, started_and_published, started_at_head};
 pub(crate) use stream::{STREAM, seq, stream_of};
+pub(crate) use testkit::SOON;
 pub(crate) use testkit::http::{Service, TestResponse};
 pub(crate) use workload::{Load, Workload};
-
-/// The timeout for what should happen at once: long enough for a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// The strategies that guarantee fresh reads after an acknowledged write.
 pub(crate) static FRESH: LazyLock<Vec<&str>> = LazyLock::new(|| {
