@@ -135,15 +135,15 @@ clippy:
 	@deploy/native/tools cargo compiler
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo clippy --package cache --lib -- -D warnings --cfg mutants
-	cargo clippy --package cache --lib --features lz4 -- -D warnings --cfg fuzzing
 docs:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 # A reusable crate must not depend on features that only another crate of this workspace enables.
-alone: ## compile each reusable crate by itself
+alone: ## check each reusable crate by itself, and the cache as `make mutants` and `make fuzz` compile it
 	cargo check --package cache
 	cargo check --package outbox
 	cargo check --package contract
+	cargo clippy --package cache --lib -- -D warnings --cfg mutants
+	cargo clippy --package cache --lib --features lz4 -- -D warnings --cfg fuzzing
 # Only checks that depend on this repository alone, so that an unchanged commit stays green. Advisories: `make audit`.
 deny:
 	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check bans licenses sources; \

@@ -155,8 +155,11 @@ impl Postgres {
         let sockets = format!("unix_socket_directories={}", self.supervisor.directory().display());
         let mut argv = program("postgres")?;
         argv.extend(["-D".to_owned(), self.data(), "-p".to_owned(), self.port.to_string()]);
-        let settings =
-            ["listen_addresses=127.0.0.1", &sockets, "max_connections=200", "fsync=off", "full_page_writes=off"];
+        let settings = [
+            "listen_addresses=127.0.0.1", &sockets, "max_connections=200", "fsync=off", "full_page_writes=off",
+            // With hundreds of small databases, its workers would start several times a second.
+            "autovacuum=off",
+        ];
         argv.extend(settings.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
         self.supervisor.spawn(argv)?;
         self.until_ready("Postgres", Duration::from_secs(30), || ready(self.is_ready())).await
