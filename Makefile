@@ -1,8 +1,8 @@
 # The tasks of this workspace. `make` without arguments lists them; cargo and the scripts in deploy/ do the work.
 #   STACK=docker|native   where the stack runs (default: Docker where an engine answers, else this machine)
 #   PROFILE=dev|release   how it is compiled (default: dev, which compiles fastest)
+#   NO_SKIP=1             invariant, schemathesis and fuzz fail where their tools cannot be installed (default: they are skipped)
 
-# With NO_SKIP=1, a check whose tool cannot be installed fails instead of being skipped.
 # Every recipe runs in a clean environment, independent of the caller's shell.
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
