@@ -3,12 +3,14 @@
 #   PROFILE=dev|release   how it is compiled (default: dev, which compiles fastest)
 #   NO_SKIP=1             invariant, schemathesis and fuzz fail where their tools cannot be installed (default: they are skipped)
 
+# A variable of the caller's environment with this name is not meant.
+cluster := $(if $(filter command,$(word 1,$(origin CLUSTER))),$(CLUSTER))
 # Every recipe runs in a clean environment, independent of the caller's shell.
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
 strategies := $(shell ls docs/strategies | sed -n 's/^[0-9]*-\(.*\)\.md$$/\1/p')
 shell_scripts := .ci/run deploy/browser-tests deploy/fuzz deploy/schemathesis/install deploy/schemathesis/run crates/proofs/invariant/install crates/proofs/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/secrets deploy/shell deploy/stack deploy/tool \
-	deploy/docker/stack deploy/native/stack deploy/native/build deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/render-acl deploy/redis/start
+	deploy/docker/stack deploy/native/stack deploy/native/build deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/cluster deploy/redis/render-acl deploy/redis/start
 
 .PHONY: help
 help:
@@ -17,8 +19,8 @@ help:
 
 ##@ Run
 .PHONY: up down reset ps logs psql redis-cli console openapi
-up: ## build and start the stack, seed it, and wait until it is healthy; replicas=2: two processes of each service
-	@deploy/stack up $(replicas)
+up: ## build and start the stack, seed it, and wait until it is healthy; replicas=2: two processes of each service; CLUSTER=1: on a Redis Cluster
+	@deploy/stack up '$(replicas)' '$(cluster)'
 down: ## stop the stack, keep its data
 	@deploy/stack down
 reset: ## stop the stack, delete its data
@@ -32,7 +34,7 @@ psql: ## open psql in the product API's database; s=cart or s=recommendation: in
 redis-cli: ## open redis-cli as the admin of Redis
 	@deploy/stack redis-cli
 console: ## start the stack and print the address of its live page
-	@deploy/stack up $(replicas) >&2
+	@deploy/stack up '$(replicas)' '$(cluster)' >&2
 	@deploy/stack url console
 openapi: ## print the OpenAPI document of the running product API, or of s=cart
 	@deploy/native/tools curl >&2

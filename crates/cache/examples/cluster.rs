@@ -22,7 +22,7 @@ async fn load_post(database: &Database, id: u32) -> Result<NewEntry<Post>, Datab
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let database = Database::with_posts(30);
-    // `CacheClient::connect` makes 64 partitions too. This program can wait longer for Redis than a server.
+    // More partitions than `CacheClient::connect` makes, for more primaries. This program can wait longer for Redis than a server.
     let keyspace = Keyspace::partitioned("cluster-example", 64)?;
     let long = Duration::from_secs(5);
     let settings = CacheSettings { url: redis_url(), command_timeout: long, ..CacheSettings::default() };

@@ -34,9 +34,6 @@ use crate::store::Store;
 use crate::sweep::run_sweep;
 use crate::values::Values;
 
-/// The number of partitions of a keyspace on a cluster, if the caller does not set another number.
-const PARTITIONS: u16 = 64;
-
 /// A client for one keyspace in Redis. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CacheClient {
@@ -48,14 +45,13 @@ pub struct CacheClient {
 
 impl CacheClient {
     /// Connects to Redis with the default settings. All keys begin with the name of the keyspace: `blog:…`. On a
-    /// cluster, the keyspace has 64 partitions.
+    /// cluster, the keyspace has 16 partitions.
     ///
     /// # Errors
     /// Returns an error when the name is not valid, and the errors of [`connect_with`](Self::connect_with).
     pub async fn connect(url: &str, keyspace: &str) -> Result<Self, ConnectError> {
         let settings = CacheSettings { url: url.to_owned(), ..CacheSettings::default() };
-        let partitions = if RedisAddress::parse(url)?.is_cluster() { PARTITIONS } else { 1 };
-        Self::connect_with(Keyspace::partitioned(keyspace, partitions)?, &settings).await
+        Self::connect_with(Keyspace::for_redis(keyspace, &RedisAddress::parse(url)?)?, &settings).await
     }
 
     /// Connects to Redis, checks that the server is safe to use, and starts the background tasks on the current

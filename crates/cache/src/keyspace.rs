@@ -10,7 +10,12 @@ use std::fmt::{self, Display, Write as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use redis_connect::RedisAddress;
 use serde::{Serialize, Serializer};
+
+/// The number of partitions of a keyspace on a cluster, if the caller does not set another number. A cluster may have as
+/// many primaries.
+const ON_CLUSTER: u16 = 16;
 
 /// The part of Redis that belongs to one service.
 #[derive(Clone, Debug)]
@@ -45,6 +50,15 @@ impl Keyspace {
     /// Returns an error when the name is not valid.
     pub fn new(name: &str) -> Result<Self, KeyspaceError> {
         Self::partitioned(name, 1)
+    }
+
+    /// Creates a keyspace in one partition, or in 16 if `redis` is a cluster. More partitions allow more primaries, and make
+    /// the invalidation of a tag dearer: it is one script per partition.
+    ///
+    /// # Errors
+    /// Returns an error when the name is not valid.
+    pub fn for_redis(name: &str, redis: &RedisAddress) -> Result<Self, KeyspaceError> {
+        Self::partitioned(name, if redis.is_cluster() { ON_CLUSTER } else { 1 })
     }
 
     /// Creates a keyspace in `partitions` parts, each within one slot of a Redis cluster.

@@ -2,6 +2,7 @@
 
 mod address;
 mod builder;
+mod cluster;
 mod credentials;
 mod error;
 mod sentinel;
@@ -11,6 +12,7 @@ mod stream;
 mod tls;
 
 pub use address::RedisAddress;
+pub use cluster::primary_of;
 pub use credentials::Credentials;
 pub use error::AddressError;
 pub use silence::{reconnect_when_silent, wait_for_silence};

@@ -11,8 +11,12 @@ use tokio::time::sleep;
 const PING_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_UNANSWERED_PINGS: u32 = 3;
 
-/// Reconnects `client` whenever its server stops responding. Never returns.
+/// Reconnects `client` whenever its server stops responding. Never returns. A client of a cluster does this by itself, for
+/// each node.
 pub async fn reconnect_when_silent(client: &impl ClientLike) {
+    if client.is_clustered() {
+        return std::future::pending().await;
+    }
     loop {
         wait_for_silence(client).await;
         // An error means that there is nothing to reconnect. If the server stays silent, the loop tries again.

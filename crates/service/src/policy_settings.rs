@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use cache::error::PolicyError;
-use cache::{CacheSettings, EarlyRefresh, Near, Policy};
+use cache::{CacheSettings, EarlyRefresh, Near, Policy, RedisAddress};
 use serde::Deserialize;
 
 use crate::settings::SettingsError;
@@ -113,7 +113,8 @@ const LONGEST: Duration = Duration::from_secs(50);
 
 /// Refuses policies that contradict themselves or the time limits of the stores that their loads wait for. `policies`
 /// have the names of the `[lanes]` section, and `waits` contains the settings of those limits, such as
-/// `POSTGRES__STATEMENT_TIMEOUT`. A near cache must be within what `redis` allows in the keyspace.
+/// `POSTGRES__STATEMENT_TIMEOUT`. A near cache must be within what `redis` allows in the keyspace; on a cluster, this turns
+/// near caches off.
 ///
 /// A load must be allowed to take as long as these limits allow. Otherwise, when the database is slow, every load would
 /// time out before the database responds, and the cache would stay empty. A cache that sets neither a load timeout nor
@@ -123,8 +124,13 @@ const LONGEST: Duration = Duration::from_secs(50);
 /// Returns an error that names the first wrong setting.
 pub fn check_policies<'a>(
     policies: impl IntoIterator<Item = (&'a str, &'a mut CachePolicySettings)>, waits: &[(&str, Duration)],
-    redis: &CacheSettings,
+    redis: &mut CacheSettings,
 ) -> Result<(), SettingsError> {
+    // Whether the URL is usable is checked at the start.
+    let is_on_cluster = RedisAddress::parse(&redis.url).is_ok_and(|address| address.is_cluster());
+    if is_on_cluster {
+        redis.near_bound = None;
+    }
     let names = waits.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" + ");
     let needed = waits.iter().fold(Duration::ZERO, |sum, (_, limit)| sum.saturating_add(*limit));
     if needed > LONGEST {
@@ -135,6 +141,10 @@ pub fn check_policies<'a>(
         let setting = |field: &str| format!("LANES__{}__{field}", name.to_uppercase());
         if policy_settings.load_timeout.is_none() && policy_settings.lease.is_none() && !needed.is_zero() {
             policy_settings.load_timeout = Some(needed);
+        }
+        if is_on_cluster {
+            (policy_settings.near_strict, policy_settings.near_bounded) = (None, None);
+            policy_settings.near_in_outage = false;
         }
         let policy = policy_settings.policy();
         policy.validate().map_err(|error| {

@@ -111,9 +111,12 @@ pub(crate) async fn run<S: Service>(
     let access = OperationsAccess::load(&common.operations, &listener)?;
     let start = async {
         // First the cache: settings that it refuses are reported before the wait for Postgres.
-        let cache =
-            CacheClient::connect_with(Keyspace::new(S::KEYSPACE)?, &common.redis).await.context("REDIS__URL")?;
         let redis = RedisAddress::parse(&common.redis.url).context("REDIS__URL")?;
+        let keyspace = Keyspace::for_redis(S::KEYSPACE, &redis)?;
+        if redis.is_cluster() {
+            info!("REDIS__URL leads to a cluster: no entry is kept in the memory of this process");
+        }
+        let cache = CacheClient::connect_with(keyspace, &common.redis).await.context("REDIS__URL")?;
         let (token, shutdown) = (access.token(), shutdown.clone());
         let context = StartContext { cache: cache.clone(), redis, token, shutdown, name: S::NAME };
         anyhow::Ok((S::start(&settings, context).await?, cache))

@@ -1,6 +1,8 @@
-//! Redis as a private server of the checkout, on loopback. It keeps nothing on disk, so whenever it starts it is empty.
+//! Redis as a private server of the checkout, or as a cluster, on loopback. It keeps nothing on disk, so whenever it starts it
+//! is empty.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -8,6 +10,9 @@ use supervise::process::{pid_in, poll};
 use supervise::{Failure, Part, Result, tools};
 
 use crate::stack::{Stack, say, succeed};
+
+/// The longest time for Redis to start; a cluster has to form.
+const START: Duration = Duration::from_secs(30);
 
 impl Stack {
     /// Starts Redis, unless it already runs on this port, with this configuration and these users.
@@ -19,7 +24,11 @@ impl Stack {
             return Err(Failure::new("the users of Redis could not be rendered."));
         }
         // Copies, because the owner may be unable to enter the checkout.
-        let files = [("redis.conf", fs::read(deploy.join("redis.conf"))?), ("users.acl", render.stdout)];
+        let files = [
+            ("redis.conf", fs::read(deploy.join("redis.conf"))?),
+            ("users.acl", render.stdout),
+            ("cluster", if self.is_clustered { fs::read(deploy.join("cluster"))? } else { Vec::new() }),
+        ];
         if self.pid(Part::Redis).is_some() {
             let same = files.iter().all(|(name, text)| fs::read(folder.join(name)).is_ok_and(|before| before == *text));
             if same && pid_in(&folder.join("pid"), &format!(":{port}")).is_some() {
@@ -28,22 +37,43 @@ impl Stack {
             self.stop_redis();
         }
         self.ports.require_free(Part::Redis)?;
-        say(format!("starting Redis on 127.0.0.1:{port}"));
+        let kind = if self.is_clustered { "a Redis Cluster" } else { "Redis" };
+        say(format!("starting {kind} on 127.0.0.1:{port}"));
         for (name, text) in &files {
             // Only for the owner: the ACL file holds the passwords.
             self.owner_script(&format!("umask 077 && cat >redis/{name}"), text)?;
         }
+        let failed = |message: &str| self.failed_with_log(Part::Redis, message);
+        let (mut start, question, answer) = match self.is_clustered {
+            true => (self.cluster(port)?, ["cluster", "info"].as_slice(), "cluster_state:ok"),
+            false => (self.single_server(port)?, ["ping"].as_slice(), "PONG"),
+        };
+        succeed(&mut start, "").map_err(|_| failed("Redis did not start."))?;
+        let answers = || {
+            let asked = self.redis_cli().and_then(|mut cli| Ok(cli.args(question).stderr(Stdio::null()).output()?));
+            asked.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(answer))
+        };
+        if poll(START, answers) { Ok(()) } else { Err(failed(&format!("Redis did not answer within {START:?}."))) }
+    }
+
+    fn single_server(&self, port: u16) -> Result<Command> {
+        let folder = self.folder(Part::Redis);
         let mut start = self.as_owner(tools::redis_server()?);
         start.arg(folder.join("redis.conf")).args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"]);
         start.arg(&folder).arg("--aclfile").arg(folder.join("users.acl")).arg("--pidfile").arg(folder.join("pid"));
         start.arg("--logfile").arg(self.log(Part::Redis)).args(["--daemonize", "yes"]).stdout(Stdio::null());
-        let failed = |message: &str| self.failed_with_log(Part::Redis, message);
-        succeed(&mut start, "").map_err(|_| failed("Redis did not start."))?;
-        let answers = || {
-            let pong = self.redis_cli().and_then(|mut client| Ok(client.arg("ping").stderr(Stdio::null()).output()?));
-            pong.is_ok_and(|output| output.stdout == b"PONG\n")
-        };
-        if poll(Duration::from_secs(10), answers) { Ok(()) } else { Err(failed("Redis did not answer within 10 s.")) }
+        Ok(start)
+    }
+
+    /// Returns a command that starts six servers in the background: three primaries, each with a replica.
+    fn cluster(&self, port: u16) -> Result<Command> {
+        let folder = self.folder(Part::Redis);
+        let mut start = self.as_owner(Path::new("sh"));
+        start.env("REDISCLI_AUTH", self.password("REDIS_ADMIN")?);
+        start.env("REDIS_SERVER", tools::redis_server()?).env("REDIS_CLI", tools::redis_client()?);
+        start.args(["-c", "setsid -f sh \"$1/cluster\" \"$1\" \"$2\" </dev/null >>\"$1/log\" 2>&1", "sh"]);
+        start.arg(folder).arg(format!("127.0.0.1:{port}"));
+        Ok(start)
     }
 
     pub(crate) fn stop_redis(&self) {

@@ -72,7 +72,11 @@ impl Stack {
             "POSTGRES__URL=postgres://shop_user:{}@127.0.0.1:{postgres}/shop_db",
             self.password("SHOP_DB")?
         ));
-        settings.push(format!("REDIS_ADMIN__URL=redis://default:{}@127.0.0.1:{redis}", self.password("REDIS_ADMIN")?));
+        // The console does not know clusters.
+        if !self.is_clustered {
+            let password = self.password("REDIS_ADMIN")?;
+            settings.push(format!("REDIS_ADMIN__URL=redis://default:{password}@127.0.0.1:{redis}"));
+        }
         Ok(settings)
     }
 
@@ -84,13 +88,17 @@ impl Stack {
             self.variable(variable).map_or_else(direct, str::to_owned)
         };
         let (postgres, redis) = (at("POSTGRES_AT", Part::Postgres), at("REDIS_AT", Part::Redis));
+        let second_node = self.ports.of(Part::Redis) + 1;
         let redis_password = self.password(&format!("REDIS_{}", service.name()))?;
         let database_password = service.database().map_or(Ok(""), |name| self.password(&format!("{name}_DB")))?;
         let connections = service.connections(Addresses {
             // Each process uses the other services' processes with its own number, if these run.
             service: &|service| self.url(Replica { service, is_second: replica.is_second && self.is_doubled }),
             database: &|name| format!("postgres://{name}_user:{database_password}@{postgres}/{name}_db"),
-            redis: &|user| format!("redis://{user}:{redis_password}@{redis}"),
+            redis: &|user| match self.is_clustered {
+                true => format!("redis-cluster://{user}:{redis_password}@{redis}?nodes=127.0.0.1:{second_node}"),
+                false => format!("redis://{user}:{redis_password}@{redis}"),
+            },
             index: &self.folder(Part::Service(replica)).join("index"),
         });
         let mut settings: Vec<String> = connections.iter().map(|(name, value)| format!("{name}={value}")).collect();

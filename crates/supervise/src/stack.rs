@@ -24,6 +24,8 @@ pub(crate) struct Stack {
     pub(crate) ports: Ports,
     /// Whether each service has two processes.
     pub(crate) is_doubled: bool,
+    /// Whether Redis is a cluster.
+    pub(crate) is_clustered: bool,
 }
 
 impl Stack {
@@ -50,7 +52,8 @@ impl Stack {
         }
         variables.insert("PROFILE".to_owned(), profile);
         let is_doubled = non_empty(&variables, "REPLICAS") == Some("2");
-        Ok(Self { checkout, state, owner, variables, ports, is_doubled })
+        let is_clustered = non_empty(&variables, "CLUSTER") == Some("1");
+        Ok(Self { checkout, state, owner, variables, ports, is_doubled, is_clustered })
     }
 
     /// Returns the folder of a part.

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use crate::{ChildProcess, Postgres, Proxy, Redis, free_port, sibling};
+use crate::{ChildProcess, Postgres, Proxy, Redis, RedisCluster, free_port, sibling};
 
 /// Maximum time until a service is ready.
 const START: Duration = Duration::from_secs(60);
@@ -24,8 +24,10 @@ const START: Duration = Duration::from_secs(60);
 pub struct PrivateSystem {
     /// One server with three databases.
     pub postgres: Postgres,
-    /// One server with four keyspaces.
+    /// One server with four keyspaces. On a cluster, no service uses it.
     pub redis: Redis,
+    /// The cluster with the four keyspaces, if the system uses one.
+    pub cluster: Option<RedisCluster>,
     /// The proxies between the services and Postgres and Redis, if there are any.
     pub proxies: Option<Proxies>,
     ports: [u16; 8],
@@ -63,15 +65,28 @@ impl PrivateSystem {
     /// # Panics
     /// Panics if the services have not been built.
     pub async fn start(products: u32, settings: &[(&str, &str)]) -> Result<Self> {
-        let system = Self::prepare(products, settings).await?;
+        Self::prepare(products, settings).await?.with_services().await
+    }
+
+    /// Does the same as [`start`](Self::start), with the keyspaces and streams on a Redis Cluster.
+    ///
+    /// # Errors
+    /// Returns an error if a service is not ready within a minute, or if the cluster does not start.
+    pub async fn start_on_cluster(products: u32, settings: &[(&str, &str)]) -> Result<Self> {
+        let cluster = Some(RedisCluster::start_with_users().await?);
+        let system = Self { cluster, ..Self::prepare(products, settings).await? };
+        system.with_services().await
+    }
+
+    async fn with_services(self) -> Result<Self> {
         // The product API starts first, because it fills the catalogue. The other services do not wait for each other.
-        system.start_and_wait(Service::ProductApi).await?;
+        self.start_and_wait(Service::ProductApi).await?;
         tokio::try_join!(
-            system.start_and_wait(Service::Cart),
-            system.start_and_wait(Service::Search),
-            system.start_and_wait(Service::Recommendation)
+            self.start_and_wait(Service::Cart),
+            self.start_and_wait(Service::Search),
+            self.start_and_wait(Service::Recommendation)
         )?;
-        Ok(system)
+        Ok(self)
     }
 
     /// Does the same as [`start`](Self::start), but starts no service yet.
@@ -86,6 +101,7 @@ impl PrivateSystem {
         Ok(Self {
             postgres,
             redis,
+            cluster: None,
             proxies: None,
             ports: std::array::from_fn(|_| free_port()),
             products,
@@ -216,7 +232,10 @@ impl PrivateSystem {
         command.envs(service.connections(Addresses {
             service: &|service| self.url(service),
             database: &|name| through(self.postgres.url(&format!("{name}_db")), self.postgres.port(), to_postgres),
-            redis: &|user| through(self.redis.url_of(user), self.redis.port(), to_redis),
+            redis: &|user| match &self.cluster {
+                Some(cluster) => cluster.url_of(user),
+                None => through(self.redis.url_of(user), self.redis.port(), to_redis),
+            },
             index: &self.index.path().join(replica.name()),
         }));
         command

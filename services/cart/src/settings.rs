@@ -59,7 +59,7 @@ impl ServiceSettings for Settings {
         check_policies(
             [("product", &mut self.lanes.product), ("view", &mut self.lanes.view)],
             &waits,
-            &self.common.redis,
+            &mut self.common.redis,
         )?;
         if self.lanes.view.soft_ttl.is_some() {
             // With a soft TTL, a stale view would be served after a write to its cart was acknowledged, and be

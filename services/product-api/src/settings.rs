@@ -100,7 +100,7 @@ impl ServiceSettings for Settings {
             ("POSTGRES__WAIT_TIMEOUT", self.postgres.wait_timeout),
             ("POSTGRES__STATEMENT_TIMEOUT", self.postgres.statement_timeout),
         ];
-        check_policies(self.lanes.each_mut(), &waits, &self.common.redis)
+        check_policies(self.lanes.each_mut(), &waits, &mut self.common.redis)
     }
 }
 

@@ -71,7 +71,7 @@ impl ServiceSettings for Settings {
         check_policies(
             [("list", &mut self.lanes.list), ("basket", &mut self.lanes.basket)],
             &waits,
-            &self.common.redis,
+            &mut self.common.redis,
         )?;
         let learning = &self.learning;
         limits::within("LEARNING__EVERY", learning.every, Duration::from_millis(10)..=Duration::from_secs(86_400))?;

@@ -60,7 +60,7 @@ impl ServiceSettings for Settings {
     fn check(&mut self) -> Result<(), SettingsError> {
         limits::product_api(&self.product_api)?;
         limits::events(&self.events)?;
-        check_policies([("page", &mut self.lanes.page)], &[], &self.common.redis)?;
+        check_policies([("page", &mut self.lanes.page)], &[], &mut self.common.redis)?;
         if !(32..=4096).contains(&self.index.memory) {
             return Err(SettingsError::wrong("INDEX__MEMORY", "must be between 32 and 4096 (MiB)"));
         }

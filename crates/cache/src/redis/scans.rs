@@ -2,10 +2,11 @@
 //! entries.
 
 use bytes::Bytes;
-use fred::interfaces::{ClientLike, ClusterInterface, SetsInterface};
-use fred::types::config::{Options, Server};
+use fred::error::Error;
+use fred::interfaces::{ClientLike, SetsInterface};
+use fred::types::config::Options;
 use fred::types::{ClusterHash, CustomCommand};
-use fred::util::redis_keyslot;
+use redis_connect::primary_of;
 
 use super::error::{Result, StoreError};
 use super::store::{RedisStore, args};
@@ -42,7 +43,8 @@ impl RedisStore {
         // A keyspace name contains no character that is special in a pattern.
         let pattern = format!("{}[^~]*", self.keyspace.prefix(partition));
         // On the server that has the partition, and on no other: SCAN has no key, so no server refuses it.
-        let cluster_node = self.server_of(partition)?;
+        let unknown = |error: Error| StoreError::Unavailable(error.details().to_owned());
+        let cluster_node = primary_of(&self.connection.client, self.keyspace.prefix(partition)).map_err(unknown)?;
         let client = self.connection.client.with_options(&Options { cluster_node, ..Options::default() });
         let scan = CustomCommand::new_static("SCAN", ClusterHash::Random, false);
         let args = args![cursor, "MATCH", pattern, "COUNT", i64::from(count), "TYPE", "string"];
@@ -50,18 +52,6 @@ impl RedisStore {
         let (next, names): (String, Vec<Bytes>) = self.connection.accept(page)?;
         // A name that is not text is not a name of this cache.
         Ok((next, names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect()))
-    }
-
-    /// Returns the server that has a partition; `None` for the only one.
-    fn server_of(&self, partition: u16) -> Result<Option<Server>> {
-        if !self.connection.is_cluster {
-            return Ok(None);
-        }
-        let map = self.connection.client.cached_cluster_state();
-        let server =
-            map.as_ref().and_then(|map| map.get_server(redis_keyslot(self.keyspace.prefix(partition).as_bytes())));
-        let unknown = || StoreError::Unavailable("no server of the cluster has the slot".to_owned());
-        server.cloned().map(Some).ok_or_else(unknown)
     }
 
     /// Fails if a server has handed entries of the partition over since its generation was dropped: a scan may have missed

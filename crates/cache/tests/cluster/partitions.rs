@@ -69,7 +69,7 @@ async fn short_form_chooses_enough_partitions() {
     let url = Place::new().await.cluster.url();
     let client = CacheClient::connect(&url, "blog").await.unwrap();
     let keyspace = client.keyspace().clone();
-    assert_eq!(keyspace.partitions(), 64);
+    assert_eq!(keyspace.partitions(), 16);
     let node = Node::of(keyspace, &settings(url)).await;
     node.fill_many(0..100, &Row::new([shelf(1)])).await;
     assert_eq!(node.client.purge().await.acknowledged(), Ok(100));

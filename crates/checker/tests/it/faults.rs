@@ -8,7 +8,7 @@
 use checker::faults::{Options, Report, run};
 use tokio::sync::Semaphore;
 
-static TURN: Semaphore = Semaphore::const_new(1);
+pub(crate) static TURN: Semaphore = Semaphore::const_new(1);
 
 /// Makes the faults with these names, or kills components at random until so many edits are acknowledged.
 async fn under_faults(only: &[&str], random: Option<u64>) -> Report {

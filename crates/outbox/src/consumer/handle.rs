@@ -54,9 +54,14 @@ impl Consumer {
                 applied,
             };
             match (settings.transport, source.channel, delivery) {
-                (Transport::Pubsub, Some(channel), _) => {
-                    Task::Listener(Listener::new(channel, COMMAND_TIMEOUT, OnLoss::Accept, session, retry))
-                }
+                (Transport::Pubsub, Some(channel), _) => Task::Listener(Listener::new(
+                    source.stream,
+                    channel,
+                    COMMAND_TIMEOUT,
+                    OnLoss::Accept,
+                    session,
+                    retry,
+                )),
                 (_, _, delivery) => {
                     let effects = Effects { retry, log, dead_letters };
                     match delivery {
@@ -72,13 +77,13 @@ impl Consumer {
     /// [`EventHandler::resync`]: after it has subscribed, each time, and when messages come too fast or cannot be applied.
     /// It skips a message that cannot be read ([`EventHandler::unreadable`]). It exports no metrics.
     pub fn listen<R: EventHandler>(redis: &RedisAddress, subscription: ChannelSubscription, handler: R) -> Self {
-        let ChannelSubscription { channel, types, command_timeout } = subscription;
+        let ChannelSubscription { stream, channel, types, command_timeout } = subscription;
         // The channel stands for the stream in log messages.
         let source = EventSource { stream: channel, channel: Some(channel), types };
         Self::spawn(&ConsumerSettings::default(), redis, source, Meter::none(), |session, stop| {
             let monitor = session.monitor.clone();
             let retry = Retry { handler, source, monitor, stop, max_attempts: 1, applied: None };
-            Task::Listener(Listener::new(channel, command_timeout, OnLoss::Resync, session, retry))
+            Task::Listener(Listener::new(stream, channel, command_timeout, OnLoss::Resync, session, retry))
         })
     }
 

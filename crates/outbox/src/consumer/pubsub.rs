@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use fred::clients::SubscriberClient;
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientInterface, ClientLike, EventInterface, PubsubInterface};
-use fred::types::Message;
+use fred::interfaces::{ClientInterface, ClientLike, EventInterface, PubsubInterface, StreamsInterface};
+use fred::types::{Message, Value};
 use redis_connect::wait_for_silence;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use super::handler::{EventHandler, Resync};
@@ -36,6 +37,8 @@ pub(super) enum OnLoss {
 
 pub(super) struct Listener<R> {
     session: SessionContext,
+    /// The stream whose events the channel carries.
+    stream: &'static str,
     channel: &'static str,
     /// The timeout of a Redis command.
     timeout: Duration,
@@ -49,7 +52,8 @@ pub(super) struct Listener<R> {
 
 impl<R: EventHandler> Listener<R> {
     pub(super) fn new(
-        channel: &'static str, timeout: Duration, on_loss: OnLoss, session: SessionContext, retry: Retry<R>,
+        stream: &'static str, channel: &'static str, timeout: Duration, on_loss: OnLoss, session: SessionContext,
+        retry: Retry<R>,
     ) -> Self {
         let apply_failure = RecurringFailure::new(
             session.stream, "the event handler fails; events have no effect", "the event handler succeeds again",
@@ -58,16 +62,16 @@ impl<R: EventHandler> Listener<R> {
             channel, "a message of the channel cannot be read and is skipped",
             "messages of the channel can be read again",
         );
-        Self { session, channel, timeout, on_loss, retry, apply_failure, read_failure }
+        Self { session, stream, channel, timeout, on_loss, retry, apply_failure, read_failure }
     }
 
     /// Listens until the consumer is stopped or the connection breaks.
     pub(super) async fn session(&mut self) -> Result<(), SessionEnd> {
-        let client = self.session.subscriber(self.timeout);
-        let (messages, mut breaks) = (client.message_rx(), client.error_rx());
-        let task = client.connect();
         let stop = self.session.stop.clone();
         let listens = async {
+            let client = self.session.subscriber(self.stream, self.timeout).await?;
+            let (messages, mut breaks) = (client.message_rx(), client.error_rx());
+            let _connection = AbortOnDropHandle::new(client.connect());
             client.wait_for_connect().await?;
             breaks = breaks.resubscribe();
             self.subscribe(&client).await?;
@@ -79,10 +83,11 @@ impl<R: EventHandler> Listener<R> {
                 channel = self.channel,
                 "subscribed to the channel; events published during a disconnection are lost"
             );
-            let monitor = self.session.monitor.clone();
+            let (monitor, stream) = (self.session.monitor.clone(), self.stream);
             tokio::select! {
                 heard = self.hear(messages) => heard.map_err(SessionEnd::from),
                 never = attest(&monitor) => match never {},
+                moved = stream_moves(&client, stream) => Err(moved.into()),
                 // A connection that only listens does not notice that its peer is gone.
                 () = wait_for_silence(&client) => Err(Error::new(ErrorKind::Timeout, "Redis does not answer").into()),
                 broken = breaks.recv() => match broken {
@@ -91,12 +96,10 @@ impl<R: EventHandler> Listener<R> {
                 },
             }
         };
-        let ended = tokio::select! {
+        tokio::select! {
             ended = listens => ended,
             () = stop.cancelled() => Err(SessionEnd::Stopped),
-        };
-        task.abort();
-        ended
+        }
     }
 
     /// Subscribes, and records whether that failed.
@@ -179,6 +182,19 @@ async fn subscribe(client: &SubscriberClient, channel: &'static str) -> Result<(
     match info.contains(" sub=1 ") {
         true => Ok(()),
         false => Err(Error::new(ErrorKind::Auth, "the subscription was refused")),
+    }
+}
+
+/// Returns an error when the server of this connection no longer has `stream`. The relay publishes where the stream is; a
+/// message that comes from another server of a cluster may be lost without a trace.
+async fn stream_moves(client: &SubscriberClient, stream: &str) -> Error {
+    loop {
+        sleep(ATTEST_EVERY).await;
+        // Any other error tells nothing about the place of the stream.
+        match client.xinfo_stream::<Value, _>(stream, false, None).await {
+            Err(error) if *error.kind() == ErrorKind::Cluster => return error,
+            Ok(_) | Err(_) => {}
+        }
     }
 }
 

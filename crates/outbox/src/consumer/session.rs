@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::monitor::ConsumerMonitor;
 use super::stream::{Scripts, StreamReader};
 use crate::backoff::Backoff;
+use crate::redis::COMMAND_TIMEOUT;
 
 /// The number of messages that the client of a channel buffers. Each client reserves memory for nine such queues, about
 /// 7 MB.
@@ -33,9 +34,10 @@ impl SessionContext {
         StreamReader::open(&self.redis, self.stream, &self.scripts)
     }
 
-    /// Returns a client for a channel; not connected yet.
-    pub(super) fn subscriber(&self, timeout: Duration) -> SubscriberClient {
-        self.redis.subscriber(timeout, CHANNEL_BUFFER)
+    /// Returns a client for the channel that carries the events of `stream`; not connected yet. Of a cluster, it uses the
+    /// server that publishes the events.
+    pub(super) async fn subscriber(&self, stream: &str, timeout: Duration) -> Result<SubscriberClient, Error> {
+        Ok(self.redis.of_primary(stream, COMMAND_TIMEOUT).await?.subscriber(timeout, CHANNEL_BUFFER))
     }
 
     /// Connects, and waits for Redis without a time limit.

@@ -85,6 +85,8 @@ pub struct Subscription {
 /// The channel that a process listens to.
 #[derive(Clone, Copy, Debug)]
 pub struct ChannelSubscription {
+    /// The stream whose events the channel carries.
+    pub stream: &'static str,
     /// The Pub/Sub channel.
     pub channel: &'static str,
     /// The values of `type` that this process knows.

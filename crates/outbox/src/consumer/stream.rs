@@ -128,7 +128,7 @@ impl StreamReader {
     }
 
     pub(super) async fn run_id(&self) -> Result<String, Error> {
-        redis::run_id(&self.client).await
+        redis::run_id(&self.client, self.name).await
     }
 
     /// Creates a group that starts after `position`; does nothing if the group exists.
@@ -139,7 +139,7 @@ impl StreamReader {
 
     /// Moves the group back to `position`: Redis delivers the later events again.
     pub(super) async fn rewind(&self, group: &str, position: u64) -> Result<(), Error> {
-        let command = CustomCommand::new_static("XGROUP", ClusterHash::Custom(0), false);
+        let command = CustomCommand::new_static("XGROUP", ClusterHash::Offset(1), false);
         let args = ["SETID", self.name, group, &id(position)].map(Value::from);
         self.client.custom::<Value, _>(command, args.to_vec()).await.map(drop)
     }

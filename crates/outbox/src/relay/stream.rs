@@ -86,7 +86,7 @@ impl StreamWriter {
 
     /// Returns the run id of the server, which changes with every restart.
     pub(super) async fn run_id(&self) -> Result<String, Error> {
-        redis::run_id(&self.client).await
+        redis::run_id(&self.client, self.source.stream).await
     }
 
     pub(super) async fn close(&self) {

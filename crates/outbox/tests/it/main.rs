@@ -1,6 +1,7 @@
 //! The guarantees of the consumer, each tested against a private Redis and a log over HTTP.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
+mod cluster;
 mod counting;
 mod delivery;
 mod full_redis;

@@ -1,5 +1,6 @@
 //! A cluster of three primaries, each with a replica.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,17 +24,25 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// Starts a cluster, and waits until every node knows all of it.
     pub async fn start() -> Result<Self> {
+        Self::start_each(async |_| Ok(Vec::new())).await
+    }
+
+    /// Starts a cluster whose nodes have the settings that `more` returns, which can put files into a node's folder.
+    pub(super) async fn start_each(more: impl AsyncFn(&Path) -> Result<Vec<(&'static str, String)>>) -> Result<Self> {
         let mut nodes = Vec::new();
         for _ in 0..2 * PRIMARIES {
+            let supervisor = Redis::supervisor()?;
+            let more = more(supervisor.directory()).await?;
             let bus = free_port().to_string();
-            let settings = [
+            let mut settings = vec![
                 ("cluster-enabled", "yes"),
                 ("cluster-config-file", "nodes.conf"),
                 ("cluster-node-timeout", "4000"),
                 ("cluster-port", &bus),
                 ("repl-diskless-sync-delay", "0"),
             ];
-            nodes.push(Redis::launch(Redis::supervisor()?, Transport::Tcp, &settings).await?);
+            settings.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
+            nodes.push(Redis::launch(supervisor, Transport::Tcp, &settings).await?);
         }
         let cluster = Self { nodes };
         cluster.join().await?;
@@ -54,8 +63,13 @@ impl RedisCluster {
 
     /// Returns the URL for clients. It names two of the nodes.
     pub fn url(&self) -> String {
+        self.url_with("")
+    }
+
+    /// Returns the URL with credentials: `user:password@`.
+    pub(super) fn url_with(&self, credentials: &str) -> String {
         let [first, second] = [0, 1].map(|node| self.nodes[node].port());
-        format!("redis-cluster://127.0.0.1:{first}?nodes=127.0.0.1:{second}")
+        format!("redis-cluster://{credentials}127.0.0.1:{first}?nodes=127.0.0.1:{second}")
     }
 
     /// Returns the nodes: the first three began as primaries.

@@ -1,4 +1,4 @@
-//! A server with the users of the stack, so that services have the same rights in tests as in the stack. Requires the
+//! Servers with the users of the stack, so that services have the same rights in tests as in the stack. Requires the
 //! feature `stack`.
 
 use std::path::Path;
@@ -7,7 +7,7 @@ use anyhow::Result;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-use super::{Redis, Transport};
+use super::{Redis, RedisCluster, Transport};
 use crate::server::output;
 
 /// The ACL users of the stack and the script that renders them.
@@ -38,6 +38,18 @@ impl Redis {
     /// Restores the original rights of all users.
     pub async fn restore_users(&self) -> Result<()> {
         self.cli(&["ACL", "LOAD"]).await.map(drop)
+    }
+}
+
+impl RedisCluster {
+    /// Starts a cluster with the users of the stack.
+    pub async fn start_with_users() -> Result<Self> {
+        Self::start_each(async |folder| Ok(vec![("aclfile", users(folder).await?)])).await
+    }
+
+    /// Returns the address for the user of a service, which has the same rights as in the stack.
+    pub fn url_of(&self, service: &str) -> String {
+        self.url_with(&format!("{service}:{PASSWORD}@"))
     }
 }
 

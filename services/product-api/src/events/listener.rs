@@ -27,8 +27,12 @@ const FIRST_CONNECTION: Duration = Duration::from_secs(1);
 
 /// Subscribes and starts to listen. If Redis is unavailable, the listener subscribes as soon as Redis is available.
 pub async fn listen(redis: &RedisAddress, command_timeout: Duration, cache: CacheClient, caches: Caches) -> Consumer {
-    let subscription =
-        ChannelSubscription { channel: ProductChange::CHANNEL, types: ProductChange::TYPES, command_timeout };
+    let subscription = ChannelSubscription {
+        stream: ProductChange::STREAM,
+        channel: ProductChange::CHANNEL,
+        types: ProductChange::TYPES,
+        command_timeout,
+    };
     let is_up = cache.health().is_in_use();
     let consumer = Consumer::listen(redis, subscription, Listener { cache, caches });
     // Waits for the subscription, so that the listener receives the first event after a start. Without Redis it does not

@@ -1,0 +1,74 @@
+//! The whole system on a Redis Cluster of three primaries, each with a replica.
+
+use std::time::Duration;
+
+use checker::verify::map::Map;
+use checker::verify::{Options, Report, SubjectStats, run};
+use testkit::eventually;
+use testkit::private_system::{PrivateSystem, Service};
+
+use crate::faults::TURN;
+
+/// The maximum time until every event is applied.
+const SOON: Duration = Duration::from_secs(60);
+/// The stream of the product API, and two of its partitions.
+const STREAM: &str = "product:events";
+const PARTITIONS: [&str; 2] = ["{product:0}:", "{product:1}:"];
+
+/// Reads and writes for some seconds.
+async fn verify(system: &PrivateSystem) -> Report {
+    let services = Service::ALL.map(|service| format!("{}={}", service.name(), system.url(service)));
+    let options = Options { reads: u64::MAX, seconds: 5, together: 5, products: 8, ..Options::default() };
+    let report = run(&Map::load(None, &services).unwrap(), &options).await.unwrap();
+    println!("{report}");
+    report
+}
+
+/// Asserts that every cache was used, and that no read was stale where none may be. How far the others are behind depends on
+/// the machine; that they receive every event is asserted by [`PrivateSystem::until_applied`].
+fn assert_kept(report: &Report) {
+    for stats in &report.subjects {
+        let SubjectStats { subject, hits, writes, failed_reads, failed_writes, .. } = stats;
+        let never_stale = stats.promise_ms == 0.0;
+        assert!(!never_stale || stats.broken() == 0, "{subject}: {report}");
+        assert_eq!((*failed_reads, *failed_writes), (0, 0), "{subject}: {report}");
+        assert!(*hits > 0 && *writes > 5, "{subject}: it was about nothing: {report}");
+    }
+}
+
+/// Kills the primary that has the stream, and waits until its replica has replaced it and every service uses it.
+async fn fail_over(system: &PrivateSystem, http: &reqwest::Client) {
+    let cluster = system.cluster.as_ref().unwrap();
+    let primary = cluster.primary_of(STREAM).await.unwrap();
+    primary.kill().await.unwrap();
+    let is_replaced = async || cluster.primary_of(STREAM).await.is_ok_and(|now| now.port() != primary.port());
+    eventually("another primary has the stream", SOON, is_replaced).await;
+    for service in Service::ALL {
+        let url = format!("{}/readyz", system.url(service));
+        let is_ready = async || match http.get(&url).send().await {
+            Ok(answer) => answer.text().await.is_ok_and(|body| body.contains(r#""status":"ready""#)),
+            Err(_) => false,
+        };
+        eventually(&url, SOON, is_ready).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shop_on_a_cluster_keeps_its_promises_and_loses_no_event() {
+    let _turn = TURN.acquire().await.unwrap();
+    let settings = [("REDIS__COMMAND_TIMEOUT", "1s"), ("REDIS__LOAD_QUEUE", "5s"), ("POSTGRES__WAIT_TIMEOUT", "5s")];
+    let system = PrivateSystem::start_on_cluster(300, &settings).await.unwrap();
+    let (cluster, http) = (system.cluster.as_ref().unwrap(), reqwest::Client::new());
+    assert_kept(&verify(&system).await);
+    system.until_applied(&http, SOON).await.unwrap();
+
+    for key in [STREAM].iter().chain(&PARTITIONS) {
+        cluster.migrate(key, async || {}).await.unwrap();
+    }
+    assert_kept(&verify(&system).await);
+    system.until_applied(&http, SOON).await.unwrap();
+
+    fail_over(&system, &http).await;
+    assert_kept(&verify(&system).await);
+    system.until_applied(&http, SOON).await.unwrap();
+}
