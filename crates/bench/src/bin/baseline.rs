@@ -6,7 +6,7 @@
 //!
 //! `naive` is cache-aside as it is usually written, on the product API's own table: `GET`, or else `SELECT` and `SET …
 //! EX`; `UPDATE` and `DEL`. It has all the races that the cache crate prevents. It has as many connections to Postgres
-//! as the product API, and the same timeout for getting one.
+//! as the product API, and the same timeout for getting one. `--max-loads` adds a bulkhead.
 
 #[path = "baseline/shop.rs"]
 mod shop;
@@ -24,6 +24,7 @@ use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::config::{Config, ReconnectPolicy, TcpConfig};
 use fred::types::{Builder, Expiration, RespVersion};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use shop::Shop;
 
@@ -47,6 +48,9 @@ struct Options {
     /// The Postgres of mode `naive`
     #[arg(long)]
     postgres: Option<String>,
+    /// Concurrent loads of mode `naive`; further loads wait for 2 s at most
+    #[arg(long, default_value_t = Semaphore::MAX_PERMITS)]
+    max_loads: usize,
     /// The longest that a command may take, in milliseconds; 0 means no limit
     #[arg(long, default_value_t = 0)]
     command_timeout: u64,
@@ -68,7 +72,7 @@ async fn main() -> anyhow::Result<()> {
         shared.init().await?;
     }
     let shop = match &options.postgres {
-        Some(url) => Some(Arc::new(Shop::new(url)?)),
+        Some(url) => Some(Arc::new(Shop::new(url, options.max_loads)?)),
         None => None,
     };
     let address = ("127.0.0.1", options.port);

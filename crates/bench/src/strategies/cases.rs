@@ -138,7 +138,7 @@ impl TestBench {
         let mut bench = Self { cases: Vec::new(), redis, client, http, postgres, servers: Vec::new() };
 
         let shop = bench.postgres.create_database("shop_db").await?;
-        let api = bench.product_api(&shop, server_core).await?;
+        let api = bench.product_api(&shop, server_core, &[]).await?;
         let length = bench.copy_products(&api.0).await?;
         for (mode, more) in [("constant", vec!["--length", &length]), (REFERENCE, vec![])] {
             let server = bench.baseline(mode, &more, server_core).await?;
@@ -247,8 +247,10 @@ impl TestBench {
         names.iter().map(value).collect()
     }
 
-    /// Starts a further product API and waits until it is ready.
-    pub(super) async fn product_api(&mut self, shop: &str, core: usize) -> Result<(String, u32)> {
+    /// Starts a further product API with these further settings, and waits until it is ready.
+    pub(super) async fn product_api(
+        &mut self, shop: &str, core: usize, settings: &[(&str, &str)],
+    ) -> Result<(String, u32)> {
         let port = free_port().to_string();
         let mut command = wrk::command_on(core, sibling("product-api"));
         command.envs([("HTTP__WORKERS", "1"), ("HTTP__HOST", "127.0.0.1"), ("HTTP__PORT", &port)]);
@@ -259,6 +261,7 @@ impl TestBench {
         command.env("REDIS__COMMAND_TIMEOUT", "500ms");
         // Hits do not need the sweep, and its commands would be counted as theirs.
         command.env("REDIS__SWEEP_REST", "1h");
+        command.envs(settings.iter().copied());
         let base = format!("http://127.0.0.1:{port}");
         let pid = self.serve(&command, &format!("{base}/readyz")).await?;
         Ok((base, pid))

@@ -5,6 +5,10 @@
 //! carry, as with a database on another machine. A cache whose readers each load for themselves needs the database most
 //! when it is busiest, and may not recover while the load lasts (Bronson et al., "Metastable Failures in Distributed
 //! Systems", HotOS 2021).
+//!
+//! Two defences are compared, each alone and both together: the lease, with which one reader loads a product and the
+//! others wait for its value, and the bulkhead, which limits the loads of all products. Naive cache-aside has no lease,
+//! and strategy 2 always has one; both invalidate in the same way.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -26,8 +30,9 @@ use crate::wrk::Wrk;
 const DELAY: Duration = Duration::from_millis(20);
 /// The load, as multiples of what the database can carry.
 const LOADS: [f64; 2] = [1.0, 2.0];
-/// Without and with a lease per load, a limit of loads, and one load for all waiting readers.
-const CASES: [&str; 2] = ["naive", "production"];
+/// The bulkhead of the product API (`REDIS__MAX_LOADS`), and a number of loads that no load of this benchmark reaches.
+const BULKHEAD: &str = "32";
+const NO_BULKHEAD: &str = "100000";
 /// The length of one window of the time series.
 const WINDOW: Duration = Duration::from_millis(500);
 /// How long the load runs before Redis loses all data.
@@ -50,26 +55,33 @@ pub(super) async fn measure(bench: &mut TestBench, extent: &Extent, options: &Op
     let url = bench.postgres.url("shop_db");
     let slow = url.replace(&format!(":{}/", bench.postgres.port()), &format!(":{}/", proxy.port()));
     anyhow::ensure!(slow != url, "the address of the database has its port in it");
-    let api = bench.product_api(&slow, options.server_core).await?;
-    let naive = bench.baseline("naive", &["--postgres", &slow], options.server_core).await?;
-    let products = |name: &str| -> Result<(Case, ProductRange)> {
+    let core = options.server_core;
+    let naive = bench.baseline("naive", &["--postgres", &slow], core).await?;
+    let naive_bulkhead = bench.baseline("naive", &["--postgres", &slow, "--max-loads", BULKHEAD], core).await?;
+    let no_bulkhead = bench.product_api(&slow, core, &[("REDIS__MAX_LOADS", NO_BULKHEAD)]).await?;
+    let api = bench.product_api(&slow, core, &[("REDIS__MAX_LOADS", BULKHEAD)]).await?;
+    let case = |name: &str, (base, pid): &(String, u32)| -> Result<Case> {
         let case = bench.cases().iter().find(|case| case.name == name).context("the case does not exist")?;
-        let (base, pid) = if name == "naive" { naive.clone() } else { api.clone() };
-        let case = Case { base, pid, ..case.clone() };
-        let products = ProductRange { count: case.cold().first + case.cold().count - 1, ..case.warm() };
-        Ok((case, products))
+        Ok(Case { base: base.clone(), pid: *pid, ..case.clone() })
     };
+    let variants = [
+        ("neither", case("naive", &naive)?),
+        ("bulkhead", case("naive", &naive_bulkhead)?),
+        ("lease", case("explicit", &no_bulkhead)?),
+        ("lease and bulkhead", case("explicit", &api)?),
+    ];
     let wrk = Wrk { connections: 64, seconds: 2, core: options.load_core };
-    let (plain, _) = products("no cache")?;
+    let plain = case("no cache", &api)?;
     let capacity = wrk.run(&format!("{}{}1", plain.base, plain.path)).await?.rate;
     let mut all = Vec::new();
     for load in LOADS {
-        for name in CASES {
-            let (case, products) = products(name)?;
+        for (defences, case) in &variants {
+            let products = ProductRange { count: case.cold().first + case.cold().count - 1, ..case.warm() };
             let ideal_ms = ideal(load * capacity, products.count).as_secs_f64() * 1e3;
-            let mut figures = ColdStart { name: case.name.clone(), load, capacity, ideal_ms, ..ColdStart::default() };
+            let name = format!("{}: {defences}", case.name);
+            let mut figures = ColdStart { name, load, capacity, ideal_ms, ..ColdStart::default() };
             for _ in 0..extent.cold_starts {
-                once(bench, &case, &products, load * capacity, extent.recovery, &mut figures).await?;
+                once(bench, case, &products, load * capacity, extent.recovery, &mut figures).await?;
             }
             all.push(figures);
         }

@@ -108,7 +108,7 @@ pub(super) async fn processes(
     for &processes in extent.processes {
         while servers.len() < processes {
             let core = core_of(servers.len(), options);
-            servers.push(bench.product_api(&shop, core).await?);
+            servers.push(bench.product_api(&shop, core, &[]).await?);
         }
         let mut figures =
             ProcessFigures { cores: (0..processes).map(|at| core_of(at, options)).collect(), lanes: Vec::new() };

@@ -7,11 +7,11 @@ use std::time::Duration;
 use actix_web::web::Bytes;
 use actix_web::{Result, error};
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 
-/// The size and the timeout of the product API's connection pool.
+/// The size and the timeout of the product API's connection pool. Its bulkhead has the same timeout.
 const CONNECTIONS: usize = 16;
 const WAIT: Duration = Duration::from_secs(2);
 /// The statement timeout of the product API.
@@ -39,6 +39,7 @@ pub(crate) struct Shop {
     config: Config,
     idle: Mutex<Vec<Connection>>,
     free: Semaphore,
+    permits: Semaphore,
     /// How often a product was read for a reader.
     pub(crate) loads: AtomicU64,
 }
@@ -70,13 +71,16 @@ struct Category<'a> {
 }
 
 impl Shop {
-    pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
+    /// A shop whose readers load at most `max_loads` products at a time.
+    pub(crate) fn new(url: &str, max_loads: usize) -> anyhow::Result<Self> {
         let mut config: Config = url.parse()?;
         config.options(OPTIONS);
-        Ok(Self { config, idle: Mutex::default(), free: Semaphore::new(CONNECTIONS), loads: AtomicU64::new(0) })
+        let (free, permits) = (Semaphore::new(CONNECTIONS), Semaphore::new(max_loads));
+        Ok(Self { config, idle: Mutex::default(), free, permits, loads: AtomicU64::new(0) })
     }
 
     pub(crate) async fn load(&self, id: i64) -> Result<Option<Bytes>> {
+        let _permit = within_wait(&self.permits).await?;
         self.loads.fetch_add(1, Relaxed);
         self.with(None, id).await
     }
@@ -87,8 +91,7 @@ impl Shop {
     }
 
     async fn with(&self, stock: Option<i32>, id: i64) -> Result<Option<Bytes>> {
-        let turn = timeout(WAIT, self.free.acquire()).await.map_err(error::ErrorServiceUnavailable)?;
-        let _turn = turn.map_err(error::ErrorServiceUnavailable)?;
+        let _turn = within_wait(&self.free).await?;
         let idle = self.idle.lock().map_err(|_| error::ErrorInternalServerError("a panic"))?.pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -99,6 +102,11 @@ impl Shop {
         self.idle.lock().map_err(|_| error::ErrorInternalServerError("a panic"))?.push(connection);
         row.map(|row| serialised(&row).map_err(error::ErrorInternalServerError)).transpose()
     }
+}
+
+async fn within_wait(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>> {
+    let permit = timeout(WAIT, semaphore.acquire()).await.map_err(error::ErrorServiceUnavailable)?;
+    permit.map_err(error::ErrorServiceUnavailable)
 }
 
 impl Connection {
