@@ -129,6 +129,9 @@ async fn search_without_the_stream_reads_the_log_and_is_stale_without_both() {
     search.until_found("lamp", &["Beta lamp"]).await;
     eventually("the log to be enough", SOON, async || !is_stale(&search).await).await;
 
+    // A page that is not stored says that, and not how current the index is.
+    let is_cached = async || search.find("lamp").await.header("cache-status").contains("hit");
+    eventually("the page to be cached", SOON, is_cached).await;
     shop.stop_api().await;
     eventually("the search to be stale", SOON, async || is_stale(&search).await).await;
     let page = search.find("lamp").await;
