@@ -22,6 +22,9 @@ const PACE: Pace = Pace { readers: 8, read_pause: Duration::from_millis(5), writ
 const PHASE: Duration = Duration::from_millis(1_500);
 /// Maximum time between the return of Redis and the first hit, even on a busy machine.
 const RECOVERY: Duration = Duration::from_secs(10);
+/// The lease of the near cache (`LANES__PRODUCTION__NEAR_STRICT`): for so long, entries are served from memory after the last
+/// reply of Redis.
+const LEASE: Duration = Duration::from_millis(100);
 /// Upper limit of a delivery in milliseconds; it normally takes about one.
 const DELIVERY: f64 = 1_000.0;
 
@@ -167,7 +170,7 @@ async fn outage(context: &mut DemoContext) -> Result<()> {
         format!("{} of {reads} reads, {writes} writes", traffic.failures().len()),
         Verdict::equal(Vec::new(), traffic.failures()),
     );
-    let without = between(stopped, Some(starting));
+    let without = between(stopped + LEASE, Some(starting));
     let (hits, bypassed) =
         (from(&without, &[Source::Hit, Source::Near, Source::Stale]), from(&without, &[Source::Bypass]));
     let during = times(&phases[1].1);
