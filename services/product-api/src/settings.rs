@@ -198,6 +198,14 @@ mod tests {
     }
 
     #[test]
+    fn near_caches_are_off_on_a_cluster() {
+        let settings = Settings::from_vars([("REDIS__URL", "redis-cluster://127.0.0.1:7000")]).unwrap();
+        let policy = format!("{:?}", settings.lanes.production.policy());
+        assert!(policy.contains("near: Off"), "{policy}");
+        assert_eq!(settings.common.redis.near_bound, None);
+    }
+
+    #[test]
     fn near_caches_can_be_turned_off() {
         let off = [("REDIS__NEAR_BOUND", "0s"), ("LANES__PRODUCTION__NEAR_STRICT", "0s")];
         let settings = Settings::from_vars(off).unwrap();
