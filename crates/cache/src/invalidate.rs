@@ -24,7 +24,7 @@ use crate::pending::PendingInvalidations;
 use crate::redis::{Step, StoreError};
 use crate::store::Store;
 
-/// The maximum number of keys in one command.
+/// The maximum number of keys, or of tags, in one command.
 pub(crate) const MAX_KEYS_PER_COMMAND: usize = 64;
 /// The maximum number of keys, and of tags, that a feed record names.
 const MAX_NAMES_IN_FEED: usize = 16;
@@ -168,13 +168,15 @@ impl Invalidation {
 
     pub(crate) fn steps(&self, partitions: u16) -> Vec<Step> {
         let mut steps = Vec::new();
+        // In one partition, one call fences a tag and removes its entries. In many, most calls would find no entry.
+        let tags_per_step = if partitions == 1 { 1 } else { MAX_KEYS_PER_COMMAND };
         for partition in 0..partitions {
             let keys: Vec<Key> = self.keys.iter().filter(|key| key.partition() == partition).cloned().collect();
             steps.extend(keys.chunks(MAX_KEYS_PER_COMMAND).map(|some| Step::Keys(some.to_vec())));
             let is_here = |(key, _): &&(Key, u64)| key.partition() == partition;
             let keys_before: Vec<(Key, u64)> = self.keys_before.iter().filter(is_here).cloned().collect();
             steps.extend(keys_before.chunks(MAX_KEYS_PER_COMMAND).map(|some| Step::Older(some.to_vec())));
-            steps.extend(self.tags.iter().map(|tag| Step::Tag(partition, tag.clone())));
+            steps.extend(self.tags.chunks(tags_per_step).map(|some| Step::Tags(partition, some.to_vec())));
         }
         steps
     }
@@ -321,7 +323,7 @@ impl Invalidator {
         match (effect, step) {
             (Effect::Removed, step) | (_, step @ Step::Older(_)) => self.store.remove(&step).await,
             (Effect::Expired, Step::Keys(keys)) => self.store.expire(keys.iter().map(Key::to_string).collect()).await,
-            (Effect::Expired, Step::Tag(partition, tag)) => self.store.expire_tag(partition, &tag).await,
+            (Effect::Expired, Step::Tags(partition, tags)) => self.store.expire_tags(partition, &tags).await,
         }
     }
 }

@@ -127,14 +127,15 @@ impl Store {
         on!(self, store => store.expire(names).await)
     }
 
-    /// Marks the entries of one partition that carry `tag` as stale. Returns how many existed.
-    pub(crate) async fn expire_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
-        on!(self, store => store.expire_tag(partition, tag).await)
+    /// Marks the entries of one partition that carry any of `tags` as stale. Returns how many existed.
+    pub(crate) async fn expire_tags(&self, partition: u16, tags: &[Tag]) -> Result<u64> {
+        on!(self, store => store.expire_tags(partition, tags).await)
     }
 
-    /// Fences a tag: no load of an entry that carries it, and began before, can be stored.
-    pub(crate) async fn fence_tag(&self, partition: u16, tag: &Tag) -> Result<()> {
-        on!(self, store => store.fence_tag(partition, tag).await)
+    /// Fences tags: no load of an entry that carries one of them, and began before, can be stored. Returns for each tag
+    /// how many of its sets exist; 0 means that no entry carries it.
+    pub(crate) async fn fence_tags(&self, partition: u16, tags: &[Tag]) -> Result<Vec<u64>> {
+        on!(self, store => store.fence_tags(partition, tags).await)
     }
 
     /// Returns one page of the names of the entries in a partition that carry `tag`, and where the next one begins.

@@ -17,7 +17,10 @@ impl Invalidator {
             sizes.push((self.store.tag_size(partition, tag).await?, tag));
         }
         let Some((_, rarest)) = sizes.into_iter().min_by_key(|(size, _)| *size) else { return Ok(0) };
-        self.store.fence_tag(partition, rarest).await?;
+        let sets = self.store.fence_tags(partition, std::slice::from_ref(rarest)).await?;
+        if sets == [0] {
+            return Ok(0);
+        }
         let carries_all = |seen: &InspectedEntry| match &seen.held {
             StoredValue::Value(entry) => tags.iter().all(|tag| entry.tags().any(|carried| carried == tag.as_str())),
             // Another version of the program may be able to read it.

@@ -224,7 +224,7 @@ impl KeyspaceData {
         true
     }
 
-    /// `fence_tag.lua`.
+    /// `fence_tags.lua`, for one tag.
     pub(super) fn fence_tag(&mut self, tag: &str) {
         let fence = self.fence.get_or_insert_with(Fence::new);
         fence.clock += 1;

@@ -165,7 +165,7 @@ impl MemoryStore {
             Step::Older(entries) => {
                 entries.iter().filter(|(key, version)| data.remove_older(key, *version, now)).count() as u64
             }
-            Step::Tag(_, tag) => data.remove_tag(tag.as_str(), now),
+            Step::Tags(_, tags) => tags.iter().map(|tag| data.remove_tag(tag.as_str(), now)).sum(),
         })
     }
 
@@ -174,14 +174,18 @@ impl MemoryStore {
         Ok(names.iter().filter(|name| data.expire_key(name, now)).count() as u64)
     }
 
-    pub(crate) async fn expire_tag(&self, _: u16, tag: &Tag) -> Result<u64> {
+    pub(crate) async fn expire_tags(&self, _: u16, tags: &[Tag]) -> Result<u64> {
         let (mut data, now) = self.enter().await?;
-        Ok(data.expire_tag(tag.as_str(), now))
+        Ok(tags.iter().map(|tag| data.expire_tag(tag.as_str(), now)).sum())
     }
 
-    pub(crate) async fn fence_tag(&self, _: u16, tag: &Tag) -> Result<()> {
-        self.enter().await?.0.fence_tag(tag.as_str());
-        Ok(())
+    pub(crate) async fn fence_tags(&self, _: u16, tags: &[Tag]) -> Result<Vec<u64>> {
+        let (mut data, now) = self.enter().await?;
+        let fence = |tag: &Tag| {
+            data.fence_tag(tag.as_str());
+            u64::from(!data.entries.members(tag.as_str(), now).is_empty())
+        };
+        Ok(tags.iter().map(fence).collect())
     }
 
     pub(crate) async fn scan_tag(&self, _: u16, tag: &Tag, _: TagCursor) -> Result<(Option<TagCursor>, Vec<String>)> {

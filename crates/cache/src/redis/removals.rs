@@ -31,7 +31,8 @@ pub(crate) enum Step {
     Keys(Vec<Key>),
     /// Entries that show an older version than the one given with each.
     Older(Vec<(Key, u64)>),
-    Tag(u16, Tag),
+    /// The entries of one partition that carry any of these tags, of which there is at least one.
+    Tags(u16, Vec<Tag>),
 }
 
 /// A position among the entries that carry a tag: first in its set, then in the set that a hard invalidation empties.
@@ -47,7 +48,7 @@ impl Default for TagCursor {
     }
 }
 
-/// The state of the removal of a tag's entries.
+/// The state of the removal of a tag's entries, after the fence.
 struct TagRemoval {
     stage: String,
     removed: u64,
@@ -62,7 +63,11 @@ impl RedisStore {
                 let (keys, versions) = versioned_removal(entries);
                 self.run(&self.scripts.remove_older, keys, versions).await
             }
-            Step::Tag(partition, tag) => self.remove_tagged(*partition, tag, TagRemoval::begin()).await,
+            Step::Tags(partition, tags) => {
+                let (script, (keys, args)) = self.first_call(*partition, tags);
+                let reply = self.run(script, keys, args).await?;
+                self.remove_tagged(*partition, self.begun(tags, reply)?).await
+            }
         }
     }
 
@@ -81,9 +86,9 @@ impl RedisStore {
                 Step::Older(entries) => {
                     self.queue(&pipeline, &self.scripts.remove_older, versioned_removal(entries)).await?
                 }
-                Step::Tag(partition, tag) => {
-                    let call = self.tag_call(*partition, tag, "begin");
-                    self.queue(&pipeline, &self.scripts.invalidate_tag, call).await?;
+                Step::Tags(partition, tags) => {
+                    let (script, call) = self.first_call(*partition, tags);
+                    self.queue(&pipeline, script, call).await?;
                 }
             }
         }
@@ -101,11 +106,10 @@ impl RedisStore {
             let reply = self.connection.accept(reply)?;
             match step {
                 Step::Keys(_) | Step::Older(_) => total += self.connection.accept(reply.convert::<u64>())?,
-                Step::Tag(partition, tag) => {
-                    let (removed, stage) = self.connection.accept(reply.convert())?;
-                    let removal = TagRemoval { stage, removed };
-                    is_complete &= removal.is_done();
-                    total += self.remove_tagged(*partition, tag, removal).await?;
+                Step::Tags(partition, tags) => {
+                    let removals = self.begun(tags, reply)?;
+                    is_complete &= removals.iter().all(|(_, removal)| removal.is_done());
+                    total += self.remove_tagged(*partition, removals).await?;
                 }
             }
         }
@@ -124,14 +128,40 @@ impl RedisStore {
         self.connection.accept(pipeline.custom(evalsha, parts).await)
     }
 
-    /// Continues to remove the entries of one partition that carry `tag`. Returns how many existed.
-    async fn remove_tagged(&self, partition: u16, tag: &Tag, mut removal: TagRemoval) -> Result<u64> {
-        while !removal.is_done() {
-            let (keys, args) = self.tag_call(partition, tag, &removal.stage);
-            let (removed, stage): (u64, String) = self.run(&self.scripts.invalidate_tag, keys, args).await?;
-            removal = TagRemoval { stage, removed: removal.removed + removed };
+    /// Returns the script with which the removal of tags begins. It fences them all.
+    ///
+    /// For one tag, it removes entries as well. For several, it only returns which ones are in use: in a partition of
+    /// many, that is true of few.
+    fn first_call(&self, partition: u16, tags: &[Tag]) -> (&Script, Call) {
+        match tags {
+            [tag] => (&self.scripts.invalidate_tag, self.tag_call(partition, tag, "begin")),
+            tags => (&self.scripts.fence_tags, self.fence_call(partition, tags)),
         }
-        Ok(removal.removed)
+    }
+
+    /// Reads the reply to the first call.
+    fn begun<'a>(&self, tags: &'a [Tag], reply: Value) -> Result<Vec<(&'a Tag, TagRemoval)>> {
+        if let [tag] = tags {
+            let (removed, stage) = self.connection.accept(reply.convert())?;
+            return Ok(vec![(tag, TagRemoval { stage, removed })]);
+        }
+        let sets: Vec<u64> = self.connection.accept(reply.convert())?;
+        let in_use = tags.iter().zip(sets).filter(|(_, sets)| *sets > 0);
+        Ok(in_use.map(|(tag, _)| (tag, TagRemoval::fenced())).collect())
+    }
+
+    /// Continues to remove the entries of one partition that carry these tags. Returns how many existed.
+    async fn remove_tagged(&self, partition: u16, removals: Vec<(&Tag, TagRemoval)>) -> Result<u64> {
+        let mut total = 0;
+        for (tag, mut removal) in removals {
+            while !removal.is_done() {
+                let (keys, args) = self.tag_call(partition, tag, &removal.stage);
+                let (removed, stage): (u64, String) = self.run(&self.scripts.invalidate_tag, keys, args).await?;
+                removal = TagRemoval { stage, removed: removal.removed + removed };
+            }
+            total += removal.removed;
+        }
+        Ok(total)
     }
 
     fn tag_call(&self, partition: u16, tag: &Tag, stage: &str) -> Call {
@@ -144,9 +174,17 @@ impl RedisStore {
         (keys, args![tag.as_str(), stage, REMOVE_BATCH, prefix, RandomId::random().to_string(), self.max_fences()])
     }
 
-    /// Marks the entries of one partition that carry `tag` as stale. Returns how many existed.
-    pub(crate) async fn expire_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
-        self.fence_tag(partition, tag).await?;
+    /// Marks the entries of one partition that carry any of `tags` as stale. Returns how many existed.
+    pub(crate) async fn expire_tags(&self, partition: u16, tags: &[Tag]) -> Result<u64> {
+        let sets = self.fence_tags(partition, tags).await?;
+        let mut total = 0;
+        for (tag, _) in tags.iter().zip(sets).filter(|(_, sets)| *sets > 0) {
+            total += self.expire_tagged(partition, tag).await?;
+        }
+        Ok(total)
+    }
+
+    async fn expire_tagged(&self, partition: u16, tag: &Tag) -> Result<u64> {
         let (mut total, mut cursor) = (0, Some(TagCursor::default()));
         while let Some(at) = cursor {
             let (next, names) = self.scan_tag(partition, tag, at).await?;
@@ -158,11 +196,21 @@ impl RedisStore {
         Ok(total)
     }
 
-    /// Fences a tag: afterwards, no older load can be stored, so a scan finds every entry that carries the tag.
-    pub(crate) async fn fence_tag(&self, partition: u16, tag: &Tag) -> Result<()> {
-        let args = args![tag.as_str(), RandomId::random().to_string(), self.max_fences()];
-        let _clock: u64 = self.run(&self.scripts.fence_tag, vec![self.keyspace.fence(partition)], args).await?;
-        Ok(())
+    /// Fences tags: afterwards, no older load can be stored, so a scan finds every entry that carries one of them.
+    /// Returns for each tag how many of its sets exist; 0 means that no entry carries it.
+    pub(crate) async fn fence_tags(&self, partition: u16, tags: &[Tag]) -> Result<Vec<u64>> {
+        let (keys, args) = self.fence_call(partition, tags);
+        self.run(&self.scripts.fence_tags, keys, args).await
+    }
+
+    fn fence_call(&self, partition: u16, tags: &[Tag]) -> Call {
+        let (mut keys, mut args) =
+            (vec![self.keyspace.fence(partition)], args![RandomId::random().to_string(), self.max_fences()]);
+        for tag in tags {
+            keys.extend([self.keyspace.tag_set(partition, tag), self.keyspace.emptying_set(partition, tag)]);
+            args.push(tag.as_str().into());
+        }
+        (keys, args)
     }
 
     /// Returns one page of the names of the entries in a partition that carry `tag`, and where the next one begins.
@@ -212,8 +260,8 @@ impl RedisStore {
 }
 
 impl TagRemoval {
-    fn begin() -> Self {
-        Self { stage: "begin".to_owned(), removed: 0 }
+    fn fenced() -> Self {
+        Self { stage: "queue".to_owned(), removed: 0 }
     }
 
     fn is_done(&self) -> bool {

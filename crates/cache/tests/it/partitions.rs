@@ -9,7 +9,7 @@ use cache::outcome::{Fill, FillRefusal};
 use cache::{Invalidated, Invalidation, Keyspace, Outcome};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Row, SOON, existing, node, patient, redis, settings, shelf};
+use crate::support::{Node, Row, SOON, existing, node, number, patient, redis, settings, shelf};
 
 const ENTRIES: u32 = 100;
 
@@ -77,6 +77,69 @@ async fn late_fill_is_refused_after_tag_invalidation_in_any_partition() {
         load.finish();
         assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::Fenced)));
     }
+}
+
+/// The first tag has no entries, the second has some in every partition, the third has one.
+#[tokio::test]
+async fn several_tags_are_removed_in_every_partition() {
+    let redis = redis().await;
+    let row = Row::new([shelf(2)]);
+    let node = filled(&redis, &row).await;
+    row.set_tags([shelf(3)]);
+    node.fill(1_000, &row).await;
+    let tags = || [shelf(1), shelf(2), shelf(3)];
+    assert_eq!(node.invalidate(Invalidation::soft().tags(tags())).await, u64::from(ENTRIES) + 1);
+    row.commit();
+    assert_eq!(node.invalidate(Invalidation::hard().tags(tags())).await, u64::from(ENTRIES) + 1);
+    for id in (0..ENTRIES).chain([1_000]) {
+        assert_eq!(node.read(id, &row).await.version(), Some(2));
+    }
+}
+
+#[tokio::test]
+async fn late_fill_is_refused_after_the_invalidation_of_several_tags() {
+    let redis = redis().await;
+    let (node, row) = (partitioned(&redis).await, Row::new([shelf(2)]));
+    for (id, invalidation) in (0..).zip([Invalidation::hard(), Invalidation::soft()]) {
+        let (reading, load) = node.loading(id, &row).await;
+        row.commit();
+        node.invalidate(invalidation.tags([shelf(1), shelf(2)])).await;
+        load.finish();
+        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::Fenced)));
+    }
+}
+
+#[tokio::test]
+async fn rest_of_a_crashed_invalidation_is_removed_by_that_of_several_tags() {
+    let redis = redis().await;
+    let (node, row) = (partitioned(&redis).await, Row::new([shelf(2)]));
+    node.fill(1, &row).await;
+    let prefix = partition_of(&node, 1);
+    redis.cli(&["RENAME", &format!("{prefix}~tag:shelf:2"), &format!("{prefix}~drain:shelf:2")]).await.unwrap();
+    let tags = [shelf(1), shelf(2)];
+    assert_eq!(node.invalidate(Invalidation::soft().tags(tags.clone())).await, 1);
+    assert_eq!(node.invalidate(Invalidation::hard().tags(tags)).await, 1);
+    assert_eq!(node.cached(1).await, None);
+}
+
+/// Its share of 10,000 fences is 1,250. One call adds 64.
+#[tokio::test]
+async fn fence_table_of_a_partition_is_bounded() {
+    let redis = redis().await;
+    let node = partitioned(&redis).await;
+    let table = format!("{}~fence", partition_of(&node, 1));
+    let mut most = 0;
+    for call in 0..25 {
+        node.invalidate(Invalidation::hard().tags((0..64).map(|tag| shelf(64 * call + tag)))).await;
+        most = most.max(number(&redis, &["HLEN", &table]).await);
+    }
+    assert!((1_000..=1_251).contains(&most), "{most} fields");
+}
+
+/// The keys of a partition begin with this.
+fn partition_of(node: &Node, id: u32) -> String {
+    let key = node.key(id);
+    key.as_str().split_inclusive(':').take(2).collect()
 }
 
 #[tokio::test]

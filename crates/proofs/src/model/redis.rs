@@ -202,7 +202,7 @@ impl Redis {
         if step == TagStep::Drain && !self.draining { TagStep::Done } else { step }
     }
 
-    /// One step of the soft invalidation of a tag: `fence_tag.lua`, then `expire.lua` on the tag set and on the set
+    /// One step of the soft invalidation of a tag: `fence_tags.lua`, then `expire.lua` on the tag set and on the set
     /// being drained, in that order.
     pub(super) fn expire_tag(&mut self, step: TagStep, fresh: u8, without: Without) -> TagStep {
         match step {
