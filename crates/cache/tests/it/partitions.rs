@@ -9,7 +9,7 @@ use cache::outcome::{Fill, FillRefusal};
 use cache::{Invalidated, Invalidation, Keyspace, Outcome};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Row, SOON, existing, node, number, patient, redis, settings, shelf};
+use crate::support::{Node, Row, SOON, calls, existing, node, number, patient, redis, settings, shelf};
 
 const ENTRIES: u32 = 100;
 
@@ -120,6 +120,18 @@ async fn rest_of_a_crashed_invalidation_is_removed_by_that_of_several_tags() {
     assert_eq!(node.invalidate(Invalidation::soft().tags(tags.clone())).await, 1);
     assert_eq!(node.invalidate(Invalidation::hard().tags(tags)).await, 1);
     assert_eq!(node.cached(1).await, None);
+}
+
+/// Each script that fences advances the clock of its partition once.
+#[tokio::test]
+async fn several_tags_without_entries_cost_one_script_for_each_partition() {
+    let redis = redis().await;
+    let node = partitioned(&redis).await;
+    for invalidation in [Invalidation::hard(), Invalidation::soft()] {
+        let before = calls(&redis, "hincrby").await;
+        assert_eq!(node.invalidate(invalidation.tags((0..64).map(shelf))).await, 0);
+        assert_eq!(calls(&redis, "hincrby").await - before, 8);
+    }
 }
 
 /// Its share of 10,000 fences is 1,250. One call adds 64.

@@ -17,7 +17,7 @@ use fred::interfaces::{ClientLike, EventInterface, StreamsInterface};
 use fred::types::config::Server;
 use fred::types::scripts::Script;
 use fred::types::streams::XID;
-use fred::types::{ClusterHash, CustomCommand, Value};
+use fred::types::Value;
 use redis_connect::RedisAddress;
 use tokio::sync::broadcast::Receiver;
 use tokio::task::JoinHandle;
@@ -139,9 +139,7 @@ impl StreamReader {
 
     /// Moves the group back to `position`: Redis delivers the later events again.
     pub(super) async fn rewind(&self, group: &str, position: u64) -> Result<(), Error> {
-        let command = CustomCommand::new_static("XGROUP", ClusterHash::Offset(1), false);
-        let args = ["SETID", self.name, group, &id(position)].map(Value::from);
-        self.client.custom::<Value, _>(command, args.to_vec()).await.map(drop)
+        self.client.xgroup_setid(self.name, group, id(position)).await
     }
 
     /// Blocks for up to `WAIT` for the group's next events.

@@ -103,6 +103,22 @@ async fn consumers_survive_the_death_of_the_primary_that_has_the_stream() {
     consumers.stop().await;
 }
 
+/// The group goes back on the server that has the stream, after the slot has moved, too.
+#[tokio::test]
+async fn group_on_a_cluster_goes_back_to_the_position_of_a_restored_database() {
+    let (cluster, log) = (RedisCluster::start().await.unwrap(), Log::start().await);
+    let consumers = Consumers::start(&cluster, &log).await;
+    append(&cluster, &log, 1..=4).await;
+    consumers.have_applied(1..=4).await;
+    let member = &consumers.recorders[0];
+    member.store_position(2);
+    applied(member, [1, 2, 3, 4, 3, 4]).await;
+    cluster.migrate(STREAM, async || {}).await.unwrap();
+    member.store_position(3);
+    applied(member, [1, 2, 3, 4, 3, 4, 4]).await;
+    consumers.stop().await;
+}
+
 /// A dead letter is in another slot than the stream.
 #[tokio::test]
 async fn dead_letters_are_written_on_a_cluster() {
