@@ -51,7 +51,7 @@ pub enum GetError {
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum InvalidCache {
     /// The name of a cache is a part of its keys.
-    #[error("lane `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
+    #[error("cache `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
     Name(String),
     /// A near cache needs [`CacheSettings::near_bound`](crate::CacheSettings::near_bound), and a bound within it.
     #[error("the near cache's bound must be between 10 ms and near_bound ({longest:?}), not {bound:?}")]

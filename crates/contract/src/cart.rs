@@ -21,11 +21,11 @@ pub struct CartChange {
 
 /// The kind of change of a cart line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum CartChangeKind {
-    /// Also for a new quantity.
+    /// A line was added, or its quantity was changed.
     #[serde(rename = "cart.item_added")]
     ItemAdded,
+    /// A line was removed.
     #[serde(rename = "cart.item_removed")]
     ItemRemoved,
 }

@@ -27,15 +27,17 @@ pub struct ProductChange {
 
 /// The kind of change of a product or a category.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum ProductChangeKind {
+    /// A product was created.
     #[serde(rename = "product.created")]
     ProductCreated,
+    /// A product was changed.
     #[serde(rename = "product.updated")]
     ProductUpdated,
+    /// A product was deleted.
     #[serde(rename = "product.deleted")]
     ProductDeleted,
-    /// Also for a category that was created or deleted.
+    /// A category was changed, created or deleted.
     #[serde(rename = "category.updated")]
     CategoryUpdated,
 }

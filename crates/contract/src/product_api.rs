@@ -35,24 +35,33 @@ pub struct ProductApi {
 
 /// A product, with the fields that the other services need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Product {
+    /// The id.
     pub id: i64,
+    /// The name.
     pub name: String,
+    /// The description.
     pub description: String,
+    /// The price in cents.
     pub price_cents: i64,
+    /// The number of pieces in stock.
     pub stock: i32,
+    /// Whether the product is in the list of featured products.
     pub featured: bool,
+    /// The category.
     pub category: CategoryRef,
+    /// The version of the row; each change increases it.
     pub version: i64,
+    /// The time of the last change.
     pub updated_at: DateTime<Utc>,
 }
 
 /// The category of a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct CategoryRef {
+    /// The id.
     pub id: i64,
+    /// The name.
     pub name: String,
 }
 

@@ -84,12 +84,12 @@ pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
         Verdict::equal(READERS, old),
     );
     context.claim(
-        "so is who reads the featured list",
+        "the reader of the featured list receives a stale list at once, too",
         format!("{} {}", featured.source, human(featured.ms)),
         Verdict::equal(Source::Stale, featured.source),
     );
 
-    say.step("Postgres goes on. The refresh that the first reader started stores the new version.");
+    say.step("The table is unlocked. The refresh that the first reader started stores the new version.");
     let began = Instant::now();
     let refreshed = loop {
         let read = subject.read().await?;
@@ -112,7 +112,7 @@ pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
     );
     let loads = after.loads("swr").saturating_sub(before.loads("swr"));
     context.claim(
-        format!("behind {READERS} readers there was one refresh"),
+        format!("{READERS} readers caused one refresh"),
         format!("{loads} load"),
         Verdict::equal(1, loads),
     );

@@ -65,7 +65,7 @@ impl Problem {
     /// 400 for a single query parameter.
     pub fn malformed_parameter(name: impl Into<String>, message: impl Into<String>) -> Self {
         let error = FieldError::new(name, message);
-        let detail = format!("the query cannot be read: {}: {}", error.field, error.message);
+        let detail = format!("The query cannot be read: {}: {}.", error.field, error.message);
         Self { errors: vec![error], ..Self::malformed(detail) }
     }
 
@@ -101,7 +101,7 @@ impl Problem {
 
     /// 413: the body is longer than `limit` bytes.
     pub fn body_too_large(limit: usize) -> Self {
-        Self::new(Kind::BodyTooLarge, format!("the body may have at most {limit} bytes"))
+        Self::new(Kind::BodyTooLarge, format!("The body may have at most {limit} bytes."))
     }
 
     /// 415: the media type of the body is not supported.
@@ -112,9 +112,9 @@ impl Problem {
     /// 422: the request was read, but these fields cannot be used.
     pub fn invalid_fields(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
-            [] => Cow::Borrowed("the request cannot be used as it is"),
+            [] => Cow::Borrowed("The request cannot be used as it is."),
             [one] => Cow::Owned(format!("{}: {}", one.field, one.message)),
-            many => Cow::Owned(format!("{} fields cannot be used", many.len())),
+            many => Cow::Owned(format!("{} fields cannot be used.", many.len())),
         };
         Self { errors, ..Self::new(Kind::InvalidFields, detail) }
     }
@@ -126,7 +126,7 @@ impl Problem {
 
     /// 503: retry after `retry_after`. The cause is logged and not sent.
     pub fn unavailable(retry_after: Duration, cause: impl fmt::Display) -> Self {
-        let problem = Self::new(Kind::Unavailable, "a part that this answer needs does not respond");
+        let problem = Self::new(Kind::Unavailable, "A store or service that the response needs does not answer.");
         Self { retry_after: Some(retry_after), cause: Some(cause.to_string().into()), ..problem }
     }
 
@@ -137,7 +137,7 @@ impl Problem {
 
     /// 500: a bug in this service. The cause is logged and not sent.
     pub fn internal(cause: impl fmt::Display) -> Self {
-        let problem = Self::new(Kind::Internal, "the fault is on this side and has been logged");
+        let problem = Self::new(Kind::Internal, "The service has a defect. It has logged the cause.");
         Self { cause: Some(cause.to_string().into()), ..problem }
     }
 

@@ -7,11 +7,14 @@ use crate::{Failure, Result};
 
 /// The services, in the order in which they are started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Service {
+    /// The catalogue, through the seven strategies.
     ProductApi,
+    /// The carts.
     Cart,
+    /// The search in the catalogue.
     Search,
+    /// The recommendations.
     Recommendation,
 }
 
@@ -26,11 +29,14 @@ pub struct Replica {
 
 /// A store, a process of a service, or the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Part {
+    /// The Postgres server.
     Postgres,
+    /// The Redis server, or the servers of the cluster.
     Redis,
+    /// A process of a service.
     Service(Replica),
+    /// The console.
     Console,
 }
 

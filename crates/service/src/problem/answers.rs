@@ -57,13 +57,13 @@ pub(crate) fn configure(cfg: &mut web::ServiceConfig) {
 
 fn unreadable_path(error: &PathError) -> Problem {
     match error {
-        PathError::Deserialize(reason) => Problem::malformed(format!("the path cannot be read: {reason}")),
-        _ => Problem::malformed("the path cannot be read"),
+        PathError::Deserialize(reason) => Problem::malformed(format!("The path cannot be read: {reason}.")),
+        _ => Problem::malformed("The path cannot be read."),
     }
 }
 
 async fn unknown_address(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    Err(Problem::not_found(format!("there is nothing at {}", request.path())))
+    Err(Problem::not_found(format!("There is nothing at {}.", request.path())))
 }
 
 /// Adds a body to the errors for which actix returns only a status (405 above all).
@@ -77,8 +77,8 @@ pub(crate) fn explain_bare_error(response: ServiceResponse, method: &Method) -> 
 
     let request = response.request();
     let detail = match response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok()) {
-        Some(allow) => format!("{} has {allow}, not {method}", request.path()),
-        None => format!("{method} {}", request.path()),
+        Some(allow) => format!("{} has {allow}, not {method}.", request.path()),
+        None => format!("{method} {} has no response.", request.path()),
     };
     let body = serde_json::to_vec(&Problem::new(kind, detail)).unwrap_or_default();
     let mut response = response.map_body(|_, _| BoxBody::new(body));
@@ -88,7 +88,7 @@ pub(crate) fn explain_bare_error(response: ServiceResponse, method: &Method) -> 
 
 /// Handles `GET /problems/{slug}`.
 async fn explain(slug: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let kind = Kind::of_slug(&slug).ok_or_else(|| Problem::not_found("there is no problem of that name"))?;
+    let kind = Kind::of_slug(&slug).ok_or_else(|| Problem::not_found("There is no problem of that name."))?;
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(format!(
         "{} ({})\n{}\n\n{}\n",
         kind.title(),

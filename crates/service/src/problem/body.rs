@@ -100,17 +100,17 @@ fn declared_type(request: &HttpRequest) -> Result<(), Problem> {
         .as_ref()
         .is_some_and(|mime| mime.subtype() == "json" || mime.suffix().is_some_and(|suffix| suffix == "json"));
     if !is_json {
-        return Err(Problem::unsupported_media_type("the Content-Type must be application/json"));
+        return Err(Problem::unsupported_media_type("The Content-Type must be application/json."));
     }
     // RFC 8259, 8.1: JSON is UTF-8, of which ASCII is a subset.
     let charset = mime.as_ref().and_then(|mime| mime.get_param("charset"));
     if charset.is_some_and(|charset| charset != "utf-8" && charset != "us-ascii") {
-        return Err(Problem::unsupported_media_type("the charset must be utf-8"));
+        return Err(Problem::unsupported_media_type("The charset must be utf-8."));
     }
     let mut encodings = request.headers().get_all(CONTENT_ENCODING);
     if encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Problem::unsupported_media_type(
-            "the Content-Encoding must be identity: compressed bodies are not read",
+            "The Content-Encoding must be identity: compressed bodies are not read.",
         ));
     }
     Ok(())
@@ -123,7 +123,7 @@ async fn read(mut payload: Payload) -> Result<BytesMut, Problem> {
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| match error {
             PayloadError::Overflow => Problem::body_too_large(BODY_LIMIT),
-            other => Problem::malformed(format!("the body cannot be read: {other}")),
+            other => Problem::malformed(format!("The body cannot be read: {other}.")),
         })?;
         if body.len() + chunk.len() > BODY_LIMIT {
             return Err(Problem::body_too_large(BODY_LIMIT));
@@ -135,7 +135,7 @@ async fn read(mut payload: Payload) -> Result<BytesMut, Problem> {
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let json: Json = serde_json::from_slice(body)
-        .map_err(|error| Problem::malformed(format!("the body is not valid JSON: {error}")))?;
+        .map_err(|error| Problem::malformed(format!("The body is not valid JSON: {error}.")))?;
     serde_path_to_error::deserialize(json).map_err(|error| invalid(&error.path().to_string(), error.inner()))
 }
 

@@ -26,7 +26,7 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(pairs).map_err(|error| match error.path().to_string().as_str() {
-        "." => Problem::malformed(format!("the query cannot be read: {}", error.inner())),
+        "." => Problem::malformed(format!("The query cannot be read: {}.", error.inner())),
         name => Problem::malformed_parameter(name, error.inner().to_string()),
     })
 }

@@ -174,7 +174,7 @@ async fn only_json_bodies_are_accepted() {
         let media_type = format!("application/json; charset={charset}");
         let answer = send(&server, "PUT", "/products/1", Some(&media_type), body).await;
         assert_eq!(answer.status, 415, "{charset}");
-        assert_eq!(answer.json()["detail"], "the charset must be utf-8");
+        assert_eq!(answer.json()["detail"], "The charset must be utf-8.");
     }
     for media_type in [
         "application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8",
@@ -226,7 +226,7 @@ async fn a_body_over_the_limit_is_a_413_problem() {
     for size in [64 * 1024, 1024 * 1024, 8 * 1024 * 1024] {
         let answer = put_json(&server, &format!(r#"{{"name":"{}","price_cents":1}}"#, "a".repeat(size))).await;
         assert_eq!(answer.status, 413, "{size}");
-        assert_eq!(answer.json()["detail"], "the body may have at most 65536 bytes");
+        assert_eq!(answer.json()["detail"], "The body may have at most 65536 bytes.");
     }
 }
 
@@ -278,16 +278,16 @@ async fn unknown_address_gets_404_and_wrong_method_405() {
 async fn paths_and_queries_that_do_not_parse_are_malformed() {
     let server = server();
     let table = [
-        ("/products/one", "the path cannot be read: can not parse \"one\" to a i64", json!(null)),
-        ("/products/%00", "the path cannot be read: can not parse \"\\0\" to a i64", json!(null)),
+        ("/products/one", "The path cannot be read: can not parse \"one\" to a i64.", json!(null)),
+        ("/products/%00", "The path cannot be read: can not parse \"\\0\" to a i64.", json!(null)),
         (
             "/products/99999999999999999999",
-            "the path cannot be read: can not parse \"99999999999999999999\" to a i64",
+            "The path cannot be read: can not parse \"99999999999999999999\" to a i64.",
             json!(null),
         ),
         (
             "/products?limit=x",
-            "the query cannot be read: limit: invalid digit found in string",
+            "The query cannot be read: limit: invalid digit found in string.",
             json!([{"field": "limit", "message": "invalid digit found in string"}]),
         ),
     ];

@@ -111,7 +111,7 @@ async fn allow_header_lists_head_with_get_and_always_options() {
         let refused = send(&server, Method::PATCH, path).await;
         assert_eq!((refused.status().as_u16(), header(&refused, "allow")), (405, allow), "{path}");
         let problem: serde_json::Value = refused.json().await.unwrap();
-        assert_eq!(problem["detail"], format!("{path} has {allow}, not PATCH"));
+        assert_eq!(problem["detail"], format!("{path} has {allow}, not PATCH."));
     }
     let refused = send(&server, Method::HEAD, "/writes").await;
     assert_eq!((refused.status().as_u16(), header(&refused, "allow")), (405, "POST, OPTIONS"));

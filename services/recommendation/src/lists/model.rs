@@ -42,9 +42,10 @@ pub struct Item {
 
 /// The category of a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Category {
+    /// The id.
     pub id: i64,
+    /// The name.
     pub name: String,
 }
 

@@ -13,31 +13,47 @@ pub const VERSION: u32 = 3;
 
 /// The fields of the index.
 #[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Fields {
+    /// The id of the product.
     pub id: Field,
+    /// The id of its category.
     pub category: Field,
+    /// The price in cents.
     pub price: Field,
+    /// A hash of the [`Row`]: a reindex skips an unchanged product.
     pub fingerprint: Field,
+    /// The words of the name, stemmed.
     pub name_stems: Field,
+    /// The words of the name as they are written.
     pub name_words: Field,
+    /// The n-grams of the name, for scripts without spaces.
     pub name_grams: Field,
+    /// The words of the description, stemmed.
     pub description_stems: Field,
+    /// The words of the description as they are written.
     pub description_words: Field,
+    /// The n-grams of the description.
     pub description_grams: Field,
+    /// The stored [`Row`].
     pub row: Field,
 }
 
 /// The part of a product that its document stores for display.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Row {
+    /// The id.
     pub id: i64,
+    /// The name.
     pub name: String,
+    /// The description.
     pub description: String,
+    /// The price in cents.
     pub price_cents: i64,
+    /// The number of pieces in stock.
     pub stock: i32,
+    /// The id of the category.
     pub category_id: i64,
+    /// The version of the row in the catalogue.
     pub version: i64,
 }
 
