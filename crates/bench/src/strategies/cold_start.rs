@@ -32,7 +32,7 @@ const DELAY: Duration = Duration::from_millis(20);
 const LOADS: [f64; 2] = [1.0, 2.0];
 /// The bulkhead of the product API (`REDIS__MAX_LOADS`), and a number of loads that no load of this benchmark reaches.
 const BULKHEAD: &str = "32";
-const NO_BULKHEAD: &str = "100000";
+const NO_BULKHEAD: &str = "10000";
 /// The length of one window of the time series.
 const WINDOW: Duration = Duration::from_millis(500);
 /// How long the load runs before Redis loses all data.
