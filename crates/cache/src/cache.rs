@@ -128,8 +128,11 @@ impl<T, C> Cache<T, C> {
 
     /// Returns the entry from the cache; on a miss, loads the value, stores it and returns it. Decodes nothing.
     ///
-    /// Never returns a value that was invalidated before this call began. `load` must read the primary, outside of any
-    /// transaction that began earlier. It runs in its own task. A process runs one load of a key at a time, for all
+    /// Never returns a value whose hard invalidation was acknowledged before this call began, except from memory under
+    /// [`Near::Bounded`](crate::Near::Bounded) or [`Policy::serve_near_in_outage`].
+    ///
+    /// `load` must read the primary, outside of any transaction that began earlier. It runs in its own task. A process
+    /// runs one load of a key at a time, for all
     /// readers that wait for it. Dropping the returned future does not stop the load. A load that exceeds the policy's
     /// load timeout is aborted, so `load` must not block its thread. After the soft TTL, this method returns the stale
     /// value at once and runs `load` in the background.
@@ -167,8 +170,8 @@ impl<T, C> Cache<T, C> {
         Ok(Cached::new(cached))
     }
 
-    /// Returns the entry without loading or refreshing it; `None` when there is no usable entry, or when Redis is
-    /// unavailable.
+    /// Returns the entry without loading or refreshing it; `None` when there is no usable entry. While Redis is
+    /// unavailable, it returns entries only under [`Policy::serve_near_in_outage`], from the memory of the process.
     pub async fn get(&self, id: impl Display) -> Option<Cached<T, C>> {
         match self.region.lookup(&self.key(id)).await {
             Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Some(Cached::new(cached)),
@@ -185,8 +188,8 @@ impl<T, C> Cache<T, C> {
 
     /// Returns this cache for one read of `batch`.
     ///
-    /// The read counts from this call on. So call this method for all reads before the first read is polled, and drop a
-    /// cache that is not used.
+    /// From this call on, the batch waits for the read. So call this method for all reads before you poll the first
+    /// one, and drop each returned cache that you do not use.
     pub fn in_batch(&self, batch: &Batch) -> Self {
         Self::of(Region { member: Some(BatchMember::of(batch)), ..self.region.clone() })
     }

@@ -2,7 +2,7 @@
 //! meantime. A stale hit: one load in the background.
 //!
 //! ```text
-//! reader ── join ──▶ load in flight: ACQUIRE ─▶ load ─▶ COMMIT ─▶ complete ──▶ reader
+//! reader ── join ──▶ load in flight: acquire.lua ─▶ load ─▶ commit.lua ─▶ complete ──▶ reader
 //!                       │ another client holds the lease: poll, at most `wait`
 //!                       │ Redis is down: load, store nothing
 //!                       │ the load takes too long: abort it, return what the cache holds by then
@@ -35,8 +35,8 @@ use crate::policy::EarlyRefresh;
 use crate::refresh::RefreshSet;
 use crate::single_flight::{Join, LoadIo, run_load};
 
-/// How often a reader joins a load whose value is too old for it, before it bypasses the cache.
-const FLIGHTS: usize = 4;
+/// The maximum number of loads that a reader joins and whose values are too old for it, before it bypasses the cache.
+const MAX_JOINS: usize = 4;
 
 /// The context of a load in flight: an entry of this region.
 struct MissContext {
@@ -69,7 +69,7 @@ impl Region {
         &self, key: &Key, load: SharedLoader, mut bypass: Option<Bypass>,
     ) -> Result<CachedEntry, LoadError> {
         let requested = bypass.filter(|why| matches!(why, Bypass::Requested(_)));
-        for _ in 0..FLIGHTS {
+        for _ in 0..MAX_JOINS {
             let shared = self.await_shared(self.shared.single_flight.join(key), &load, bypass).await?;
             if let Some(why) = requested {
                 match shared {
@@ -157,8 +157,9 @@ impl Region {
         let (region, token) = (self.clone(), entry.token());
         self.spawn(async move {
             let key = &turn.key;
-            // In the order of a miss. The key lock: one load of a key at a time. The permit: the refresh lock must not
-            // expire in a queue.
+            // In the order of a miss. The key lock comes first, so that one load of a key runs at a time. The permit
+            // comes before the refresh lock, so that the refresh lock does not expire while this task queues for the
+            // permit.
             let _lock = region.shared.bulkhead.key_locks.take(key).await;
             let Some(permit) = region.acquire_permit().await else { return };
             // Nothing to report: another process refreshes, the entry has changed, or Redis is down.

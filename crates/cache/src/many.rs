@@ -7,9 +7,10 @@
 //!                                          └─ commit ── 3
 //! ```
 //!
-//! Each entry keeps its own lease, its own single-flight load and its own result. The reads of a thread are sent together, so
-//! the lookups of a batch are one round trip, and so are its leases and its fills. Which loads belong to the call, the
-//! [`Batch`] decides: it waits until each read has found its entry, has begun its load, or waits for another reader.
+//! Each entry keeps its own lease, its own single-flight load and its own result. The reads of a thread are sent
+//! together, so the lookups of a batch are one round trip, and so are its leases and its fills. The [`Batch`] decides
+//! which loads belong to the call: it waits until each read has found its entry, has begun its load, or waits for
+//! another reader.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -133,7 +134,7 @@ struct Asked<I> {
 }
 
 /// The loader of one entry of a batch.
-struct OneOf<I> {
+struct BatchMember<I> {
     call: Arc<Call<I>>,
     id: I,
 }
@@ -145,8 +146,8 @@ impl<I: BatchId> Call<I> {
         Self { batch: Batch::new(), asked, loaded: OnceCell::new(), load }
     }
 
-    fn loader(self: &Arc<Self>, id: I) -> OneOf<I> {
-        OneOf { call: Arc::clone(self), id }
+    fn loader(self: &Arc<Self>, id: I) -> BatchMember<I> {
+        BatchMember { call: Arc::clone(self), id }
     }
 
     /// Adds an id to the call. Returns whether the call will have it.
@@ -160,7 +161,7 @@ impl<I: BatchId> Call<I> {
 
     async fn content(&self, id: &I, is_asked: bool) -> Result<Content, LoadError> {
         if !is_asked {
-            return one_of(&(self.load)(vec![id.clone()]).0.await, id);
+            return batch_member(&(self.load)(vec![id.clone()]).0.await, id);
         }
         // Before the call, so that nothing is read from the database before each of the loads has begun.
         self.batch.all_started().await;
@@ -172,19 +173,19 @@ impl<I: BatchId> Call<I> {
             };
             (self.load)(ids).0.await
         });
-        one_of(loaded.await, id)
+        batch_member(loaded.await, id)
     }
 }
 
 /// Returns what a call returned for one id.
-fn one_of<I: BatchId>(loaded: &Loaded<I>, id: &I) -> Result<Content, LoadError> {
+fn batch_member<I: BatchId>(loaded: &Loaded<I>, id: &I) -> Result<Content, LoadError> {
     match loaded.as_ref().map_err(Clone::clone)?.get(id) {
         Some(content) => content.clone().map_err(LoadError::Encode),
         None => Ok(Content::absent()),
     }
 }
 
-impl<T, C, I: BatchId> Loader<T, C> for OneOf<I> {
+impl<T, C, I: BatchId> Loader<T, C> for BatchMember<I> {
     fn share(self) -> SharedLoader {
         let this = Arc::new(self);
         SharedLoader::new(move || {

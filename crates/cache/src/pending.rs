@@ -95,8 +95,8 @@ impl PendingInvalidations {
                 || pending.keys.contains_key(key)
                 || entry.tags().any(|tag| pending.tags.contains_key(tag))
         };
-        // Last: a retry that completed since the read is no longer pending, but has removed in Redis what the read
-        // returned.
+        // The epoch is compared last: an invalidation whose retry has completed since the read is no longer pending,
+        // but the read may have returned the entry that it removed.
         pending || self.epoch() != epoch
     }
 
@@ -235,7 +235,7 @@ mod tests {
             let first = pending.pending.lock().unwrap().clone();
             pending.add([key.clone()], []);
             pending.done(&first);
-            assert_eq!(pending.len(), 1, "the second wish for the key remains, the tag is done");
+            assert_eq!(pending.len(), 1, "the second invalidation of the key remains, and the tag is done");
             let second = pending.pending.lock().unwrap().clone();
             pending.done(&second);
             assert_eq!(pending.len(), 0);

@@ -24,7 +24,8 @@ impl Invalidator {
         self.tasks.spawn_on(task, &self.runtime).await.unwrap_or(Invalidated::Deferred)
     }
 
-    /// The generation first: it refuses the loads in flight, so nothing stores again what the scan removes.
+    /// Removes every entry. It drops the generation first: then Redis refuses the fills of the loads in flight, so no
+    /// fill restores an entry that the scan has removed.
     pub(crate) async fn run_purge(&self) -> Result<u64, StoreError> {
         let mut total = 0;
         for partition in 0..self.store.keyspace.partitions() {

@@ -6,14 +6,14 @@
 //! begins with a new *phase*, and a joiner remembers the phase in which it joined:
 //!
 //! ```text
-//!   phase 0        | phase 1: ACQUIRE      | phase 2: load            | COMMIT sent
+//!   phase 0        | phase 1: acquire.lua  | phase 2: load            | commit.lua sent
 //!   join: phase 0  |  join: phase 1        |  join: phase 2           | no reader can join
 //! ```
 //!
 //! A value that was read in phase `n` is valid for readers that joined before phase `n`. A reader that joined during
 //! the load may take it only if the commit succeeded, because the commit proves that nothing invalidated the entry
-//! until after the reader joined. A load in flight leaves the table before COMMIT is sent: a reader that begins after
-//! an acknowledged invalidation, while the reply to the commit is still on its way, must not find it.
+//! until after the reader joined. A load in flight leaves the table before `commit.lua` is sent: a reader that begins
+//! after an acknowledged invalidation, while the reply to the script is still on its way, must not find it.
 //!
 //! A process runs one load of a key at a time, also when loads leave the table before they begin (`bulkhead.rs`).
 //!
@@ -59,7 +59,7 @@ struct InFlight {
 /// A load in flight, owned by the task that runs it. Until it is closed, readers can join it. If it is dropped
 /// without a result (its task panicked or was shut down), its readers wait no longer.
 #[derive(Debug)]
-pub(crate) struct Flight {
+pub(crate) struct LoadOwner {
     key: Key,
     in_flight: Arc<InFlight>,
     /// The table that readers join it in; `None` once it is closed.
@@ -78,7 +78,7 @@ pub(crate) struct LoadResult {
 /// How a reader joined a load.
 pub(crate) enum Join {
     /// The load is new, and this reader must start it.
-    Leader(Flight, Ticket),
+    Leader(LoadOwner, Ticket),
     /// Another reader started the load.
     Follower(Ticket),
 }
@@ -111,13 +111,13 @@ pub(crate) trait LoadIo: Sync {
 }
 
 /// Runs the load, and hands its result to all readers that joined. `bypass` is the reason not to use the cache, if any.
-pub(crate) async fn run_load<Io: LoadIo>(io: &Io, mut flight: Flight, bypass: Option<Bypass>) {
+pub(crate) async fn run_load<Io: LoadIo>(io: &Io, mut flight: LoadOwner, bypass: Option<Bypass>) {
     let result = steps(io, &mut flight, bypass).await;
     flight.complete(result);
 }
 
 /// The steps of a load, in the order on which the promise of single-flight depends.
-async fn steps<Io: LoadIo>(io: &Io, flight: &mut Flight, mut bypass: Option<Bypass>) -> LoadResult {
+async fn steps<Io: LoadIo>(io: &Io, flight: &mut LoadOwner, mut bypass: Option<Bypass>) -> LoadResult {
     let key = flight.key.clone();
     // The permit of the bulkhead comes first: a lease that expires while its holder queues for a permit is useless.
     let (permit, grant) = loop {
@@ -161,7 +161,7 @@ async fn steps<Io: LoadIo>(io: &Io, flight: &mut Flight, mut bypass: Option<Bypa
     let loaded = io.load(permit).await;
     let (result, committed) = match (loaded, grant) {
         (Ok(loaded), Ok(grant)) => {
-            // Before COMMIT is sent, not after its reply: a reader that begins in between must not find this load.
+            // Before `commit.lua` is sent, not after its reply: a reader that begins in between must not find this one.
             flight.close();
             let cached = io.commit(&key, grant.clone(), loaded).await;
             if matches!(cached.outcome, Outcome::Miss(Fill::Failed | Fill::Declined | Fill::TooLarge)) {
@@ -201,7 +201,7 @@ impl SingleFlight {
         let in_flight = Arc::new(InFlight { phase: AtomicU32::new(0), result: watch::Sender::new(None) });
         loads.insert(key.clone(), Arc::clone(&in_flight));
         let ticket = in_flight.ticket();
-        Join::Leader(Flight { key: key.clone(), in_flight, table: Some(Arc::clone(table)) }, ticket)
+        Join::Leader(LoadOwner { key: key.clone(), in_flight, table: Some(Arc::clone(table)) }, ticket)
     }
 }
 
@@ -211,7 +211,7 @@ impl InFlight {
     }
 }
 
-impl Flight {
+impl LoadOwner {
     /// Begins the next phase and returns its number. Call it *before* the read of that phase is sent.
     fn next_phase(&self) -> u32 {
         self.in_flight.phase.fetch_add(1, SeqCst) + 1
@@ -230,7 +230,7 @@ impl Flight {
     }
 }
 
-impl Drop for Flight {
+impl Drop for LoadOwner {
     /// However its task ends, even if it never ran.
     fn drop(&mut self) {
         self.close();

@@ -34,7 +34,7 @@ define_sql_function! {
 
 /// The transactions that a statement has seen: `742:745:743` sees all below 742, and 744.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct TransactionSnapshot {
     /// All transactions below this one had ended.
     all_below: u64,
     /// No transaction from this one on had ended.
@@ -43,10 +43,10 @@ pub struct Snapshot {
     running: Vec<u64>,
 }
 
-/// The running transactions that [`Snapshot::compact`] keeps.
+/// The running transactions that [`TransactionSnapshot::compact`] keeps.
 const MAX_RUNNING: usize = 16;
 
-impl Snapshot {
+impl TransactionSnapshot {
     /// Parses the text of a `pg_snapshot`; `None` if it is none.
     pub fn parse(text: &str) -> Option<Self> {
         let (all_below, rest) = text.split_once(':')?;
@@ -76,19 +76,21 @@ mod tests {
 
     #[test]
     fn snapshot_sees_the_transactions_that_had_ended() {
-        let snapshot = Snapshot::parse("742:745:743").expect("a snapshot");
+        let snapshot = TransactionSnapshot::parse("742:745:743").expect("a snapshot");
         let seen: Vec<u64> = (740..747).filter(|id| snapshot.sees(*id)).collect();
         assert_eq!(seen, [740, 741, 742, 744]);
-        assert!(Snapshot::parse("742:742:").is_some_and(|snapshot| snapshot.sees(741) && !snapshot.sees(742)));
+        assert!(
+            TransactionSnapshot::parse("742:742:").is_some_and(|snapshot| snapshot.sees(741) && !snapshot.sees(742))
+        );
         for text in ["", "742", "742:745", "a:745:", "742:745:x"] {
-            assert_eq!(Snapshot::parse(text), None, "{text:?}");
+            assert_eq!(TransactionSnapshot::parse(text), None, "{text:?}");
         }
     }
 
     #[test]
     fn long_snapshot_is_replaced_by_a_short_one_that_sees_less() {
-        assert_eq!(Snapshot::compact("742:745:743".to_owned()), "742:745:743");
+        assert_eq!(TransactionSnapshot::compact("742:745:743".to_owned()), "742:745:743");
         let running = (742..760).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
-        assert_eq!(Snapshot::compact(format!("742:900:{running}")), "742:742:");
+        assert_eq!(TransactionSnapshot::compact(format!("742:900:{running}")), "742:742:");
     }
 }

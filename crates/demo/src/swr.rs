@@ -111,11 +111,7 @@ pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
         ),
     );
     let loads = after.loads("swr").saturating_sub(before.loads("swr"));
-    context.claim(
-        format!("{READERS} readers caused one refresh"),
-        format!("{loads} load"),
-        Verdict::equal(1, loads),
-    );
+    context.claim(format!("{READERS} readers caused one refresh"), format!("{loads} load"), Verdict::equal(1, loads));
     say.lesson(
         "No reader waits, not even while the database does not answer, and a crowd of readers costs one load.",
         "The first reader always gets the old value, at most as old as the hard TTL.",

@@ -128,7 +128,7 @@ fn hosts(url: &Url, port: u16, parameters: &mut Parameters) -> Result<Vec<(Strin
     let nodes = nodes.split(',').filter(|node| !node.is_empty()).map(|node| Url::parse(&format!("redis://{node}")));
     let mut hosts = Vec::new();
     for url in [Ok(url.clone())].into_iter().chain(nodes) {
-        let url = url.map_err(|error| AddressError::Url(format!("of its nodes, one cannot be used: {error}")))?;
+        let url = url.map_err(|error| AddressError::Url(format!("one of its nodes cannot be used: {error}")))?;
         hosts.push((host(&url)?, url.port().unwrap_or(port)));
     }
     Ok(hosts)
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(hosts, [("one", 26380), ("two", 26379), ("::1", 26381)]);
         for (url, reason) in [
             ("redis-sentinel://one", "it has no parameter service"),
-            ("redis-sentinel://one?service=shop&nodes=two:port", "of its nodes, one cannot be used"),
+            ("redis-sentinel://one?service=shop&nodes=two:port", "one of its nodes cannot be used"),
             ("redis://one?service=shop", "it has the unknown parameter service"),
             ("redis-cluster://one/3", "a cluster has only database 0"),
         ] {

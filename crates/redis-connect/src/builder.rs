@@ -74,9 +74,9 @@ impl RedisAddress {
                 connection.connection_timeout = CONNECT_TIMEOUT;
                 connection.internal_command_timeout = CONNECT_TIMEOUT;
                 connection.max_command_attempts = 1;
-                // A command that meets MOVED fails once, and the library then knows the new owner. It must not follow
-                // ASK: it takes the next reply on the connection, even that of another command, for the reply to its
-                // ASKING.
+                // A command that receives MOVED fails once, and fred then knows the new owner of the slot. fred must
+                // not follow ASK: it would mistake the next reply on the connection, even that of another command, for
+                // the reply to its ASKING.
                 connection.max_redirections = 0;
                 connection.reconnect_on_auth_error = true;
                 // For a cluster, where a forced reconnect would keep a node that has stopped responding.

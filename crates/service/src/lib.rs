@@ -22,28 +22,8 @@ pub mod response_middleware;
 mod run;
 pub mod server;
 pub mod settings;
+mod standard_routes;
 pub mod telemetry;
 
-use actix_web::web::ServiceConfig;
-
 pub use run::{Service, StartContext, shut_down_cache};
-
-/// The routes that every service has in addition to its own.
-#[derive(Debug, Clone)]
-pub struct StandardRoutes {
-    /// Serves `/readyz`; `/livez` needs nothing.
-    pub readiness: health::Readiness,
-    /// Serves `/metrics`.
-    pub metrics: telemetry::Metrics,
-    /// Serves `/openapi.json` and `/docs/`.
-    pub docs: docs::Docs,
-}
-
-impl StandardRoutes {
-    /// Mounts the routes.
-    pub fn configure(&self, cfg: &mut ServiceConfig) {
-        self.readiness.configure(cfg);
-        self.metrics.configure(cfg);
-        self.docs.configure(cfg);
-    }
-}
+pub use standard_routes::StandardRoutes;

@@ -18,8 +18,9 @@ use crate::docs::{self, Docs};
 use crate::health::Readiness;
 use crate::operations::OperationsAccess;
 use crate::settings::ServiceSettings;
+use crate::standard_routes::StandardRoutes;
 use crate::telemetry::Metrics;
-use crate::{StandardRoutes, cache_routes, server};
+use crate::{cache_routes, server};
 
 /// The longest time that a start waits for Postgres.
 const DATABASE_WAIT: Duration = Duration::from_secs(60);

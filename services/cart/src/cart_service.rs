@@ -75,7 +75,7 @@ impl CartService {
         self.carts.create().await
     }
 
-    /// Returns the cart with current prices; with `token`, after that write to a product.
+    /// Returns the cart with current prices. With `token`, the view shows that write to a product.
     ///
     /// # Errors
     /// Returns an error if the database does not respond.

@@ -107,9 +107,9 @@ impl RelayHook for InvalidateOnRelay {
     }
 }
 
-/// Purges all data of products and all views. It does so twice, because the first pass visits the entries in any order:
-/// it may have passed the place of a view that is stored later from data that the pass has not reached yet. In the
-/// second pass, no such data are left.
+/// Purges all data of products and all views, twice. The first pass visits the entries in any order: while it runs, a
+/// load may build a view from old data that the pass has not reached yet, and store the view where the pass has already
+/// been. The second pass removes such a view. By then, no old data of products are left.
 async fn drop_everything(cache: &CacheClient) -> Result<(), HandlerError> {
     require_done(cache.purge().await)?;
     require_done(cache.purge().await)

@@ -64,7 +64,7 @@ impl ServiceSettings for Settings {
         if self.lanes.view.soft_ttl.is_some() {
             // With a soft TTL, a stale view would be served after a write to its cart was acknowledged, and be
             // refreshed in the background.
-            return Err(SettingsError::wrong("LANES__VIEW__SOFT_TTL", "a view is never served stale"));
+            return Err(SettingsError::wrong("LANES__VIEW__SOFT_TTL", "must be unset: a view is never served stale"));
         }
         Ok(())
     }

@@ -33,7 +33,8 @@ pub struct ProductService {
 }
 
 impl ProductService {
-    /// Creates a product. When it returns, no entry says that the product does not exist, and no list lacks it.
+    /// Creates a product. When it returns, no entry says that the product does not exist, and no list lacks it, unless
+    /// the effect is [`WriteEffect::Deferred`].
     pub async fn create(&self, new: &NewProduct) -> Result<(Committed<Product>, WriteEffect), CatalogueError> {
         let created = self.catalogue.create(new).await;
         let outdated = |Committed { value: product, .. }: &Committed<Product>| {

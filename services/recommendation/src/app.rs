@@ -119,7 +119,7 @@ impl Service for App {
             }))
             .prefers(Check::of_state("baskets", move || match baskets.are_baskets_incomplete() {
                 false => Ok(()),
-                true => Err("events about carts are lost, and the baskets have not been read from the cart yet"),
+                true => Err("events about carts were lost, and the baskets have not been read from the cart since"),
             }))
             .prefers(Check::of_state("events", move || {
                 progress.products.check_ready().and_then(|()| progress.carts.check_ready())

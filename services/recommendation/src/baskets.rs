@@ -33,7 +33,7 @@ impl BasketItems {
     ///
     /// # Errors
     /// Fails when the database does not respond.
-    pub async fn forget_versions(&self) -> Result<(), RecommendationError> {
+    pub async fn reset_versions(&self) -> Result<(), RecommendationError> {
         let forget = || sql("UPDATE basket_items SET version = 0, seq = 0 WHERE (version, seq) <> (0, 0)");
         self.pool.run_sql(forget).await?;
         Ok(())
@@ -83,7 +83,8 @@ impl BasketItems {
             .await
     }
 
-    /// Writes the lines of `events`, marks the events as applied, and commits. Returns how many lines have changed.
+    /// Writes the lines of `events` in one transaction. Returns how many lines have changed. The caller marks the
+    /// events as applied afterwards ([`Positions::mark_applied`](crate::positions::Positions::mark_applied)).
     ///
     /// # Errors
     /// Fails when the database does not respond.

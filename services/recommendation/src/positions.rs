@@ -156,8 +156,8 @@ impl Positions {
         self.mark_applied(stream, &positions).await
     }
 
-    /// Marks events as applied. Call it last: a process that is killed before must apply the events, and invalidate what
-    /// they outdate, again. It is not part of their transaction for this reason.
+    /// Marks events as applied. Call it last, outside of the transaction that applies the events: if the process is
+    /// killed before this call, the events are applied again, and the lists that they outdate are invalidated again.
     ///
     /// # Errors
     /// Fails when the database does not respond.

@@ -16,7 +16,7 @@ use crate::index::Commit;
 use crate::indexer::{Indexer, Work};
 use crate::invalidator::Invalidator;
 use crate::keys::DEAD_LETTERS;
-use crate::react::Reaction;
+use crate::react::ProductEventHandler;
 use crate::settings::Settings;
 use crate::state::IndexStatus;
 
@@ -52,8 +52,8 @@ impl EventFollower {
             dead_letters: DEAD_LETTERS.to_owned(),
             log: self.log.clone(),
         };
-        let reaction = Reaction { cache: self.cache, invalidator: self.invalidator, state: self.state, work };
-        let consumer = Consumer::start(&self.settings.events, &self.redis, subscription, reaction);
+        let handler = ProductEventHandler { cache: self.cache, invalidator: self.invalidator, state: self.state, work };
+        let consumer = Consumer::start(&self.settings.events, &self.redis, subscription, handler);
         self.progress.follow(consumer.followed());
         indexer.run(queue, shutdown).await;
         consumer.stop().await;

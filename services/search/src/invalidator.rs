@@ -25,8 +25,9 @@ pub struct Invalidator {
 impl Invalidator {
     /// Creates an invalidator that writes to `watermarks` and `cache`, and records pending invalidations in `state`.
     pub fn new(cache: CacheClient, watermarks: TagWatermarks, state: Arc<IndexStatus>) -> Self {
-        let failing = "pages with a different history cannot be invalidated yet";
-        let reset_failure = RecurringFailure::new("pages", failing, "pages with a different history are invalidated");
+        let failing = "result pages from an earlier history of the event log cannot be invalidated yet";
+        let recovered = "result pages from an earlier history of the event log are invalidated";
+        let reset_failure = RecurringFailure::new("pages", failing, recovered);
         Self { cache, watermarks, state, reset_failure: Arc::new(reset_failure) }
     }
 

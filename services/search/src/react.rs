@@ -23,7 +23,7 @@ use crate::keys;
 use crate::state::IndexStatus;
 
 /// The handler of product events.
-pub struct Reaction {
+pub struct ProductEventHandler {
     /// Publishes each event in the feed of the cache.
     pub cache: CacheClient,
     /// Invalidates pages in Redis.
@@ -34,7 +34,7 @@ pub struct Reaction {
     pub work: mpsc::Sender<Work>,
 }
 
-impl EventHandler for Reaction {
+impl EventHandler for ProductEventHandler {
     type Data = ProductChange;
 
     async fn apply(&self, events: &[ProductEvent]) -> Result<(), HandlerError> {

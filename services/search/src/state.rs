@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::index::Snapshot;
+use crate::index::IndexSnapshot;
 
 /// The status of the index, shared by all parts of the service.
 pub struct IndexStatus {
-    snapshot: watch::Sender<Option<Arc<Snapshot>>>,
+    snapshot: watch::Sender<Option<Arc<IndexSnapshot>>>,
     /// The number of products that the running reindex has read.
     reindexed_products: AtomicU64,
     is_reindexing: AtomicBool,
@@ -61,12 +61,12 @@ impl IndexStatus {
     }
 
     /// Returns the current index; `None` until there is a usable one.
-    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+    pub fn snapshot(&self) -> Option<Arc<IndexSnapshot>> {
         self.snapshot.borrow().clone()
     }
 
     /// Replaces the current index with `snapshot`.
-    pub fn publish(&self, snapshot: Snapshot) {
+    pub fn publish(&self, snapshot: IndexSnapshot) {
         gauge!("search_index_documents").set(snapshot.len() as f64);
         gauge!("search_index_position").set(snapshot.position as f64);
         self.snapshot.send_replace(Some(Arc::new(snapshot)));
@@ -85,7 +85,8 @@ impl IndexStatus {
 
     /// Waits until the index includes event `seq`, for at most `within`. Returns whether it does.
     pub async fn includes(&self, seq: u64, within: Duration) -> bool {
-        let includes = |snapshot: &Option<Arc<Snapshot>>| snapshot.as_ref().is_some_and(|index| index.position >= seq);
+        let includes =
+            |snapshot: &Option<Arc<IndexSnapshot>>| snapshot.as_ref().is_some_and(|index| index.position >= seq);
         timeout(within, self.snapshot.subscribe().wait_for(includes)).await.is_ok_and(|found| found.is_ok())
     }
 

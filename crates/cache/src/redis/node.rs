@@ -12,7 +12,8 @@ use super::clock::TimeReply;
 use super::server::{ServerInfo, classify_error};
 use crate::health::Reason;
 
-/// Allowed to write, so Redis refuses it when it refuses writes; writes nothing. KEYS and ARGV: none. Returns 1.
+/// A script that may write but writes nothing, so Redis refuses it whenever it refuses writes. KEYS and ARGV: none.
+/// Returns 1.
 const MAY_WRITE: &str = "#!lua\nreturn 1";
 
 /// The reason why Redis must not be used.
@@ -45,7 +46,8 @@ impl Node {
         Ok(TimeReply { server_us: seconds * 1_000_000 + micros, sent, received: Instant::now() })
     }
 
-    /// Reads the state of the server, and a refusal of writes that reads and invalidations do not depend on.
+    /// Returns the state of the server, and the reason why it refuses some writes, if that reason prevents neither
+    /// reads nor invalidations.
     pub(super) async fn state(&self) -> Result<(ServerInfo, Option<Reason>), ProbeError> {
         let info = self.info().await?;
         match info.forbids_use() {
@@ -83,7 +85,7 @@ impl Node {
         }
     }
 
-    /// Checks that Redis accepts writes. Returns a refusal that reads and invalidations do not depend on.
+    /// Checks that Redis accepts writes. Returns the reason of a refusal that prevents neither reads nor invalidations.
     async fn check_writes(&self) -> Result<Option<Reason>, ProbeError> {
         let answer: Result<i64, Error> = self.client.eval(MAY_WRITE, Vec::<String>::new(), Vec::<String>::new()).await;
         let Err(error) = answer else { return Ok(None) };

@@ -26,8 +26,8 @@ use super::node::{Node, ProbeError};
 use super::server::{Identity, ServerInfo, classify_error};
 use crate::health::Reason;
 
-const PROBE_CLOSED: Duration = Duration::from_millis(500);
-const PROBE_OPEN: Duration = Duration::from_millis(100);
+const INTERVAL_IN_USE: Duration = Duration::from_millis(500);
+const INTERVAL_NOT_IN_USE: Duration = Duration::from_millis(100);
 /// Time without an answer after which the client reconnects. A time and not a number of probes, because the command
 /// timeout determines how long a probe takes.
 const RECONNECT_AFTER: Duration = Duration::from_secs(3);
@@ -69,7 +69,7 @@ impl Connection {
                     self.leave(reason.unwrap_or(Reason::NoAnswer));
                     return Ok(());
                 }
-                _ => tokio::time::sleep(PROBE_OPEN / 2).await,
+                _ => tokio::time::sleep(INTERVAL_NOT_IN_USE / 2).await,
             }
         }
     }
@@ -99,7 +99,7 @@ impl Connection {
         let mut since = Instant::now();
         let mut reconnected = Instant::now();
         loop {
-            let pause = if self.is_in_use() { PROBE_CLOSED } else { PROBE_OPEN };
+            let pause = if self.is_in_use() { INTERVAL_IN_USE } else { INTERVAL_NOT_IN_USE };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 // A lagged or closed channel counts as an event: probe the server now.
@@ -108,7 +108,7 @@ impl Connection {
                     if self.is_in_use() {
                         self.leave(refusals.reason.clone().unwrap_or(Reason::NoAnswer));
                     }
-                    tokio::time::sleep(PROBE_OPEN / 2).await;
+                    tokio::time::sleep(INTERVAL_NOT_IN_USE / 2).await;
                 }
             }
             let probed = self.probe(&on_server_replaced).await;
@@ -150,8 +150,9 @@ impl Connection {
 
     async fn probe(&self, on_server_replaced: &(impl Fn() + Send + Sync)) -> Result<(), ProbeError> {
         self.adjust_clock(&try_join_all(self.nodes()?.iter().map(Node::time)).await?);
-        // The number is read after an answer, which needs a connection, and before the states: a connection made in
-        // between stays unverified. Then the nodes are read again: a new one is known before it is connected.
+        // The connection's number is read after a reply, which needs a connection, and before the states: a connection
+        // that is made in between stays unverified. Then the nodes are read again: fred knows a new node before it
+        // connects to it.
         let number = self.number();
         let nodes = self.nodes()?;
         let (servers, refused): (Vec<_>, Vec<_>) =
@@ -179,8 +180,9 @@ impl Connection {
         }
     }
 
-    /// Checks at each probe that all processes have the same number of partitions. A process with several stores its
-    /// number if none is stored; a process with one only reads the number. Returns the reason if Redis refuses that.
+    /// Checks at each probe that all processes have the same number of partitions. A process with several partitions
+    /// stores its number if none is stored; a process with one partition only reads the number. Returns the reason if
+    /// Redis refuses the command.
     async fn check_partitions(&self, primaries: usize) -> Result<Option<Reason>, ProbeError> {
         let Partitions { count, key } = &self.partitions;
         let refusal = |text| Err(ProbeError::State(Reason::Partitions(text)));

@@ -6,10 +6,10 @@
 //!                     ◀────────────────── replies, in the same order ─────
 //! ```
 //!
-//! A read is sent after it has begun, so its value is one that Redis held after it had begun. Reads that begin while the
-//! task does something else are sent together, so a read costs less the busier the thread is, and a reply wakes no other
-//! thread. When a reply does not come in time, all reads that wait fail together, so that none waits for two time limits.
-//! While the connection is down, reads use the client library's.
+//! The task sends a `GET` only after its reader has called, so the reader receives a value that Redis held after the
+//! call. Reads that begin while the task is busy are sent together, so a read costs less on a busier thread, and a
+//! reply wakes no other thread. When a reply does not arrive in time, all waiting reads fail together, so that none
+//! waits for two time limits. While the connection is down, reads use the connection of the client library.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -216,7 +216,7 @@ impl PipelineTask {
             };
             self.pipeline.enter(State::Down);
             if let Err(error) = ended {
-                debug!(%error, "a connection for reads is down; they use the other one");
+                debug!(%error, "a thread's connection for reads is down; its reads use the multiplexed connection");
             }
             sleep(pause).await;
             pause = (2 * pause).min(longest);

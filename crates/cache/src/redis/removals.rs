@@ -130,8 +130,8 @@ impl RedisStore {
 
     /// Returns the script with which the removal of tags begins. It fences them all.
     ///
-    /// For one tag, it removes entries as well. For several, it only returns which ones are in use: in a partition of
-    /// many, that is true of few.
+    /// For one tag, it removes entries as well. For several, it only returns how many sets each tag has: in a keyspace
+    /// with many partitions, few of the tags have entries in this one.
     fn first_call(&self, partition: u16, tags: &[Tag]) -> (&Script, Call) {
         match tags {
             [tag] => (&self.scripts.invalidate_tag, self.tag_call(partition, tag, "begin")),
@@ -247,7 +247,7 @@ impl RedisStore {
 
     /// Drops the fence table of a partition, and with it the generation: no load in flight can be stored.
     ///
-    /// It removes and adds nothing, so it also works on a full Redis.
+    /// It only removes data, so it also works when Redis has no memory left.
     pub(crate) async fn drop_generation(&self, partition: u16) -> Result<()> {
         self.connection.unlink([self.keyspace.fence(partition)]).await.map(drop)
     }

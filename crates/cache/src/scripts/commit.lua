@@ -4,9 +4,9 @@
 -- ARGV  1 what the entry must still hold (`L<id>` or `V<id>`), 2 generation, 3 clock, 4 hard TTL in ms,
 --       5 id of the new value, 6 header after `at=`, 7 body, 8 local name of the key, 9 key prefix, 10… tags
 -- Returns `stored`, or the reason for the refusal: `lost` (lease expired, taken over or removed), `generation` (fence
--- table lost), `floor` (older than the fences that are kept), `fenced` (one of the tags was invalidated in the
--- meantime), `outdated` (the lease requires a later version of the row, see remove_older.lua), `guarded` (a write that
--- outdates the entry may be about to commit, see guarded.lua).
+-- table lost), `floor` (the load began before fences were dropped, or before a write guard ended unreleased), `fenced`
+-- (one of the tags was invalidated in the meantime), `outdated` (the lease requires a later version of the row, see
+-- remove_older.lua), `guarded` (a write that outdates the entry may be about to commit, see guarded.lua).
 -- Races closed: the late fill, the fill after FLUSHALL, the load in flight that was in no tag set yet, and the
 -- value that is readable before its tags are (value and registration are one step).
 -- Memory: neither the registry nor a tag set has a TTL. Each fill adds one registration and examines four, so a flood

@@ -6,8 +6,10 @@
 --
 -- Races closed: a load that read the old value before the COMMIT of a guarded write stores nothing while the guard is in
 -- place. If a guard was not released, its writer may have committed: a load may have begun before that COMMIT and end
--- after the guard. So the first commit after the end raises the floor, which refuses every load that began before.
--- Memory: that commit also removes the members. A removed member tells its writer that the guard did not last.
+-- after the guard. So the first call of commit.lua after the end of the guard raises the floor, which refuses the fill
+-- of every load that began before that call.
+-- Memory: that call also removes the members of the guard. A writer that releases the guard later finds them missing,
+-- and so learns that the guard did not last.
 local function guarded(guards, fence, now)
   local names, over = {}, {}
   if redis.call('EXISTS', guards) == 0 then return names, false end
@@ -25,6 +27,6 @@ local function guarded(guards, fence, now)
     redis.call('ZREM', guards, unpack(over))
     redis.call('HSET', fence, 'floor', redis.call('HINCRBY', fence, 'clk', 1))
   end
-  -- More than that are not looked at, so that a fill stays short: then no entry is stored.
+  -- The script examines a bounded number of members, so that a fill stays short. If there are more, no entry is stored.
   return names, #found > 2 * most
 end

@@ -4,8 +4,9 @@
 -- ARGV  1 the longest that a process with the caller's settings may hold a lease, in ms, 2 TTL of a register that is no
 --       longer used, in s
 -- Returns ms for which there may be holders that are not registered, the longest lease of any process in ms, and the ids
--- of the registered holders. Races closed: a register that was lost (FLUSHALL, restart, eviction) names no process; a new
--- one is believed only when every lease from before is over. A process with a longer bound is waited for as long.
+-- of the registered holders. Races closed: a register that was lost (FLUSHALL, restart, eviction) names no process. A
+-- new one counts as complete only when every earlier lease is over. If a process has a longer bound than the caller,
+-- the caller waits for that longer bound.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSETNX', KEYS[1], 'since', now)

@@ -3,8 +3,8 @@
 -- KEYS  1 register of holders, named after the run id of the server
 -- ARGV  1 id of the process, 2 ms for which it may hold the lease, 3 TTL of a register that is no longer used, in s
 -- Race closed: an invalidation that Redis executes after this call finds the process, and the length of its lease, for as
--- long as the process may return entries from its memory. Only commands that read would make Redis track the register for
--- the caller, so each length has a field of its own.
+-- long as the process may return entries from its memory. The script sends no command that reads the register, because
+-- Redis would then track it for the caller. So the script cannot compare lengths, and each length has its own field.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSETNX', KEYS[1], 'since', now)

@@ -125,8 +125,9 @@ impl<R: EventHandler> Group<R> {
         Ok(())
     }
 
-    /// Compares the last known event with the next one, which has the epoch `epoch`. If the log does not respond, the
-    /// process asks again later. Events need not wait for the result: a negative result triggers a resync.
+    /// Checks that the next event, which has the epoch `epoch`, continues the history of the last known event. If the
+    /// log does not respond, the process asks again later. Events need not wait for the result: if the history is
+    /// another one, the handler resyncs.
     async fn compare(&mut self, known: LogPosition, epoch: Option<Uuid>) -> Result<(), SessionEnd> {
         match history::compare(&self.effects.log, known, epoch).await {
             HistoryCheck::Same => self.unconfirmed = self.unconfirmed.filter(|unconfirmed| *unconfirmed != known),

@@ -39,7 +39,7 @@ impl<R: EventHandler> Join<'_, R> {
     pub(super) async fn join(&mut self) -> Result<(), SessionEnd> {
         let run_id = self.stream.run_id().await?;
         let changed = self.membership.run_id.as_ref().is_some_and(|known| *known != run_id);
-        let look = self.stream.stream_state(self.group, 0).await?;
+        let state = self.stream.stream_state(self.group, 0).await?;
         if changed {
             self.effects.retry.resync(Resync::RedisChanged).await?;
             self.membership.last = None;
@@ -48,13 +48,13 @@ impl<R: EventHandler> Join<'_, R> {
         let position = self.effects.retry.position().await?;
         self.membership.knows_position = position.is_some();
         match position {
-            Some(position) if !look.group => self.membership.last = Some(self.begin_after(&look, position).await?),
-            None if !look.group => self.membership.last = self.begin_with_what_comes(&look, changed).await?,
+            Some(position) if !state.group => self.membership.last = Some(self.begin_after(&state, position).await?),
+            None if !state.group => self.membership.last = self.begin_at_end(&state, changed).await?,
             Some(position) => {
                 // Not the group's position, but the position that the service has stored.
                 let known = self.membership.last.filter(|_| self.membership.run_id.is_some());
                 self.membership.last = known.or(Some(position.log_position()));
-                self.rewind(&look, position).await?;
+                self.rewind(&state, position).await?;
             }
             None => {}
         }
@@ -62,7 +62,7 @@ impl<R: EventHandler> Join<'_, R> {
         info!(
             group = self.group,
             after = self.membership.last.map(|last| last.seq),
-            existed = look.group,
+            existed = state.group,
             "the consumer has joined its group"
         );
         Ok(())
@@ -70,9 +70,9 @@ impl<R: EventHandler> Join<'_, R> {
 
     /// Compares the group with the service's own position, if the service stores one.
     pub(super) async fn compare_with_position(&mut self) -> Result<(), SessionEnd> {
-        let look = self.stream.stream_state(self.group, 0).await?;
+        let state = self.stream.stream_state(self.group, 0).await?;
         match self.effects.retry.position().await? {
-            Some(position) if look.group => self.rewind(&look, position).await,
+            Some(position) if state.group => self.rewind(&state, position).await,
             Some(_) | None => Ok(()),
         }
     }
@@ -80,13 +80,13 @@ impl<R: EventHandler> Join<'_, R> {
     /// Moves the group back to the service's position. The service stores its position before the consumer
     /// acknowledges. So a service whose position is below the acknowledged number has lost events: its database was
     /// restored.
-    async fn rewind(&mut self, look: &StreamState, position: Position) -> Result<(), SessionEnd> {
-        if position.seq >= look.done {
+    async fn rewind(&mut self, state: &StreamState, position: Position) -> Result<(), SessionEnd> {
+        if position.seq >= state.done {
             return Ok(());
         }
         warn!(
             group = self.group,
-            acknowledged = look.done,
+            acknowledged = state.done,
             position = position.seq,
             "the database of this service has lost events that were acknowledged; the group delivers them again"
         );
@@ -97,16 +97,16 @@ impl<R: EventHandler> Join<'_, R> {
         Ok(())
     }
 
-    async fn begin_after(&mut self, look: &StreamState, position: Position) -> Result<LogPosition, SessionEnd> {
+    async fn begin_after(&mut self, state: &StreamState, position: Position) -> Result<LogPosition, SessionEnd> {
         let mut from = position.log_position();
         // A stream that continues in the same epoch has the same history. If the log is unavailable, the history is
         // unknown; then the first event of another epoch triggers the comparison again.
-        let is_same = look.epoch == position.newest.epoch && position.newest.seq <= look.last;
+        let is_same = state.epoch == position.newest.epoch && position.newest.seq <= state.last;
         if !is_same && compare(&self.effects.log, position.newest, None).await == HistoryCheck::Other {
             from = self.resync_and_restart(Resync::OtherHistory, from).await?;
         }
         // A gap between the position and the stream would go unnoticed until the next event.
-        if !look.contains(from.seq + 1) {
+        if !state.contains(from.seq + 1) {
             let mut outcome = BatchOutcome::default();
             let (reached, backfilled) = self.effects.backfill(&mut outcome).until_head(from).await?;
             from = reached;
@@ -117,7 +117,7 @@ impl<R: EventHandler> Join<'_, R> {
                     from = self.resync_and_restart(Resync::Gap, from).await?;
                     // The remaining events are available in the stream. The group reads them, although the resync has
                     // already compensated for them.
-                    let rest = if look.first > 0 { look.first - 1 } else { look.last };
+                    let rest = if state.first > 0 { state.first - 1 } else { state.last };
                     if rest > from.seq {
                         self.effects.retry.skip(rest).await?;
                         from = rest.into();
@@ -139,14 +139,12 @@ impl<R: EventHandler> Join<'_, R> {
     }
 
     /// Creates the group at the end of the stream, for a service that does not know which events it has missed.
-    async fn begin_with_what_comes(
-        &mut self, look: &StreamState, dropped: bool,
-    ) -> Result<Option<LogPosition>, SessionEnd> {
+    async fn begin_at_end(&mut self, state: &StreamState, dropped: bool) -> Result<Option<LogPosition>, SessionEnd> {
         if !dropped {
             self.effects.retry.resync(Resync::NewGroup).await?;
         }
-        self.stream.create(self.group, look.last).await?;
+        self.stream.create(self.group, state.last).await?;
         // A stream without events may begin with any number.
-        Ok((look.last > 0).then_some(LogPosition { seq: look.last, epoch: look.epoch }))
+        Ok((state.last > 0).then_some(LogPosition { seq: state.last, epoch: state.epoch }))
     }
 }

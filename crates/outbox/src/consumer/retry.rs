@@ -24,7 +24,7 @@ use crate::log::LogPosition;
 use crate::recurring_failure::RecurringFailure;
 
 /// Why an event handler that panicked did not apply an event.
-const PANICKED: &str = "the reaction panicked";
+const PANICKED: &str = "the event handler panicked";
 
 /// The number of remembered events. If an event is delivered again after this many others, it is applied again.
 const REMEMBERED: usize = 65_536;

@@ -14,10 +14,10 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, StreamsInterface};
+use fred::types::Value;
 use fred::types::config::Server;
 use fred::types::scripts::Script;
 use fred::types::streams::XID;
-use fred::types::Value;
 use redis_connect::RedisAddress;
 use tokio::sync::broadcast::Receiver;
 use tokio::task::JoinHandle;
@@ -28,23 +28,23 @@ use crate::event::epoch_of;
 use crate::redis;
 
 /// The maximum time for which one read blocks.
-const WAIT: Duration = Duration::from_millis(500);
+const BLOCK_TIME: Duration = Duration::from_millis(500);
 
 /// A Redis that has not replied to a read within this time hangs.
-const HANGS: Duration = Duration::from_millis(WAIT.as_millis() as u64 + 1_500);
+const READ_TIMEOUT: Duration = Duration::from_millis(BLOCK_TIME.as_millis() as u64 + 1_500);
 
 /// The approximate number of retained dead letters.
 const DEAD_LETTERS: i64 = 10_000;
 
-type Breaks = Receiver<(Error, Option<Server>)>;
+type ConnectionErrors = Receiver<(Error, Option<Server>)>;
 
 /// The scripts, hashed once per process.
 #[derive(Clone)]
 pub(super) struct Scripts {
-    look: Script,
+    stream_state: Script,
     claim: Script,
-    keep: Script,
-    forget: Script,
+    extend_claim: Script,
+    prune_consumers: Script,
     create: Script,
     dead_letter: Script,
 }
@@ -52,10 +52,10 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            look: Script::from_lua(include_str!("stream/scripts/look.lua")),
+            stream_state: Script::from_lua(include_str!("stream/scripts/stream_state.lua")),
             claim: Script::from_lua(include_str!("stream/scripts/claim.lua")),
-            keep: Script::from_lua(include_str!("stream/scripts/keep.lua")),
-            forget: Script::from_lua(include_str!("stream/scripts/forget.lua")),
+            extend_claim: Script::from_lua(include_str!("stream/scripts/extend_claim.lua")),
+            prune_consumers: Script::from_lua(include_str!("stream/scripts/prune_consumers.lua")),
             create: Script::from_lua(include_str!("stream/scripts/create.lua")),
             dead_letter: Script::from_lua(include_str!("stream/scripts/dead_letter.lua")),
         }
@@ -98,14 +98,14 @@ pub(super) struct StreamReader {
     reader: Client,
     client: Client,
     /// The connection errors since both connections were established.
-    breaks: OnceLock<[Breaks; 2]>,
+    breaks: OnceLock<[ConnectionErrors; 2]>,
     tasks: [JoinHandle<Result<(), Error>>; 2],
 }
 
 impl StreamReader {
     /// Starts to connect; see [`connected`](Self::connected).
     pub(super) fn open(address: &RedisAddress, name: &'static str, scripts: &Scripts) -> Self {
-        let (reader, client) = (address.client(HANGS), address.client(redis::COMMAND_TIMEOUT));
+        let (reader, client) = (address.client(READ_TIMEOUT), address.client(redis::COMMAND_TIMEOUT));
         let tasks = [reader.connect(), client.connect()];
         Self { name, scripts: scripts.clone(), reader, client, breaks: OnceLock::new(), tasks }
     }
@@ -142,17 +142,17 @@ impl StreamReader {
         self.client.xgroup_setid(self.name, group, id(position)).await
     }
 
-    /// Blocks for up to `WAIT` for the group's next events.
+    /// Blocks for up to `BLOCK_TIME` for the group's next events.
     pub(super) async fn next(&self, group: &str, consumer: &str, count: u64) -> Result<Vec<Entry>, Error> {
-        let wait = Some(WAIT.as_millis() as u64);
+        let wait = Some(BLOCK_TIME.as_millis() as u64);
         let reply: Value =
             self.reader.xreadgroup(group, consumer, Some(count), wait, false, self.name, XID::NewInGroup).await?;
         entries(reply)
     }
 
-    /// Blocks for up to `WAIT` for events after `position`.
+    /// Blocks for up to `BLOCK_TIME` for events after `position`.
     pub(super) async fn after(&self, position: u64, count: u64) -> Result<Vec<Entry>, Error> {
-        let wait = Some(WAIT.as_millis() as u64);
+        let wait = Some(BLOCK_TIME.as_millis() as u64);
         let reply: Value = self.reader.xread(Some(count), wait, self.name, XID::Manual(id(position).into())).await?;
         entries(reply)
     }
@@ -184,7 +184,7 @@ impl StreamReader {
     ) -> Result<(), Error> {
         let count = count.to_string();
         let args = vec![group, consumer, ids.0, ids.1, &count];
-        self.scripts.keep.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
+        self.scripts.extend_claim.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
     }
 
     /// Removes consumers without pending entries that have been idle for `idle`; only `consumer`, if it is given.
@@ -193,7 +193,7 @@ impl StreamReader {
     ) -> Result<(), Error> {
         let idle = idle.as_millis().to_string();
         let args = vec![group, &idle, consumer.unwrap_or_default()];
-        self.scripts.forget.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
+        self.scripts.prune_consumers.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
     }
 
     pub(super) async fn acknowledge(&self, group: &str, ids: Vec<String>) -> Result<(), Error> {
@@ -204,7 +204,7 @@ impl StreamReader {
     pub(super) async fn stream_state(&self, group: &str, position: u64) -> Result<StreamState, Error> {
         let position = position.to_string();
         let reply: (u64, u64, u64, bool, u64, u64, u64, Vec<u8>, Vec<u8>) =
-            self.scripts.look.evalsha_with_reload(&self.client, self.name, vec![group, &position]).await?;
+            self.scripts.stream_state.evalsha_with_reload(&self.client, self.name, vec![group, &position]).await?;
         let (first, last, added, group, delivered, pending, done, oldest, newest) = reply;
         let oldest = (!oldest.is_empty()).then_some(oldest);
         Ok(StreamState { first, last, added, group, delivered, pending, done, oldest, epoch: epoch_of(&newest) })

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// The batch size: halved after each failure, doubled after each success. An event that cannot be applied is soon alone
-/// in its batch, and only blocks later events. A Redis that is too slow for a whole batch receives smaller ones.
+/// The batch size: halved after each failure, doubled after each success. So an event that cannot be appended, or that
+/// the hook refuses, is soon alone in its batch and delays only the events after it. If Redis is too slow for a whole
+/// batch, it receives smaller ones.
 #[derive(Debug)]
 pub(super) struct BatchSize {
     most: u32,

@@ -66,7 +66,7 @@ pub(super) enum RelayError {
     /// The connection to Postgres failed; the relay reconnects.
     Postgres(String),
     /// Redis did not append, or the hook failed: the rows stay in the outbox, and the relay retries.
-    Elsewhere(RelayFailure, String),
+    StepFailed(RelayFailure, String),
     /// The stream has other events under the numbers of these rows.
     Diverged,
 }
@@ -74,7 +74,7 @@ pub(super) enum RelayError {
 impl RelayError {
     /// Returns the error of a stream that is not as the relay expects it.
     pub(super) fn stream(why: String) -> Self {
-        Self::Elsewhere(RelayFailure::Stream, why)
+        Self::StepFailed(RelayFailure::Stream, why)
     }
 }
 
@@ -92,6 +92,6 @@ impl From<fred::error::Error> for RelayError {
 
 impl From<HandlerError> for RelayError {
     fn from(error: HandlerError) -> Self {
-        Self::Elsewhere(RelayFailure::Invalidation, error.to_string())
+        Self::StepFailed(RelayFailure::Invalidation, error.to_string())
     }
 }

@@ -64,7 +64,7 @@ impl<H: RelayHook> Replay<'_, H> {
     }
 
     /// Continues after an append of `rows` that has left the stream at `reached`, before or after their end.
-    pub(super) async fn mend(
+    pub(super) async fn reconcile(
         &self, connection: &mut AsyncPgConnection, rows: &[Row], reached: i64,
     ) -> Result<(), RelayError> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };

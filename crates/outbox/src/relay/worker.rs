@@ -60,7 +60,7 @@ impl<H: RelayHook> Worker<H> {
                 Err(error) => {
                     let (what, error) = match error {
                         RelayError::Postgres(error) => return Err(error),
-                        RelayError::Elsewhere(what, error) => (what, error),
+                        RelayError::StepFailed(what, error) => (what, error),
                         RelayError::Diverged => {
                             state = RelayState::Diverged;
                             (RelayFailure::Stream, "the stream has another history than the outbox".to_owned())
@@ -98,7 +98,8 @@ impl<H: RelayHook> Worker<H> {
     ) -> Result<(), String> {
         let now = postgres(table::head(connection).await)?;
         if now.seq < head.seq {
-            return Err(format!("the outbox was at {} and is at {}: it was restored", head.seq, now.seq));
+            let (before, now) = (head.seq, now.seq);
+            return Err(format!("the last event number fell from {before} to {now}: the database was restored"));
         }
         if !head.observe(now) {
             state.unverify();
@@ -139,14 +140,14 @@ impl<H: RelayHook> Worker<H> {
         let traces = events.iter().map(|committed| committed.event.traceparent);
         let reached = in_traces(EventWork::Publish, stream.source.stream, traces, publish).await?;
         if reached != last.seq {
-            replay.mend(connection, &rows, reached).await?;
+            replay.reconcile(connection, &rows, reached).await?;
         }
         table::warn_of_unreadable(&rows, &events, stream.source.types);
         self.count(&events);
         table::done(connection, first.seq, last.seq).await?;
         batch_size.succeeded();
         health.advanced();
-        // Later commits have sent a notification.
+        // A row that was committed later has sent a notification, which starts another round.
         Ok(*state == RelayState::Behind || rows.len() == batch)
     }
 

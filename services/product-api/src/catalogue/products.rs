@@ -4,7 +4,9 @@ use std::future::Future;
 
 use cache::Invalidation;
 use contract::{ConsistencyToken, ProductId};
-use database::snapshot::{Snapshot, pg_current_snapshot, pg_current_xact_id, snapshot_text, transaction_text};
+use database::snapshot::{
+    TransactionSnapshot, pg_current_snapshot, pg_current_xact_id, snapshot_text, transaction_text,
+};
 use database::{WriteError, cached};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -19,7 +21,7 @@ use crate::schema::{categories, products};
 /// How many ids a creation tries.
 const ATTEMPTS: u32 = 5;
 
-/// A product, and the transactions that the statement has seen ([`Snapshot`]).
+/// A product, and the transactions that the statement has seen ([`TransactionSnapshot`]).
 #[derive(Clone, Debug)]
 pub struct LoadedProduct {
     /// The product; `None` if there is none.
@@ -68,7 +70,7 @@ impl Catalogue {
             Ok::<_, CatalogueError>((product(connection, id).await?, snapshot))
         };
         let (product, snapshot) = self.pool.run(load).await?;
-        Ok(LoadedProduct { product, snapshot: Snapshot::compact(snapshot) })
+        Ok(LoadedProduct { product, snapshot: TransactionSnapshot::compact(snapshot) })
     }
 
     /// Returns a page of products in the order of their ids, after the id `after`.

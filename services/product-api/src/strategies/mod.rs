@@ -13,7 +13,7 @@ use cache::write_through::Published;
 use cache::{Cache, Cached, Invalidated, Invalidation, NewEntry, Tag, with};
 use contract::{ConsistencyToken, ProductId, STRATEGY_NAMES};
 use database::WriteError;
-use database::snapshot::Snapshot;
+use database::snapshot::TransactionSnapshot;
 use serde::Deserialize;
 use service::caching::Caching;
 use service::problem::Problem;
@@ -76,13 +76,13 @@ contract::for_each_strategy!(strategies);
 pub struct UnknownStrategy;
 
 impl Strategy {
-    /// Returns the cache for one read. Where a strategy lets other caches serve a response for a while without asking, a
-    /// token would promise more than they keep.
+    /// Returns the cache for one read. Ignores the token if the strategy lets other caches (browsers and proxies) serve
+    /// a response without revalidation, because those caches do not check the token.
     fn cache(self, service: &ProductService, token: Option<ConsistencyToken>) -> Cow<'_, Cache<Product>> {
         let cache = &service.caches.products[self as usize];
         match token {
             Some(token) if self.caching() == Caching::Validated => Cow::Owned(cache.requiring(move |stamp| {
-                stamp.and_then(Snapshot::parse).is_some_and(|snapshot| snapshot.sees(token.transaction()))
+                stamp.and_then(TransactionSnapshot::parse).is_some_and(|snapshot| snapshot.sees(token.transaction()))
             })),
             _ => Cow::Borrowed(cache),
         }
@@ -104,7 +104,7 @@ impl FromStr for Strategy {
 
 impl From<UnknownStrategy> for Problem {
     fn from(UnknownStrategy: UnknownStrategy) -> Self {
-        Self::not_found(format!("There is no such strategy; there are {}.", STRATEGY_NAMES.join(", ")))
+        Self::not_found(format!("The strategy does not exist. Accepted strategies: {}.", STRATEGY_NAMES.join(", ")))
     }
 }
 
@@ -131,7 +131,7 @@ fn entry(product: &Product) -> NewEntry<Product> {
 
 /// What a committed write has outdated, apart from lists, and its writer removes before it responds.
 pub(crate) enum Outdated<'c> {
-    /// Nothing: the effect on the entry is another one.
+    /// Nothing to invalidate. The strategy has already determined the effect on the entry.
     Nothing(WriteEffect),
     /// The product's entry in this cache.
     EntryIn(&'c Cache<Product>),
@@ -139,8 +139,9 @@ pub(crate) enum Outdated<'c> {
     Names(Invalidation),
 }
 
-/// Ends a change of a product: invalidates what it has outdated, then the lists that the product has entered or left.
-/// The lists are current when this returns, with every strategy.
+/// Completes a write to a product: invalidates the entries that it has outdated, then the lists that the product has
+/// entered or left. When this returns, the lists are current, with every strategy, unless the effect is
+/// [`WriteEffect::Deferred`].
 ///
 /// If the COMMIT is in doubt, the write fails, and everything that it may have outdated is invalidated, too.
 pub(crate) async fn finish<'c>(

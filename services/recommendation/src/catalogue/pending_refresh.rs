@@ -1,7 +1,8 @@
 //! Pending refreshes: rows that are about to change, in the table `awaited`.
 //!
 //! An event says that a row has changed. The row itself is fetched, and arrives some milliseconds later. The lists that
-//! were built from the old row are invalidated at once, and until the new row arrives, no replica stores such a list:
+//! were built from the old row are invalidated at once, and until the new row arrives, but for at most
+//! `PENDING_TTL`, no replica stores such a list:
 //!
 //! ```text
 //! event ─► expect ─► invalidate the lists ─► fetch ─► write the rows, clear the refresh ─► invalidate the lists

@@ -51,7 +51,7 @@ impl EventHandler for CartEventHandler {
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
         info!(?why, "cart events may have been missed; purging the lists, and reading the baskets again after a loss");
         if why == Resync::OtherHistory {
-            self.baskets.forget_versions().await.map_err(refused)?;
+            self.baskets.reset_versions().await.map_err(refused)?;
         }
         if why != Resync::RedisChanged {
             // The cart service may be unavailable. So `rebuild.rs` reads the baskets in the background, and events do

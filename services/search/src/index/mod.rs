@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use outbox::log::LogPosition;
 pub use schema::{Fields, Row};
 use serde::{Deserialize, Serialize};
-pub use snapshot::Snapshot;
+pub use snapshot::IndexSnapshot;
 pub use store::{Store, StoreError};
 use uuid::Uuid;
 

@@ -12,7 +12,7 @@ use super::{Categories, Fields, Row};
 
 /// The index as of one commit.
 #[derive(Clone)]
-pub struct Snapshot {
+pub struct IndexSnapshot {
     /// The searcher of tantivy.
     pub searcher: Searcher,
     /// The fields.
@@ -27,7 +27,7 @@ pub struct Snapshot {
     pub lineage: u64,
 }
 
-impl Snapshot {
+impl IndexSnapshot {
     /// Returns the position of the last event in the snapshot.
     pub fn log_position(&self) -> LogPosition {
         LogPosition { seq: self.position, epoch: self.epoch }

@@ -14,7 +14,7 @@ use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Term};
 use tracing::warn;
 
 use super::schema::{self, VERSION};
-use super::{Commit, Fields, Row, Snapshot};
+use super::{Commit, Fields, IndexSnapshot, Row};
 use crate::text;
 
 /// The number of indexing threads. More would help only while the index is built.
@@ -105,7 +105,7 @@ impl Store {
     }
 
     /// Makes all changes since the last commit durable, together with `commit`.
-    pub fn commit(&mut self, commit: &Commit) -> Result<Snapshot, StoreError> {
+    pub fn commit(&mut self, commit: &Commit) -> Result<IndexSnapshot, StoreError> {
         let payload = serde_json::to_string(commit)?;
         let mut prepared = self.writer.prepare_commit()?;
         prepared.set_payload(&payload);
@@ -121,8 +121,8 @@ impl Store {
     }
 
     /// Returns the index as of the last commit, whose record is `commit`.
-    pub fn snapshot(&self, commit: &Commit) -> Snapshot {
-        Snapshot {
+    pub fn snapshot(&self, commit: &Commit) -> IndexSnapshot {
+        IndexSnapshot {
             searcher: self.reader.searcher(),
             fields: self.fields,
             categories: Arc::new(commit.categories.clone()),

@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::index::{Commit, Row, Snapshot, Store, StoreError};
+use crate::index::{Commit, IndexSnapshot, Row, Store, StoreError};
 use crate::invalidator::Invalidator;
 use crate::state::IndexStatus;
 use batch::Batch;
@@ -202,7 +202,7 @@ impl Indexer {
         &mut self, commit: Commit, change: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Trouble> {
         let began = Instant::now();
-        let (next, mut snapshot): (Commit, Snapshot) = self
+        let (next, mut snapshot): (Commit, IndexSnapshot) = self
             .with_store(move |store| {
                 change(store)?;
                 let snapshot = store.commit(&commit)?;

@@ -9,7 +9,7 @@ use super::collect::{Best, Found};
 use super::cursor::{Cursor, MatchMode, SortPosition};
 use super::highlight::Highlight;
 use super::search::{Search, TextReach};
-use crate::index::{Row, Snapshot};
+use crate::index::{IndexSnapshot, Row};
 use crate::keys;
 
 /// A page of results.
@@ -95,7 +95,7 @@ pub struct Finding {
 /// A later page compares words in the mode of the first one. The first page is strict. If no product matches, it allows
 /// typos, and then half of the query. The filter has no influence on the mode: a category without a lamp must not make
 /// the search show lambs.
-pub fn find(search: &Search, snapshot: &Snapshot) -> tantivy::Result<Finding> {
+pub fn find(search: &Search, snapshot: &IndexSnapshot) -> tantivy::Result<Finding> {
     let mut likeness = search.cursor.map_or(MatchMode::Strict, |cursor| cursor.likeness);
     let mut found = search_index(search, likeness, snapshot)?;
     let mut reach = match likeness {
@@ -119,7 +119,7 @@ pub fn find(search: &Search, snapshot: &Snapshot) -> tantivy::Result<Finding> {
 
 /// Searches with typos and then for partial matches. The page depends on every mode that was tried, even in vain,
 /// because a product may be added that this mode would have found.
-fn look_further(search: &Search, snapshot: &Snapshot) -> tantivy::Result<(Option<(MatchMode, Found)>, TextReach)> {
+fn look_further(search: &Search, snapshot: &IndexSnapshot) -> tantivy::Result<(Option<(MatchMode, Found)>, TextReach)> {
     let mut reach = TextReach::EveryWord;
     if build::can_have_typos(&search.about) {
         reach = TextReach::AnyText;
@@ -136,7 +136,7 @@ fn look_further(search: &Search, snapshot: &Snapshot) -> tantivy::Result<(Option
     Ok(((found.unfiltered > 0).then_some((MatchMode::Partial, found)), reach))
 }
 
-fn search_index(search: &Search, likeness: MatchMode, snapshot: &Snapshot) -> tantivy::Result<Found> {
+fn search_index(search: &Search, likeness: MatchMode, snapshot: &IndexSnapshot) -> tantivy::Result<Found> {
     let query = build::build(&search.about, likeness, &snapshot.fields, &snapshot.categories);
     // One more result than the page has, to know whether there is a next page.
     let after = search.cursor.map(|cursor| cursor.place);
@@ -145,7 +145,7 @@ fn search_index(search: &Search, likeness: MatchMode, snapshot: &Snapshot) -> ta
     snapshot.searcher.search_with_statistics_provider(&query, &best, &usual)
 }
 
-fn page(search: &Search, likeness: MatchMode, mut found: Found, snapshot: &Snapshot) -> tantivy::Result<Page> {
+fn page(search: &Search, likeness: MatchMode, mut found: Found, snapshot: &IndexSnapshot) -> tantivy::Result<Page> {
     let more = found.best.len() > search.limit;
     found.best.truncate(search.limit);
     let last: Option<SortPosition> = found.best.last().map(|(place, _)| *place).filter(|_| more);

@@ -1,4 +1,4 @@
-//! The state of a stream and of its readers, as `look.lua` returns it.
+//! The state of a stream and of its readers, as `stream_state.lua` returns it.
 
 use uuid::Uuid;
 
