@@ -271,7 +271,7 @@ async fn unknown_address_gets_404_and_wrong_method_405() {
     let answer = send(&server, "DELETE", "/products/1", None, "").await;
     assert_eq!(answer.status, 405);
     assert_eq!(answer.allow.as_deref(), Some("PUT, OPTIONS"));
-    assert_eq!(answer.json()["detail"], "/products/1 has PUT, OPTIONS, not DELETE");
+    assert_eq!(answer.json()["detail"], "/products/1 has PUT, OPTIONS, not DELETE.");
 }
 
 #[tokio::test]
