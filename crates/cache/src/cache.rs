@@ -132,10 +132,9 @@ impl<T, C> Cache<T, C> {
     /// [`Near::Bounded`](crate::Near::Bounded) or [`Policy::serve_near_in_outage`].
     ///
     /// `load` must read the primary, outside of any transaction that began earlier. It runs in its own task. A process
-    /// runs one load of a key at a time, for all
-    /// readers that wait for it. Dropping the returned future does not stop the load. A load that exceeds the policy's
-    /// load timeout is aborted, so `load` must not block its thread. After the soft TTL, this method returns the stale
-    /// value at once and runs `load` in the background.
+    /// runs one load of a key at a time, for all readers that wait for it. Dropping the returned future does not stop
+    /// the load. A load that exceeds the policy's load timeout is aborted, so `load` must not block its thread. After
+    /// the soft TTL, this method returns the stale value at once and runs `load` in the background.
     ///
     /// `load` may read other entries through a cache. While it waits for their loads, it holds none of the
     /// [`CacheSettings::max_loads`](crate::CacheSettings::max_loads) permits, so loads that wait for one another's

@@ -134,7 +134,7 @@ struct Asked<I> {
 }
 
 /// The loader of one entry of a batch.
-struct BatchMember<I> {
+struct EntryLoader<I> {
     call: Arc<Call<I>>,
     id: I,
 }
@@ -146,8 +146,8 @@ impl<I: BatchId> Call<I> {
         Self { batch: Batch::new(), asked, loaded: OnceCell::new(), load }
     }
 
-    fn loader(self: &Arc<Self>, id: I) -> BatchMember<I> {
-        BatchMember { call: Arc::clone(self), id }
+    fn loader(self: &Arc<Self>, id: I) -> EntryLoader<I> {
+        EntryLoader { call: Arc::clone(self), id }
     }
 
     /// Adds an id to the call. Returns whether the call will have it.
@@ -161,7 +161,7 @@ impl<I: BatchId> Call<I> {
 
     async fn content(&self, id: &I, is_asked: bool) -> Result<Content, LoadError> {
         if !is_asked {
-            return batch_member(&(self.load)(vec![id.clone()]).0.await, id);
+            return content_of(&(self.load)(vec![id.clone()]).0.await, id);
         }
         // Before the call, so that nothing is read from the database before each of the loads has begun.
         self.batch.all_started().await;
@@ -173,19 +173,19 @@ impl<I: BatchId> Call<I> {
             };
             (self.load)(ids).0.await
         });
-        batch_member(loaded.await, id)
+        content_of(loaded.await, id)
     }
 }
 
 /// Returns what a call returned for one id.
-fn batch_member<I: BatchId>(loaded: &Loaded<I>, id: &I) -> Result<Content, LoadError> {
+fn content_of<I: BatchId>(loaded: &Loaded<I>, id: &I) -> Result<Content, LoadError> {
     match loaded.as_ref().map_err(Clone::clone)?.get(id) {
         Some(content) => content.clone().map_err(LoadError::Encode),
         None => Ok(Content::absent()),
     }
 }
 
-impl<T, C, I: BatchId> Loader<T, C> for BatchMember<I> {
+impl<T, C, I: BatchId> Loader<T, C> for EntryLoader<I> {
     fn share(self) -> SharedLoader {
         let this = Arc::new(self);
         SharedLoader::new(move || {

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use cache::health::{Health, Reason};
 use cache::inspect::EntryCursor;
 use cache::outcome::{Fill, FillRefusal};
-use cache::{Invalidated, Invalidation, Keyspace, Outcome};
+use cache::{Invalidated, Invalidation, Keyspace, Near, Outcome};
 use testkit::{Redis, eventually};
 
+use crate::near::{BOUND, near_settings, until_near};
 use crate::support::{Node, Row, SOON, calls, existing, node, number, patient, redis, settings, shelf};
 
 const ENTRIES: u32 = 100;
@@ -93,6 +94,20 @@ async fn several_tags_are_removed_in_every_partition() {
     assert_eq!(node.invalidate(Invalidation::hard().tags(tags())).await, u64::from(ENTRIES) + 1);
     for id in (0..ENTRIES).chain([1_000]) {
         assert_eq!(node.read(id, &row).await.version(), Some(2));
+    }
+}
+
+#[tokio::test]
+async fn several_tags_are_removed_from_the_memory_of_another_process() {
+    let redis = redis().await;
+    let (keyspace, policy) = (Keyspace::partitioned("shop", 8).unwrap(), patient().near(Near::Strict(BOUND)));
+    let near = async || Node::of(keyspace.clone(), &near_settings(redis.url()), policy.clone()).await;
+    let (writer, peer, row) = (near().await, near().await, Row::new([shelf(2)]));
+    for _ in 0..30 {
+        until_near(&peer, 1, &row).await;
+        let version = row.commit();
+        assert_eq!(writer.invalidate(Invalidation::hard().tags([shelf(1), shelf(2)])).await, 1);
+        assert_eq!(peer.read(1, &row).await.version(), Some(version));
     }
 }
 
