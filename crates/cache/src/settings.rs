@@ -14,22 +14,22 @@ pub struct CacheSettings {
     /// parameters of [`RedisAddress`](crate::RedisAddress) name files with credentials and certificates.
     pub url: String,
     /// The longest time for one command. A slower Redis counts as down. Default: 40 ms.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub command_timeout: Duration,
     /// Consecutive failures that open the circuit breaker; a successful probe closes it. Default: 2.
     pub breaker_threshold: u32,
     /// Concurrent loads in this process; further loads queue. Default: 32.
     pub max_loads: usize,
     /// The longest time that a load queues for a permit. Default: 2 s.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub load_queue: Duration,
     /// The pause of the sweep of tag sets when it has found nothing more to remove. Default: 1 s.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub sweep_rest: Duration,
     /// The longest bound of any near cache ([`Near`](crate::Near)) in any process of the keyspace. All of them must set it,
     /// to the same value except while a new one is deployed: then, invalidations wait for the longest bound that a process
     /// has registered. `None`, the default, or zero: no process uses a near cache, and invalidations do not look for one.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub near_bound: Option<Duration>,
     /// The weight of the entries that this process keeps in its memory, in bytes. Default: 64 MiB.
     pub near_weight: u64,

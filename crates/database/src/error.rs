@@ -83,6 +83,12 @@ impl Error {
         }
     }
 
+    /// Returns whether the session has ended, such as by a restart of Postgres or by `pg_terminate_backend`.
+    pub(crate) fn has_ended_session(&self) -> bool {
+        // `57P` is the shutdown of a server or a session. Without a message of Postgres, the connection was closed.
+        self.class == ErrorClass::Unavailable && self.sqlstate.as_ref().is_none_or(|state| state.starts_with("57P"))
+    }
+
     /// Returns whether Postgres has refused a connection because there are too many.
     pub(crate) fn is_out_of_connections(&self) -> bool {
         self.sqlstate.as_deref() == Some("53300")

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod attempts;
 mod connect;
 mod connector;
+pub mod duration;
 mod error;
 mod migrate;
 mod mode;

@@ -17,10 +17,10 @@ pub struct PostgresSettings {
     #[serde(default = "default_max_connections")]
     pub max_connections: NonZeroUsize,
     /// How long a request waits for a free connection, and how long connecting may take.
-    #[serde(default = "default_wait_timeout", with = "humantime_serde")]
+    #[serde(default = "default_wait_timeout", with = "crate::duration")]
     pub wait_timeout: Duration,
     /// The time after which Postgres ends a statement; `0s` means never, which the services refuse.
-    #[serde(default = "default_statement_timeout", with = "humantime_serde")]
+    #[serde(default = "default_statement_timeout", with = "crate::duration")]
     pub statement_timeout: Duration,
 }
 

@@ -6,34 +6,23 @@
 //!                       lost against another transaction → retry after a pause
 //!                       stale plan                       → prepare again and retry on the same connection
 //!                       read-only session                → retry, if a new session can write
+//!                       session has ended                → retry once, in a new session
 //!                       anything else                    → return the classified error
 //! ```
 //!
-//! Work is only retried if it is certain that it had no effect: a connection that is lost during COMMIT is an error.
+//! Work is only retried if it is certain that it had no effect: a connection that is lost during COMMIT is an error, and
+//! so is one that is lost during a statement outside of a transaction, unless it only reads.
 
 use std::future::Future;
 use std::time::Duration;
 
+use crate::attempts::{Attempts, Effect};
+use crate::connector::{Connection, Limits};
+use crate::error::AsDatabaseError;
+use crate::pool::Pool;
+use crate::write::WriteError;
 use diesel::result::Error as DieselError;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
-use rand::Rng;
-use tokio::time::{Instant, sleep};
-use tracing::debug;
-
-use crate::connector::{Connection, Limits};
-use crate::error::{AsDatabaseError, Error};
-use crate::pool::{Pool, PooledConnection};
-use crate::sqlstate::ErrorClass;
-use crate::write::WriteError;
-
-/// The maximum number of attempts.
-const ATTEMPTS: u32 = 5;
-
-/// The maximum pause before the second attempt; the maximum doubles with each further attempt.
-const FIRST_BACKOFF: Duration = Duration::from_millis(10);
-
-/// No attempt begins later than this after the first one.
-const MAX_RETRY_TIME: Duration = Duration::from_secs(5);
 
 /// An async closure that can be called several times, and whose future may move between threads.
 pub trait Work<C, R>: AsyncFn(C) -> R + Fn(C) -> <Self as Work<C, R>>::Future {
@@ -65,11 +54,39 @@ impl Pool {
     ///
     /// # Errors
     /// Returns the errors of `work`, and an error if no connection is available.
+    pub fn run<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
+    where
+        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
+            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
+            + Send
+            + Sync,
+        T: Send,
+        E: AsDatabaseError + Send,
+    {
+        self.attempt(work, Effect::Unknown)
+    }
+
+    /// Runs statements that only read, as [`Pool::run`], and once more in a new session if theirs has ended.
+    ///
+    /// # Errors
+    /// Returns the errors of `work`, and an error if no connection is available.
+    pub fn read<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
+    where
+        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
+            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
+            + Send
+            + Sync,
+        T: Send,
+        E: AsDatabaseError + Send,
+    {
+        self.attempt(work, Effect::None)
+    }
+
     #[expect(
         clippy::manual_async_fn,
         reason = "it says that the future is `Send`, where an `async fn` leaves that to callers"
     )]
-    pub fn run<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
+    fn attempt<T, E, F>(&self, work: F, effect: Effect) -> impl Future<Output = Result<T, E>> + Send
     where
         F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
             + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
@@ -85,7 +102,7 @@ impl Pool {
                 match work(&mut connection.session).await {
                     Ok(value) => return Ok(value),
                     Err(mut error) => {
-                        if !attempts.may_repeat(connection, &mut error).await {
+                        if !attempts.may_repeat(connection, &mut error, effect).await {
                             return Err(error);
                         }
                     }
@@ -211,7 +228,8 @@ impl<'p> Transaction<'p> {
                     Ok(value) => return Ok(value),
                     // Only retried if Postgres has reported a rollback, so never while the write is in doubt.
                     Err(mut error) => {
-                        if !attempts.may_repeat(connection, &mut error.cause).await {
+                        let effect = if error.in_doubt.is_none() { Effect::None } else { Effect::Unknown };
+                        if !attempts.may_repeat(connection, &mut error.cause, effect).await {
                             return Err(error);
                         }
                     }
@@ -250,59 +268,5 @@ async fn end<T, E: From<DieselError>>(
             let _ = AnsiTransactionManager::rollback_transaction(session).await;
             Err(error.into())
         }
-    }
-}
-
-/// The attempts to run some work; see the [module](self).
-struct Attempts<'p> {
-    pool: &'p Pool,
-    began: Instant,
-    number: u32,
-    pause: Duration,
-    reusable: Option<PooledConnection>,
-}
-
-impl<'p> Attempts<'p> {
-    fn on(pool: &'p Pool) -> Self {
-        Self { pool, began: Instant::now(), number: 0, pause: FIRST_BACKOFF, reusable: None }
-    }
-
-    /// Returns the connection for the next attempt.
-    async fn connection(&mut self) -> Result<PooledConnection, Error> {
-        self.number += 1;
-        let connection = match self.reusable.take() {
-            Some(connection) => connection,
-            None => self.pool.connection().await?,
-        };
-        connection.connection_state.clear_errors();
-        Ok(connection)
-    }
-
-    /// Completes the error, and returns whether to retry. Waits for the pause before a retry.
-    async fn may_repeat<E: AsDatabaseError>(&mut self, mut connection: PooledConnection, error: &mut E) -> bool {
-        let Some(cause) = error.database_error() else { return false };
-        cause.complete(&connection.connection_state.server_errors());
-        if self.number >= ATTEMPTS || self.began.elapsed() >= MAX_RETRY_TIME {
-            return false;
-        }
-        match cause.class() {
-            ErrorClass::StalePlan => {
-                connection.clear_prepared();
-                self.reusable = Some(connection);
-            }
-            ErrorClass::Contention => {
-                debug!(%cause, attempt = self.number, "Postgres rolled back a transaction for a temporary reason; it is retried");
-                drop(connection);
-                let jittered = rand::rng().random_range(Duration::ZERO..self.pause);
-                sleep(jittered).await;
-                self.pause *= 2;
-            }
-            ErrorClass::ReadOnly => {
-                drop(connection);
-                return self.pool.probe.new_sessions_can_write().await;
-            }
-            _ => return false,
-        }
-        true
     }
 }

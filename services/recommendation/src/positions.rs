@@ -60,7 +60,7 @@ impl Positions {
         let read = async |connection: &mut AsyncPgConnection| {
             Ok::<_, RecommendationError>(sql(first).bind::<Text, _>(stream).get_result(connection).await.optional()?)
         };
-        let row: Option<Row> = self.pool.run(read).await?;
+        let row: Option<Row> = self.pool.read(read).await?;
         Ok(row.map(|row| {
             let seq = row.done.unwrap_or(0).unsigned_abs();
             let newest =
@@ -130,7 +130,7 @@ impl Positions {
             let losses = sql("SELECT losses FROM streams WHERE name = $1 AND incomplete").bind::<Text, _>(stream);
             Ok::<_, RecommendationError>(losses.get_result(connection).await.optional()?)
         };
-        let row: Option<Losses> = self.pool.run(read).await?;
+        let row: Option<Losses> = self.pool.read(read).await?;
         Ok(row.map(|row| row.losses))
     }
 

@@ -79,6 +79,16 @@ impl ConnectionState {
         !self.is_closed() && self.generation.is_current()
     }
 
+    /// Lets the pool replace the connections that were opened in the same period as this one.
+    pub(crate) fn end_generation(&self) {
+        self.generation.end();
+    }
+
+    /// Returns whether Postgres has not responded on this connection, or on one that was opened in the same period.
+    pub(crate) fn has_lost_server(&self) -> bool {
+        self.generation.has_lost_server()
+    }
+
     /// Records that Postgres has not responded on this connection.
     pub(crate) fn lose_server(&self) {
         self.generation.lose_server();

@@ -1,6 +1,7 @@
 //! The pool against a private Postgres.
 
 mod busy;
+mod ended_sessions;
 mod in_doubt;
 mod limits;
 mod read_only;

@@ -16,14 +16,14 @@ pub struct ConsumerSettings {
     /// The maximum number of events that one call of the event handler receives. Default 1,000.
     pub batch: usize,
     /// A pending entry that a peer has not acknowledged for this long is claimed. Default 5 s.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "database::duration")]
     pub claim_after: Duration,
     /// The number of attempts for a refused event before it becomes a dead letter. Default 5.
     pub max_attempts: u32,
     /// Data that depends on events counts as outdated when the consumer has not applied all events up to the newest for
     /// longer than this. Default 5 s. The consumer checks once a second, so a value below
     /// [`ConsumerSettings::LEAST_STALE_AFTER`] makes no sense.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "database::duration")]
     pub stale_after: Duration,
 }
 

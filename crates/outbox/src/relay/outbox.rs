@@ -67,7 +67,7 @@ impl Outbox {
             .bind::<BigInt, _>(transaction);
             Ok::<LastEvent, database::Error>(found.get_result(connection).await?)
         };
-        let found = self.pool.run(find).await.map_err(|error| OutboxError::Unavailable(error.to_string()))?;
+        let found = self.pool.read(find).await.map_err(|error| OutboxError::Unavailable(error.to_string()))?;
         Ok((found.unnumbered == 0).then_some(found.seq.unsigned_abs()))
     }
 
@@ -99,7 +99,7 @@ impl Outbox {
             };
             Ok::<_, database::Error>((head, rows))
         };
-        let read = self.pool.run(read).await;
+        let read = self.pool.read(read).await;
         let (LogHead { seq: head, epoch, known }, rows) =
             read.map_err(|error| OutboxError::Unavailable(error.to_string()))?;
         if !known {

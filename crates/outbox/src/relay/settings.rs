@@ -11,13 +11,13 @@ pub struct RelaySettings {
     /// The maximum number of rows that are numbered and appended at once; fewer after a failure. Default 500.
     pub batch: u32,
     /// How often the relay polls the outbox without a notification. Default 500 ms.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "database::duration")]
     pub poll: Duration,
     /// How long rows are kept after they are appended. Default 1 h.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "database::duration")]
     pub retention: Duration,
     /// How often older rows are deleted. Default 1 min.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "database::duration")]
     pub prune_every: Duration,
     /// The approximate number of events that the stream holds; older ones are trimmed. Default 100,000.
     pub stream_length: u64,

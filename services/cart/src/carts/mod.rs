@@ -71,7 +71,7 @@ impl Carts {
                 .select((NewCart::as_select(), Option::<Line>::as_select()));
             Ok::<_, CartError>(rows.load(connection).await?)
         };
-        let rows: Vec<(NewCart, Option<Line>)> = self.pool.run(read).await?;
+        let rows: Vec<(NewCart, Option<Line>)> = self.pool.read(read).await?;
         let Some((head, _)) = rows.as_slice().first().cloned() else { return Ok(None) };
         Ok(Some(Cart { head, lines: rows.into_iter().filter_map(|(_, line)| line).collect() }))
     }

@@ -48,7 +48,7 @@ impl Carts {
             let page = sql(PAGE).bind::<SqlUuid, _>(cursor.unwrap_or_default()).bind::<BigInt, _>(i64::from(limit));
             Ok::<_, CartError>(page.load(connection).await?)
         };
-        let rows: Vec<Row> = self.pool.run(read).await?;
+        let rows: Vec<Row> = self.pool.read(read).await?;
         let carts = rows.chunk_by(|one, next| one.reference == next.reference).count();
         let is_full = carts >= limit as usize;
         let next_cursor = rows.last().filter(|_| is_full).map(|row| row.reference);

@@ -50,7 +50,7 @@ impl ProductSnapshots {
             let rows = known_products::table.filter(known_products::id.eq_any(ids)).select(columns);
             Ok::<_, CartError>(rows.load(connection).await?)
         };
-        let rows: Vec<Row> = self.pool.run(read).await?;
+        let rows: Vec<Row> = self.pool.read(read).await?;
         let snapshot = |(id, facts, version, min_version, deleted, seq): Row| {
             // Data in the format of an older version of this program are ignored.
             let facts = facts.and_then(|facts| serde_json::from_value::<ProductFields>(facts).ok());

@@ -18,7 +18,7 @@ impl Catalogue {
     /// Returns all categories, in the order of their ids.
     pub async fn categories(&self) -> Result<Vec<Category>, CatalogueError> {
         self.pool
-            .run(async |connection| {
+            .read(async |connection| {
                 Ok(categories::table.order(categories::id).select(Category::as_select()).load(connection).await?)
             })
             .await

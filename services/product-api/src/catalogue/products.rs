@@ -53,7 +53,7 @@ impl Catalogue {
 
     /// Returns the product, read in one statement and therefore in one snapshot.
     pub async fn product(&self, id: ProductId) -> Result<Option<Product>, CatalogueError> {
-        self.pool.run(async |connection| Ok(product(connection, id).await?)).await
+        self.pool.read(async |connection| Ok(product(connection, id).await?)).await
     }
 
     /// Returns the product, and the snapshot of the statement that read it.
@@ -69,7 +69,7 @@ impl Catalogue {
             let snapshot: String = diesel::select(snapshot_text(pg_current_snapshot())).get_result(connection).await?;
             Ok::<_, CatalogueError>((product(connection, id).await?, snapshot))
         };
-        let (product, snapshot) = self.pool.run(load).await?;
+        let (product, snapshot) = self.pool.read(load).await?;
         Ok(LoadedProduct { product, snapshot: TransactionSnapshot::compact(snapshot) })
     }
 
@@ -80,7 +80,7 @@ impl Catalogue {
             let page = page.order(products::id).limit(limit + 1).select(Product::as_select());
             Ok::<_, CatalogueError>(page.load(connection).await?)
         };
-        let mut products: Vec<Product> = self.pool.run(page).await?;
+        let mut products: Vec<Product> = self.pool.read(page).await?;
         let more = products.len() as i64 > limit;
         products.truncate(limit as usize);
         let next_cursor = products.last().filter(|_| more).map(|last| last.id.to_string());
@@ -94,7 +94,7 @@ impl Catalogue {
             let named = named.order(products::id).select(Product::as_select());
             Ok::<_, CatalogueError>(named.load(connection).await?)
         };
-        let products = self.pool.run(named).await?;
+        let products = self.pool.read(named).await?;
         Ok(ProductPage { products, next_cursor: None })
     }
 
@@ -105,7 +105,7 @@ impl Catalogue {
             let featured = featured.order(products::id).limit(100).select(Product::as_select());
             Ok::<_, CatalogueError>(featured.load(connection).await?)
         };
-        let products = self.pool.run(featured).await?;
+        let products = self.pool.read(featured).await?;
         Ok(FeaturedList { products })
     }
 

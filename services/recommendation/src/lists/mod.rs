@@ -65,11 +65,11 @@ impl Lists {
 }
 
 async fn load_for_product(pool: &Pool, product: i64) -> Result<NewEntry<Recommendations>, RecommendationError> {
-    pool.run(async |connection| for_product(connection, product).await).await
+    pool.read(async |connection| for_product(connection, product).await).await
 }
 
 async fn load_for_cart(pool: &Pool, cart: CartId) -> Result<NewEntry<Recommendations>, RecommendationError> {
-    pool.run(async |connection| for_cart(connection, cart).await).await
+    pool.read(async |connection| for_cart(connection, cart).await).await
 }
 
 async fn for_product(
