@@ -16,6 +16,7 @@ use crate::early_refresh::LoadTime;
 use crate::error::InvalidCache;
 use crate::feed::{EventBuffer, Feed};
 use crate::health::Health;
+use crate::incarnation::IncarnationRecord;
 use crate::invalidate::Invalidator;
 use crate::invalidate::{Invalidated, Invalidation};
 use crate::keyspace::Tag;
@@ -64,11 +65,31 @@ impl CacheClient {
     /// Returns an error when the address of Redis cannot be used, or when the server is too old, refuses the login or may
     /// evict the fence table.
     pub async fn connect_with(keyspace: Keyspace, settings: &CacheSettings) -> Result<Self, ConnectError> {
+        Self::connect_to(keyspace, settings, None).await
+    }
+
+    /// Does the same as [`connect_with`](Self::connect_with), and uses only the Redis that `record` trusts. So a failover
+    /// to a replica that has missed an invalidation makes no read stale. All processes of the keyspace must do this.
+    ///
+    /// After a failover or a restart of Redis, and when the record is new, the processes do without Redis for about two
+    /// seconds. They also do without it while the record cannot be read.
+    ///
+    /// # Errors
+    /// Returns the errors of [`connect_with`](Self::connect_with).
+    pub async fn connect_trusting(
+        keyspace: Keyspace, settings: &CacheSettings, record: Arc<dyn IncarnationRecord>,
+    ) -> Result<Self, ConnectError> {
+        Self::connect_to(keyspace, settings, Some(record)).await
+    }
+
+    async fn connect_to(
+        keyspace: Keyspace, settings: &CacheSettings, record: Option<Arc<dyn IncarnationRecord>>,
+    ) -> Result<Self, ConnectError> {
         let near_bound = settings.near_bound.filter(|bound| !bound.is_zero());
         if near_bound.is_some() && RedisAddress::parse(&settings.url)?.is_cluster() {
             return Err(ConnectError::NearOnCluster);
         }
-        let redis = Arc::new(RedisStore::open(keyspace, settings).await?);
+        let redis = Arc::new(RedisStore::open(keyspace, settings, record).await?);
         let (near, tracking) = match near_bound {
             Some(bound) => {
                 let memory = NearMemory::new(settings.near_weight);
@@ -134,7 +155,7 @@ impl CacheClient {
             // The client returns no entry until the purge has dropped the keyspace. The purge also removes what a load
             // stored before it. A load that began before the purge and commits after it is refused, because the
             // generation has changed.
-            probed.run_probe(|| for_probe.server_replaced()).await;
+            probed.run_probe(&*for_probe).await;
         });
         let for_retries = Arc::clone(invalidator);
         self.spawn_until_stopped(async move { run_retries(&for_retries).await });

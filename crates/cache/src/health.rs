@@ -41,6 +41,8 @@ pub enum Reason {
     Version(String),
     /// The keyspace has another number of partitions than in other processes, or too few for the cluster; holds both numbers.
     Partitions(String),
+    /// The source of truth does not trust this Redis now ([`incarnation`](crate::incarnation)); holds the reason.
+    Incarnation(&'static str),
     /// Redis has reached its `maxmemory` and evicts nothing.
     Full,
     /// Redis refuses a command to this user.
@@ -82,7 +84,8 @@ impl Reason {
             | Self::TooFewReplicas
             | Self::EvictionPolicy(_)
             | Self::Version(_)
-            | Self::Partitions(_) => true,
+            | Self::Partitions(_)
+            | Self::Incarnation(_) => true,
         }
     }
 
@@ -96,6 +99,7 @@ impl Reason {
             | Self::TooManyClients
             | Self::Version(_)
             | Self::Partitions(_)
+            | Self::Incarnation(_)
             | Self::Full
             | Self::Forbidden
             | Self::NoInfo
@@ -143,6 +147,7 @@ impl fmt::Display for Reason {
                 write!(f, "Redis {version} is too old, at least version 7.0 is needed; the cache is not in use")
             }
             Self::Partitions(text) => write!(f, "{text}; the cache is not in use"),
+            Self::Incarnation(text) => write!(f, "{text}; the cache is not in use"),
             Self::Full => f.write_str("Redis has reached maxmemory (OOM); no further entries are stored"),
             Self::Forbidden => {
                 f.write_str("Redis refuses a command to this user (NOPERM); operations that need it fail")

@@ -252,15 +252,6 @@ impl Invalidator {
         self.invalidate(invalidation).await
     }
 
-    /// Treats every entry as absent until it is removed, because Redis was restarted or replaced.
-    pub(crate) fn server_replaced(&self) {
-        if let Some(near) = &self.near {
-            near.memory.validity.end_lease();
-            near.memory.validity.record_change_of_everything();
-        }
-        self.pending.add_everything();
-    }
-
     pub(crate) fn acknowledge(&self, done: Result<u64, StoreError>, defer: impl FnOnce(&StoreError)) -> Invalidated {
         match done {
             Ok(entries) => Invalidated::Done { entries },

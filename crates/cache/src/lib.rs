@@ -8,6 +8,7 @@ mod client;
 pub mod codec;
 #[cfg(doc)]
 pub mod docs;
+mod duration;
 mod early_refresh;
 mod entry;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod feed;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod health;
+pub mod incarnation;
 pub mod inspect;
 mod invalidate;
 mod keyspace;

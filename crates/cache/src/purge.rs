@@ -9,6 +9,29 @@ use crate::invalidate::{Invalidated, Invalidator};
 use crate::keyspace::Key;
 use crate::redis::{Step, StoreError};
 
+/// Where a purge of the keyspace is requested. From the request to its end, no read returns an entry.
+pub(crate) trait PurgeQueue: Send + Sync {
+    /// Requests a purge, because the entries may be outdated.
+    fn request_purge(&self);
+
+    /// Returns whether all requested purges are done.
+    fn is_purged(&self) -> bool;
+}
+
+impl PurgeQueue for Invalidator {
+    fn request_purge(&self) {
+        if let Some(near) = &self.near {
+            near.memory.validity.end_lease();
+            near.memory.validity.record_change_of_everything();
+        }
+        self.pending.add_everything();
+    }
+
+    fn is_purged(&self) -> bool {
+        !self.pending.snapshot().is_everything()
+    }
+}
+
 impl Invalidator {
     /// Removes every entry of the keyspace, in a task of its own.
     pub(crate) async fn purge(self: &Arc<Self>) -> Invalidated {

@@ -12,6 +12,7 @@ use crate::lease::{Grant, LeaseReply, RandomId, RefreshReply};
 use crate::loader::Content;
 use crate::memory::MemoryStore;
 use crate::outcome::Fill;
+use crate::purge::PurgeQueue;
 use crate::redis::{GuardMembers, InspectedEntry, RedisStore, Step, StoreError, SweepReply, TagCursor};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -67,10 +68,10 @@ impl Store {
         on!(self, store => store.health())
     }
 
-    /// Watches the backend until the future is dropped. Never returns. Calls `on_replaced` before it allows the use of
+    /// Watches the backend until the future is dropped. Never returns. Requests a purge before it allows the use of
     /// entries that may be outdated.
-    pub(crate) async fn run_probe(&self, on_replaced: impl Fn() + Send + Sync) {
-        on!(self, store => store.run_probe(on_replaced).await)
+    pub(crate) async fn run_probe(&self, purges: &impl PurgeQueue) {
+        on!(self, store => store.run_probe(purges).await)
     }
 
     pub(crate) async fn close(&self) {

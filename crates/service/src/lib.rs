@@ -9,6 +9,7 @@ pub mod events;
 pub mod health;
 pub mod healthcheck;
 pub mod http_metrics;
+mod incarnation;
 pub mod limits;
 pub mod operations;
 pub mod outbox_routes;
@@ -25,5 +26,6 @@ pub mod settings;
 mod standard_routes;
 pub mod telemetry;
 
+pub use incarnation::IncarnationSettings;
 pub use run::{Service, StartContext, shut_down_cache};
 pub use standard_routes::StandardRoutes;

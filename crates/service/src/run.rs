@@ -1,6 +1,7 @@
 //! Runs a service: its start, its routes, its drain and its stop.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
@@ -16,6 +17,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::docs::{self, Docs};
 use crate::health::Readiness;
+use crate::incarnation::{self, DatabaseRecord};
 use crate::operations::OperationsAccess;
 use crate::settings::ServiceSettings;
 use crate::standard_routes::StandardRoutes;
@@ -80,6 +82,8 @@ pub struct StartContext<'a> {
     /// Cancelled when the service is to stop.
     pub shutdown: CancellationToken,
     name: &'static str,
+    /// Whether the database has the record of the trusted incarnation.
+    is_trusting: bool,
 }
 
 impl StartContext<'_> {
@@ -90,6 +94,8 @@ impl StartContext<'_> {
     pub async fn open_database(
         &self, settings: &PostgresSettings, migrations: impl Into<Vec<EmbeddedMigrations>>,
     ) -> anyhow::Result<Pool> {
+        let mut migrations = migrations.into();
+        migrations.extend(self.is_trusting.then_some(incarnation::MIGRATIONS));
         database::migrate(settings, migrations, DATABASE_WAIT).await.context("POSTGRES__URL")?;
         database::connect(settings, self.name, DATABASE_WAIT).await.context("POSTGRES__URL")
     }
@@ -117,9 +123,17 @@ pub(crate) async fn run<S: Service>(
         if redis.is_cluster() {
             info!("REDIS__URL leads to a cluster: no entry is kept in the memory of this process");
         }
-        let cache = CacheClient::connect_with(keyspace, &common.redis).await.context("REDIS__URL")?;
+        let cache = match settings.postgres().filter(|_| common.incarnation.trusted) {
+            Some(postgres) => {
+                let record = Arc::new(DatabaseRecord::new(S::KEYSPACE, S::NAME, postgres));
+                CacheClient::connect_trusting(keyspace, &common.redis, record).await
+            }
+            None => CacheClient::connect_with(keyspace, &common.redis).await,
+        };
+        let cache = cache.context("REDIS__URL")?;
         let (token, shutdown) = (access.token(), shutdown.clone());
-        let context = StartContext { cache: cache.clone(), redis, token, shutdown, name: S::NAME };
+        let is_trusting = common.incarnation.trusted;
+        let context = StartContext { cache: cache.clone(), redis, token, shutdown, name: S::NAME, is_trusting };
         anyhow::Ok((S::start(&settings, context).await?, cache))
     };
     let (service, cache) = tokio::select! {

@@ -59,6 +59,10 @@ impl ServiceSettings for Settings {
         &self.common
     }
 
+    fn postgres(&self) -> Option<&PostgresSettings> {
+        Some(&self.postgres)
+    }
+
     fn check(&mut self) -> Result<(), SettingsError> {
         limits::postgres(&self.postgres)?;
         limits::product_api(&self.product_api)?;

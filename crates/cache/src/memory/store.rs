@@ -18,6 +18,7 @@ use crate::keyspace::{Key, Tag};
 use crate::lease::{Grant, LeaseReply, RandomId, RefreshReply};
 use crate::loader::Content;
 use crate::outcome::Fill;
+use crate::purge::PurgeQueue;
 use crate::redis::{GuardMembers, InspectedEntry, Step, StoreError, SweepReply, TagCursor};
 
 /// Entries that one step of the sweep removes at most.
@@ -62,14 +63,14 @@ impl MemoryStore {
     }
 
     /// Follows the state of the memory until the future is dropped. Never returns. Before a memory that was restarted is used
-    /// again, calls `on_restart`.
-    pub(crate) async fn run_probe(&self, on_restart: impl Fn() + Send + Sync) {
+    /// again, requests a purge.
+    pub(crate) async fn run_probe(&self, purges: &impl PurgeQueue) {
         let mut states = self.memory.watch();
         loop {
             let state = *states.borrow_and_update();
             if answers(state, self.timeout) {
                 if self.verified.load(SeqCst) != state.restarts {
-                    on_restart();
+                    purges.request_purge();
                     self.verified.store(state.restarts, SeqCst);
                 }
                 self.change(Health::Up);

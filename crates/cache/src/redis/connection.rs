@@ -6,8 +6,8 @@
 
 use std::mem;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use fred::clients::Client;
@@ -20,10 +20,13 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
+use super::breaker::Breaker;
 use super::clock::{OffsetEstimate, TimeReply};
 use super::error::{Result, StoreError};
 use super::server::{Identity, classify_error};
+use super::trust::Trust;
 use crate::health::{Health, Reason};
+use crate::incarnation::IncarnationRecord;
 use crate::keyspace::Keyspace;
 use crate::settings::CacheSettings;
 
@@ -32,6 +35,7 @@ pub(crate) struct Connection {
     pub(super) client: Client,
     breaker: Breaker,
     epoch: ConnectionEpoch,
+    pub(super) trust: Trust,
     clock: Clock,
     breaker_gauge: metrics::Gauge,
     failures: metrics::Counter,
@@ -51,21 +55,6 @@ pub(crate) struct Connection {
 pub(super) struct Partitions {
     pub(super) count: u16,
     pub(super) key: String,
-}
-
-/// The circuit breaker: no command is sent while Redis is down, so a read then costs only the time of the database.
-///
-/// ```text
-/// open ──probe succeeds──▶ closed ──threshold failures in a row, a dropped connection,──▶ open
-///                                  or a state that forbids the use of Redis
-/// ```
-///
-/// It starts open. Only the probe, a background task, closes it: no request has to try whether Redis answers again.
-#[derive(Debug)]
-struct Breaker {
-    closed: AtomicBool,
-    failures: AtomicU32,
-    threshold: u32,
 }
 
 /// The epoch of the connection: whether the server that answers has been verified.
@@ -94,7 +83,10 @@ struct Clock {
 
 impl Connection {
     /// Creates the connection and begins to connect. It is in use once a probe has succeeded.
-    pub(super) fn open(address: &RedisAddress, settings: &CacheSettings, keyspace: &Keyspace) -> Self {
+    pub(super) fn open(
+        address: &RedisAddress, settings: &CacheSettings, keyspace: &Keyspace,
+        record: Option<Arc<dyn IncarnationRecord>>,
+    ) -> Self {
         let client = address.client(settings.command_timeout);
         let epoch = ConnectionEpoch { announced: client.reconnect_rx(), verified: AtomicUsize::new(0) };
         client.connect();
@@ -104,6 +96,7 @@ impl Connection {
             client,
             breaker: Breaker::new(settings.breaker_threshold),
             epoch,
+            trust: Trust::new(record),
             clock: Clock { started: Instant::now(), offset_us: AtomicI64::new(0), estimate: Mutex::default() },
             breaker_gauge,
             failures: metrics::counter!("cache_redis_failures_total", "keyspace" => keyspace.name().to_owned()),
@@ -118,7 +111,7 @@ impl Connection {
 
     /// Returns whether commands may be sent to Redis.
     pub(crate) fn is_in_use(&self) -> bool {
-        self.breaker.closed.load(Relaxed)
+        self.breaker.is_closed()
     }
 
     /// Fails if no command may be sent.
@@ -134,7 +127,7 @@ impl Connection {
         let error = match reply {
             Ok(value) => {
                 self.breaker.answered();
-                return match self.epoch.is_verified() {
+                return match self.is_verified() {
                     true => Ok(value),
                     false => Err(StoreError::Unavailable("connection not yet verified".to_owned())),
                 };
@@ -159,7 +152,12 @@ impl Connection {
     /// A connection that the cache opens without fred remembers it: its replies count only until the client verifies a
     /// server again.
     pub(super) fn verification(&self) -> Option<usize> {
-        self.epoch.is_verified().then(|| self.epoch.verified.load(SeqCst))
+        self.is_verified().then(|| self.epoch.verified.load(SeqCst))
+    }
+
+    /// Returns whether the server that gave the replies received so far is verified, and trusted by the source of truth.
+    fn is_verified(&self) -> bool {
+        self.epoch.is_verified() && self.trust.holds()
     }
 
     /// Returns the value of a reply over a connection that the cache opened without fred and compared with the server
@@ -288,35 +286,6 @@ impl Connection {
     }
 }
 
-impl Breaker {
-    fn new(threshold: u32) -> Self {
-        Self { closed: AtomicBool::new(false), failures: AtomicU32::new(0), threshold: threshold.max(1) }
-    }
-
-    /// Closes the breaker after a successful probe.
-    fn close(&self) {
-        self.failures.store(0, Relaxed);
-        self.closed.store(true, Relaxed);
-    }
-
-    /// Opens the breaker, because Redis must not be used. Returns whether that changed its state.
-    fn open(&self) -> bool {
-        self.closed.swap(false, Relaxed)
-    }
-
-    /// Records that a command was answered, even by an error.
-    fn answered(&self) {
-        if self.failures.load(Relaxed) != 0 {
-            self.failures.store(0, Relaxed);
-        }
-    }
-
-    /// Records that a command was not answered. Returns whether that opened the breaker.
-    fn failed(&self) -> bool {
-        self.failures.fetch_add(1, Relaxed) + 1 >= self.threshold && self.open()
-    }
-}
-
 impl ConnectionEpoch {
     /// Returns whether the server that gave the replies received so far is verified.
     fn is_verified(&self) -> bool {
@@ -327,21 +296,29 @@ impl ConnectionEpoch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::incarnation::RecordFuture;
 
-    #[test]
-    fn breaker_opens_at_the_threshold_and_only_the_probe_closes_it() {
-        let breaker = Breaker::new(2);
-        let is_closed = || breaker.closed.load(Relaxed);
-        assert!(!is_closed());
-        breaker.close();
-        assert!(!breaker.failed() && is_closed());
-        breaker.answered();
-        assert!(!breaker.failed() && is_closed(), "failures count in a row only");
-        assert!(breaker.failed() && !is_closed());
-        breaker.answered();
-        assert!(!is_closed(), "a late answer does not close it");
-        breaker.close();
-        assert!(is_closed() && breaker.open() && !is_closed());
-        assert!(!breaker.open(), "it is open already");
+    #[derive(Debug)]
+    struct NoRecord;
+
+    impl IncarnationRecord for NoRecord {
+        fn load(&self) -> RecordFuture<'_, Option<String>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn replace<'a>(&'a self, _: Option<&'a str>, _: &'a str) -> RecordFuture<'a, bool> {
+            Box::pin(async { Ok(false) })
+        }
+    }
+
+    /// The probe may notice the end of the lease late.
+    #[tokio::test]
+    async fn reply_counts_only_during_the_lease_on_the_server() {
+        let address = RedisAddress::parse("redis://127.0.0.1:1").unwrap();
+        let open =
+            |record| Connection::open(&address, &CacheSettings::default(), &Keyspace::new("shop").unwrap(), record);
+        let (usual, trusting) = (open(None), open(Some(Arc::new(NoRecord) as Arc<dyn IncarnationRecord>)));
+        assert!(usual.accept(Ok(1)).is_ok() && usual.verification().is_some());
+        assert!(trusting.accept(Ok(1)).is_err() && trusting.verification().is_none());
     }
 }

@@ -1,5 +1,6 @@
 //! Redis and its client library. No type of `fred` leaves this module.
 
+mod breaker;
 mod clock;
 mod connect;
 mod connection;
@@ -16,6 +17,7 @@ mod scripts;
 mod server;
 mod store;
 mod tracking;
+mod trust;
 mod wire;
 
 pub use connect::ConnectError;

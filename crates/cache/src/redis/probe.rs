@@ -25,6 +25,7 @@ use super::connection::{Connection, Partitions};
 use super::node::{Node, ProbeError};
 use super::server::{Identity, ServerInfo, classify_error};
 use crate::health::Reason;
+use crate::purge::PurgeQueue;
 
 const INTERVAL_IN_USE: Duration = Duration::from_millis(500);
 const INTERVAL_NOT_IN_USE: Duration = Duration::from_millis(100);
@@ -50,13 +51,24 @@ struct ConnectErrors {
     unexplained: u32,
 }
 
+/// A process that has read nothing from Redis yet.
+struct NothingToPurge;
+
+impl PurgeQueue for NothingToPurge {
+    fn request_purge(&self) {}
+
+    fn is_purged(&self) -> bool {
+        false
+    }
+}
+
 impl Connection {
     /// Waits for the first answer, at most [`FIRST_PROBE`].
     pub(super) async fn first_probe(&self) -> Result<(), ConnectError> {
         let deadline = Instant::now() + FIRST_PROBE;
         let mut refusals = ConnectErrors { errors: self.client.error_rx(), reason: None, unexplained: 0 };
         loop {
-            let error = match self.probe(&|| {}).await {
+            let error = match self.probe(&NothingToPurge).await {
                 Ok(()) => return Ok(()),
                 Err(ProbeError::State(reason)) => return self.start_degraded(reason),
                 Err(ProbeError::NoAnswer(error)) => error,
@@ -90,9 +102,9 @@ impl Connection {
 
     /// Probes until the future is dropped. Never returns.
     ///
-    /// Before Redis is used again, calls `on_server_replaced` if its entries may be outdated: the server was restarted
-    /// or replaced, or has refused invalidations.
-    pub(crate) async fn run_probe(&self, on_server_replaced: impl Fn() + Send + Sync) {
+    /// Before Redis is used again, requests a purge if its entries may be outdated: the server was restarted or replaced,
+    /// or has refused invalidations.
+    pub(crate) async fn run_probe(&self, purges: &impl PurgeQueue) {
         let mut refusals = ConnectErrors { errors: self.client.error_rx(), reason: None, unexplained: 0 };
         let mut silent: u32 = 0;
         // The time of the last answer, or of the last forced reconnect.
@@ -111,7 +123,7 @@ impl Connection {
                     tokio::time::sleep(INTERVAL_NOT_IN_USE / 2).await;
                 }
             }
-            let probed = self.probe(&on_server_replaced).await;
+            let probed = self.probe(purges).await;
             if !matches!(probed, Err(ProbeError::NoAnswer(_))) {
                 since = Instant::now();
             }
@@ -148,7 +160,7 @@ impl Connection {
         }
     }
 
-    async fn probe(&self, on_server_replaced: &(impl Fn() + Send + Sync)) -> Result<(), ProbeError> {
+    async fn probe(&self, purges: &impl PurgeQueue) -> Result<(), ProbeError> {
         self.adjust_clock(&try_join_all(self.nodes()?.iter().map(Node::time)).await?);
         // The connection's number is read after a reply, which needs a connection, and before the states: a connection
         // that is made in between stays unverified. Then the nodes are read again: fred knows a new node before it
@@ -159,8 +171,9 @@ impl Connection {
             try_join_all(nodes.iter().map(Node::state)).await?.into_iter().unzip();
         let (server, refused) = (ServerInfo::of_all(servers), refused.into_iter().flatten().next());
         let refused = refused.or(self.check_partitions(nodes.len()).await?);
-        self.compare(&server.identity, number, on_server_replaced);
-        // After `on_server_replaced`, so that a reader that trusts this connection already distrusts its entries. A
+        self.trust.check(&server.identity, purges).await?;
+        self.compare(&server.identity, number, purges);
+        // After the purge is requested, so that a reader that trusts this connection already distrusts its entries. A
         // connection made in the meantime stays unverified.
         self.verify(number);
         self.enter(refused.or_else(|| self.was_forbidden()).or_else(|| server.missing_protection()));
@@ -208,7 +221,7 @@ impl Connection {
     }
 
     /// Distrusts all entries if the server is or may be another one than before, or has refused invalidations.
-    fn compare(&self, identity: &Identity, number: usize, on_server_replaced: &(impl Fn() + Send + Sync)) {
+    fn compare(&self, identity: &Identity, number: usize, purges: &impl PurgeQueue) {
         let mut known = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.replace((identity.clone(), number));
         let is_same =
@@ -218,7 +231,7 @@ impl Connection {
             warn!("Redis was restarted or replaced; the keyspace is purged before it is used again");
         }
         if !is_same || was_outdated {
-            on_server_replaced();
+            purges.request_purge();
         }
     }
 

@@ -91,6 +91,14 @@ impl Identity {
         Some([self.run_id.as_deref()?, self.replication_id.as_deref().unwrap_or_default()].concat())
     }
 
+    /// Returns a name for each server, which a restart and a promotion change; `None` if a server hides its run id.
+    pub(super) fn servers(&self) -> Option<Vec<String>> {
+        let run_ids = self.run_id.as_deref()?.split(',');
+        // Hidden replication ids have no order, but then there are none.
+        let mut replication_ids = self.replication_id.as_deref().unwrap_or_default().split(',');
+        Some(run_ids.map(|run_id| format!("{run_id}:{}", replication_ids.next().unwrap_or_default())).collect())
+    }
+
     /// Returns whether a server with this identity has the dataset that `other` had; `None` if `INFO` does not show it.
     pub(super) fn is_same(&self, other: &Self) -> Option<bool> {
         let run_id = self.run_id.as_ref().zip(other.run_id.as_ref()).map(|(one, other)| one == other)?;

@@ -20,10 +20,12 @@ use super::reads::EntryReads;
 use super::scripts::Scripts;
 use crate::entry::StoredValue;
 use crate::health::Health;
+use crate::incarnation::IncarnationRecord;
 use crate::keyspace::{Key, Keyspace};
 use crate::lease::{Grant, LeaseReply, RandomId, RefreshReply};
 use crate::loader::Content;
 use crate::outcome::{Fill, FillRefusal};
+use crate::purge::PurgeQueue;
 use crate::recurring_failure::RecurringFailure;
 use crate::settings::CacheSettings;
 
@@ -54,9 +56,11 @@ pub(crate) struct RedisStore {
 
 impl RedisStore {
     /// Opens the connection and waits a moment for the first probe.
-    pub(crate) async fn open(keyspace: Keyspace, settings: &CacheSettings) -> std::result::Result<Self, ConnectError> {
+    pub(crate) async fn open(
+        keyspace: Keyspace, settings: &CacheSettings, record: Option<Arc<dyn IncarnationRecord>>,
+    ) -> std::result::Result<Self, ConnectError> {
         let address = RedisAddress::parse(&settings.url)?;
-        let connection = Arc::new(Connection::open(&address, settings, &keyspace));
+        let connection = Arc::new(Connection::open(&address, settings, &keyspace, record));
         if let Err(error) = connection.first_probe().await {
             // Otherwise the client would keep trying to log in.
             connection.close().await;
@@ -86,8 +90,8 @@ impl RedisStore {
         self.connection.health()
     }
 
-    pub(crate) async fn run_probe(&self, on_server_replaced: impl Fn() + Send + Sync) {
-        self.connection.run_probe(on_server_replaced).await;
+    pub(crate) async fn run_probe(&self, purges: &impl PurgeQueue) {
+        self.connection.run_probe(purges).await;
     }
 
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<StoredValue>> {

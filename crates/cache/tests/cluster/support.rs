@@ -4,6 +4,8 @@
 mod node;
 #[path = "../it/support/nodes.rs"]
 mod nodes;
+#[path = "../it/support/record.rs"]
+mod record;
 #[path = "../it/support/row.rs"]
 mod row;
 #[path = "../it/support/times.rs"]
@@ -18,6 +20,7 @@ use testkit::{RedisCluster, eventually};
 
 pub(crate) use node::{Node, Reading};
 pub(crate) use nodes::{filled_node, node, one_node, two_nodes};
+pub(crate) use record::TestRecord;
 pub(crate) use row::{DatabaseError, Gate, Load, Loader, Row};
 pub(crate) use times::{LONG, SOON, patient, shelf};
 

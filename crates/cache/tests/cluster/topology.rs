@@ -1,9 +1,11 @@
 //! A cluster that changes while clients use it: no read is stale after an acknowledged invalidation.
 
-use cache::{Invalidated, Keyspace};
+use std::sync::Arc;
+
+use cache::{CacheClient, Invalidated, Keyspace, Outcome};
 use testkit::{RedisCluster, eventually};
 
-use crate::support::{LONG, Node, Row, settings, shelf};
+use crate::support::{LONG, Node, Row, TestRecord, patient, settings, shelf};
 
 /// Two nodes on a cluster of their own, which the test may break.
 async fn cluster() -> (RedisCluster, Node, Node) {
@@ -127,14 +129,9 @@ async fn death_of_a_primary_is_survived() {
     }
 }
 
-/// The replica has missed the removal: it was frozen, and its connection closed.
-#[tokio::test]
-async fn promoted_replica_that_has_missed_a_removal_brings_nothing_back() {
-    let (cluster, node, peer) = cluster().await;
-    let row = Row::new([]);
-    peer.fill(1, &row).await;
-    let key = peer.key(1).to_string();
-    let primary = cluster.primary_of(&key).await.unwrap();
+/// Calls `remove` while the replica of the primary that has `key` is frozen, then promotes this replica.
+async fn promote_replica_that_has_missed(cluster: &RedisCluster, key: &str, remove: impl AsyncFnOnce()) {
+    let primary = cluster.primary_of(key).await.unwrap();
     let position = cluster.nodes().iter().position(|one| one.port() == primary.port()).unwrap();
     let replica = &cluster.nodes()[position + 3];
     let has_entry = async || {
@@ -143,21 +140,61 @@ async fn promoted_replica_that_has_missed_a_removal_brings_nothing_back() {
     };
     eventually("the replica has the entry", LONG, has_entry).await;
     replica.pause();
+    // Otherwise the removal would wait for it in the buffer of the connection.
     primary.cli(&["CLIENT", "KILL", "TYPE", "replica"]).await.unwrap();
-    let version = row.commit();
-    assert_eq!(node.remove(1).await, 1);
+    remove().await;
     primary.kill().await.unwrap();
     replica.resume();
-    let is_replaced = async || cluster.primary_of(&key).await.is_ok_and(|now| now.port() != primary.port());
+    let is_replaced = async || cluster.primary_of(key).await.is_ok_and(|now| now.port() != primary.port());
     eventually("another primary has the slot", LONG, is_replaced).await;
+}
+
+#[tokio::test]
+async fn promoted_replica_that_has_missed_a_removal_brings_nothing_back() {
+    let (cluster, node, peer) = cluster().await;
+    let row = Row::new([]);
+    peer.fill(1, &row).await;
+    let remove = async || {
+        row.commit();
+        assert_eq!(node.remove(1).await, 1);
+    };
+    promote_replica_that_has_missed(&cluster, &peer.key(1).to_string(), remove).await;
     let is_used = async || {
         for node in [&node, &peer] {
-            assert_eq!(node.read(1, &row).await.version(), Some(version));
+            assert_eq!(node.read(1, &row).await.version(), Some(row.version()));
         }
         node.client.health().is_in_use() && peer.client.health().is_in_use()
     };
     eventually("both nodes use the cluster again", LONG, is_used).await;
     until_used(&node).await;
     until_used(&peer).await;
-    assert_eq!(peer.read(1, &row).await.version(), Some(version));
+    assert_eq!(peer.read(1, &row).await.version(), Some(row.version()));
+}
+
+/// No process is left that knew the earlier primary: only the record names it.
+#[tokio::test]
+async fn process_that_starts_after_a_failover_returns_no_removed_entry() {
+    let (cluster, record, row) = (RedisCluster::start().await.unwrap(), TestRecord::new(), Row::new([]));
+    let connect = async || {
+        let keyspace = Keyspace::partitioned("shop", 8).unwrap();
+        let client = CacheClient::connect_trusting(keyspace, &settings(cluster.url()), Arc::clone(&record) as _).await;
+        Node::new(client.unwrap(), patient())
+    };
+    let first = connect().await;
+    until_used(&first).await;
+    first.fill(1, &row).await;
+    let remove = async || {
+        row.commit();
+        assert_eq!(first.remove(1).await, 1);
+        first.client.shutdown(LONG).await;
+    };
+    promote_replica_that_has_missed(&cluster, &first.key(1).to_string(), remove).await;
+    let next = connect().await;
+    let is_used = async || {
+        assert_eq!(next.read(1, &row).await.version(), Some(row.version()));
+        next.client.health().is_in_use() && next.client.pending_invalidations() == 0
+    };
+    eventually("the next process uses the cluster", LONG, is_used).await;
+    assert_eq!(next.read(1, &row).await.version(), Some(row.version()));
+    assert_eq!(next.read(1, &row).await.outcome(), Outcome::Hit);
 }

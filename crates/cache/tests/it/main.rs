@@ -19,6 +19,7 @@ mod feed;
 mod fills;
 mod foreign_bytes;
 mod generations;
+mod incarnations;
 mod joining;
 mod key_older_than;
 mod many;

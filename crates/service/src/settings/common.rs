@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 use cache::CacheSettings;
+use database::PostgresSettings;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::SettingsError;
+use crate::incarnation::IncarnationSettings;
 use crate::limits;
 use crate::operations::OperationsSettings;
 use crate::server::HttpSettings;
@@ -28,6 +30,9 @@ pub struct CommonSettings {
     /// The connection and the limits of the cache. A program without a cache has no such section.
     #[serde(default)]
     pub redis: CacheSettings,
+    /// Whether the database says which Redis may be used.
+    #[serde(default)]
+    pub incarnation: IncarnationSettings,
 }
 
 /// The variable of OpenTelemetry that names the collector. It sets the setting beside it, which takes precedence if both are set.
@@ -44,6 +49,11 @@ pub trait ServiceSettings: DeserializeOwned {
 
     /// Returns the sections that every service has.
     fn common(&self) -> &CommonSettings;
+
+    /// Returns the section of the service's own database. A service without an override has none.
+    fn postgres(&self) -> Option<&PostgresSettings> {
+        None
+    }
 
     /// Checks that the values of the service's own sections are usable and consistent.
     ///
@@ -94,6 +104,9 @@ pub trait ServiceSettings: DeserializeOwned {
         limits::http(&settings.common().http)?;
         limits::traces(&settings.common().traces)?;
         limits::redis(&settings.common().redis)?;
+        if settings.common().incarnation.trusted && settings.postgres().is_none() {
+            return Err(SettingsError::wrong("INCARNATION__TRUSTED", "must be false: this service has no database"));
+        }
         settings.check()?;
         Ok(settings)
     }

@@ -284,7 +284,9 @@ impl<'a> Session<'a> {
     fn renew_lease(&self, barrier: &Barrier) -> io::Result<()> {
         let memory = &self.link.memory;
         if let Some(bound) = memory.bound().filter(|_| barrier.registers || !memory.is_strict()) {
-            memory.validity.renew_lease(barrier.began_ns + bound.as_nanos() as u64);
+            let until = barrier.began_ns + bound.as_nanos() as u64;
+            // An entry from memory is as good as the server that it was read from.
+            memory.validity.renew_lease(until.min(self.link.login.connection.trust.until()));
         }
         // After the renewal: when the client verifies another server, it ends the lease after it has noted the server.
         match self.link.login.connection.register_id().as_ref() == Some(&self.register_id) {

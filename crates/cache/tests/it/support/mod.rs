@@ -3,6 +3,7 @@
 mod node;
 mod nodes;
 mod push_filter;
+mod record;
 mod row;
 mod times;
 
@@ -14,6 +15,7 @@ use testkit::{Redis, Transport};
 pub(crate) use node::{Node, Reading};
 pub(crate) use nodes::{filled_node, node, one_node, two_nodes};
 pub(crate) use push_filter::PushFilter;
+pub(crate) use record::TestRecord;
 pub(crate) use row::{DatabaseError, Gate, Load, Loader, Row};
 pub(crate) use testkit::Proxy;
 pub(crate) use times::{LONG, SOON, patient, shelf};
