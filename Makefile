@@ -9,7 +9,7 @@ cluster := $(if $(filter command,$(word 1,$(origin CLUSTER))),$(CLUSTER))
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
 strategies := $(shell ls docs/strategies | sed -n 's/^[0-9]*-\(.*\)\.md$$/\1/p')
-shell_scripts := .ci/run deploy/browser-tests deploy/fuzz deploy/schemathesis/install deploy/schemathesis/run crates/proofs/invariant/install crates/proofs/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/secrets deploy/shell deploy/stack deploy/tool \
+shell_scripts := .ci/run deploy/browser-tests deploy/fuzz deploy/schemathesis/install deploy/schemathesis/run crates/proofs/invariant/install crates/proofs/src/mutants/rustc deploy/hostile-shells deploy/publish deploy/repeat-tests deploy/secrets deploy/shell deploy/stack deploy/tool \
 	deploy/docker/stack deploy/native/stack deploy/native/build deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/cluster deploy/redis/render-acl deploy/redis/start
 
 .PHONY: help
@@ -94,7 +94,7 @@ load: ## send requests to the running stack until Ctrl-C, and show the results l
 	@PROFILE=$(measured) deploy/tool demo load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
 
 ##@ Develop
-.PHONY: schemathesis fuzz strategies new-strategy test test-slow test-programs test-transports repeat-tests hostile-shells browser-tests check fmt clippy docs alone deny audit machete typos shellcheck page
+.PHONY: schemathesis fuzz strategies new-strategy test test-slow test-programs test-transports repeat-tests hostile-shells browser-tests check fmt clippy docs alone publish-dry-run semver-checks msrv deny audit machete typos shellcheck page
 # Most tests wait for a server most of the time.
 test test-transports: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(nproc))))
 test: ## run every test on private Postgres and Redis instances
@@ -146,6 +146,14 @@ alone: ## check each reusable crate by itself, and the cache as `make mutants` a
 	cargo check --package contract
 	cargo clippy --package cache --lib -- -D warnings --cfg mutants
 	cargo clippy --package cache --lib --features lz4 -- -D warnings --cfg fuzzing
+publish-dry-run: ## package and compile the reusable crates as the registry would, under their names there; uploads nothing
+	@deploy/native/tools cargo compiler
+	@deploy/publish dry-run
+semver-checks: ## compare the public API of the reusable crates with that of an older commit: base=v0.1.0 (needs cargo-semver-checks)
+	@deploy/publish semver '$(base)'
+msrv: ## check the reusable crates, and all of their features, with the oldest Rust version that they support
+	@deploy/native/tools cargo compiler
+	@deploy/publish msrv
 # Only checks that depend on this repository alone, so that an unchanged commit stays green. Advisories: `make audit`.
 deny:
 	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check bans licenses sources; \

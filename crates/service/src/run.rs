@@ -123,7 +123,11 @@ pub(crate) async fn run<S: Service>(
         if redis.is_cluster() {
             info!("REDIS__URL leads to a cluster: no entry is kept in the memory of this process");
         }
-        let cache = match settings.postgres().filter(|_| common.incarnation.trusted) {
+        let is_trusting = common.incarnation.trusted;
+        if is_trusting && settings.postgres().is_none() {
+            warn!("INCARNATION__TRUSTED has no effect, because this service has no database");
+        }
+        let cache = match settings.postgres().filter(|_| is_trusting) {
             Some(postgres) => {
                 let record = Arc::new(DatabaseRecord::new(S::KEYSPACE, S::NAME, postgres));
                 CacheClient::connect_trusting(keyspace, &common.redis, record).await
@@ -132,7 +136,6 @@ pub(crate) async fn run<S: Service>(
         };
         let cache = cache.context("REDIS__URL")?;
         let (token, shutdown) = (access.token(), shutdown.clone());
-        let is_trusting = common.incarnation.trusted;
         let context = StartContext { cache: cache.clone(), redis, token, shutdown, name: S::NAME, is_trusting };
         anyhow::Ok((S::start(&settings, context).await?, cache))
     };

@@ -52,11 +52,14 @@ async fn fail_over(system: &PrivateSystem, http: &reqwest::Client) {
     }
 }
 
+/// Settings for a busy machine.
+const SETTINGS: [(&str, &str); 3] =
+    [("REDIS__COMMAND_TIMEOUT", "1s"), ("REDIS__LOAD_QUEUE", "5s"), ("POSTGRES__WAIT_TIMEOUT", "5s")];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shop_on_a_cluster_keeps_its_promises_and_loses_no_event() {
     let _turn = TURN.acquire().await.unwrap();
-    let settings = [("REDIS__COMMAND_TIMEOUT", "1s"), ("REDIS__LOAD_QUEUE", "5s"), ("POSTGRES__WAIT_TIMEOUT", "5s")];
-    let system = PrivateSystem::start_on_cluster(300, &settings).await.unwrap();
+    let system = PrivateSystem::start_on_cluster(300, &SETTINGS).await.unwrap();
     let (cluster, http) = (system.cluster.as_ref().unwrap(), reqwest::Client::new());
     assert_promises_kept(&system).await;
     system.until_applied(&http, SOON).await.unwrap();
@@ -67,6 +70,19 @@ async fn shop_on_a_cluster_keeps_its_promises_and_loses_no_event() {
     assert_promises_kept(&system).await;
     system.until_applied(&http, SOON).await.unwrap();
 
+    fail_over(&system, &http).await;
+    assert_promises_kept(&system).await;
+    system.until_applied(&http, SOON).await.unwrap();
+}
+
+/// The databases say which primaries may be used.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shop_that_trusts_one_incarnation_recovers_from_a_failover() {
+    let _turn = TURN.acquire().await.unwrap();
+    let settings = [&SETTINGS[..], &[("INCARNATION__TRUSTED", "true")]].concat();
+    let system = PrivateSystem::start_on_cluster(300, &settings).await.unwrap();
+    let http = reqwest::Client::new();
+    assert_promises_kept(&system).await;
     fail_over(&system, &http).await;
     assert_promises_kept(&system).await;
     system.until_applied(&http, SOON).await.unwrap();

@@ -104,9 +104,6 @@ pub trait ServiceSettings: DeserializeOwned {
         limits::http(&settings.common().http)?;
         limits::traces(&settings.common().traces)?;
         limits::redis(&settings.common().redis)?;
-        if settings.common().incarnation.trusted && settings.postgres().is_none() {
-            return Err(SettingsError::wrong("INCARNATION__TRUSTED", "must be false: this service has no database"));
-        }
         settings.check()?;
         Ok(settings)
     }

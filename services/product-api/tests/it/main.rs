@@ -28,6 +28,7 @@ mod consistency;
 mod data;
 mod database;
 mod feed;
+mod incarnation;
 mod lists;
 mod looking_in;
 mod lost_commits;
