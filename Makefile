@@ -50,7 +50,7 @@ $(strategies:%=demo-%): demo-%:
 
 ##@ Prove and measure (the release build, unless PROFILE says otherwise)
 # `args` is passed to the tool unchanged: make verify args='--only explicit --reads 100000'
-.PHONY: verify chaos chaos-stack attack model invariant orders mutants near-mutants bench bench-quick bench-events bench-hit bench-memory bench-batch bench-search load
+.PHONY: verify chaos chaos-stack attack model invariant orders mutants near-mutants bench bench-quick bench-events bench-hit bench-memory bench-batch bench-cluster bench-search load
 measured = $(or $(PROFILE),release)
 alone = PROFILE=$(measured) deploy/tool alone
 verify: ## read and write the running stack, check the promises of every cache, measure its staleness (some minutes)
@@ -87,6 +87,8 @@ bench-memory: ## the time of a hit from the memory of the process, beside the ma
 	@$(alone) redis bench memory --assert $(args)
 bench-batch: ## the time of 1,000 entries in a batch, beside single reads
 	@$(alone) redis bench batch --assert $(args)
+bench-cluster: ## the cache on one Redis, beside a Redis Cluster of three primaries
+	@$(alone) redis bench cluster $(args)
 bench-search: ## time to index 100,000 products, and to answer a search
 	@$(alone) 'postgres redis' bench search $(args)
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench::{batch, events, memory, search, strategies};
+use bench::{batch, cluster, events, memory, search, strategies};
 use clap::Parser;
 use client::report::exit_code;
 
@@ -11,6 +11,8 @@ use client::report::exit_code;
 enum Command {
     /// Measures a batch of 1,000 entries, beside single reads
     Batch(batch::Options),
+    /// Measures the cache on one Redis, beside a cluster of three primaries
+    Cluster(cluster::Options),
     /// Measures how long a change takes until it is gone from every cache, and how many changes the relay carries
     Events(events::Options),
     /// Measures the cost of a hit over HTTP, beside the caches of other projects
@@ -27,6 +29,7 @@ enum Command {
 async fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Batch(options) => batch::run(&options).await,
+        Command::Cluster(options) => cluster::run(&options).await,
         Command::Events(options) => events::run(&options).await,
         Command::Hit(options) => strategies::run_hits(&options).await,
         Command::Memory(options) => memory::run(&options).await,

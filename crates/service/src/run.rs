@@ -124,9 +124,6 @@ pub(crate) async fn run<S: Service>(
             info!("REDIS__URL leads to a cluster: no entry is kept in the memory of this process");
         }
         let is_trusting = common.incarnation.trusted;
-        if is_trusting && settings.postgres().is_none() {
-            warn!("INCARNATION__TRUSTED has no effect, because this service has no database");
-        }
         let cache = match settings.postgres().filter(|_| is_trusting) {
             Some(postgres) => {
                 let record = Arc::new(DatabaseRecord::new(S::KEYSPACE, S::NAME, postgres));

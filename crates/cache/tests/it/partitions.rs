@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use cache::health::{Health, Reason};
 use cache::inspect::EntryCursor;
 use cache::outcome::{Fill, FillRefusal};
-use cache::{Invalidated, Invalidation, Keyspace, Near, Outcome};
+use cache::{CacheSettings, Invalidated, Invalidation, Keyspace, Near, Outcome};
 use testkit::{Redis, eventually};
 
 use crate::near::{BOUND, near_settings, until_near};
-use crate::support::{Node, Row, SOON, calls, existing, node, number, patient, redis, settings, shelf};
+use crate::support::{
+    LONG, Node, Proxy, PushFilter, Row, SOON, calls, existing, node, number, patient, redis, settings, shelf, through,
+};
 
 const ENTRIES: u32 = 100;
 
@@ -109,6 +111,39 @@ async fn several_tags_are_removed_from_the_memory_of_another_process() {
         assert_eq!(writer.invalidate(Invalidation::hard().tags([shelf(1), shelf(2)])).await, 1);
         assert_eq!(peer.read(1, &row).await.version(), Some(version));
     }
+}
+
+/// The process registers after Redis has listed the processes, together with the fences, and before the entry is removed.
+/// So it is in no list, and it receives no push either.
+#[tokio::test]
+async fn process_that_registers_during_the_removal_of_several_tags_is_waited_for() {
+    let redis = redis().await;
+    let (proxy, filter) = (Proxy::to(redis.port()).await.unwrap(), PushFilter::to(&redis).await);
+    // The lease outlasts what happens after the last push, and each reply of the writer may take as long as the test.
+    let bound = 20 * BOUND;
+    let node = async |url: String, near: Near| {
+        let settings = CacheSettings { near_bound: Some(bound), command_timeout: LONG, ..settings(url) };
+        Node::of(Keyspace::partitioned("shop", 8).unwrap(), &settings, patient().near(near)).await
+    };
+    let (writer, row) = (node(through(&proxy), Near::Off).await, Row::new([shelf(1)]));
+    // Afterwards, Redis knows the scripts.
+    writer.invalidate(Invalidation::hard().tags([shelf(3), shelf(4)])).await;
+    writer.fill(1, &row).await;
+    let fences = format!("{}:~fence", &writer.key(1).as_str()[..8]);
+    proxy.delay_replies();
+    let version = row.commit();
+    let removing = {
+        let writer = writer.clone();
+        tokio::spawn(async move { writer.invalidate(Invalidation::hard().tags([shelf(1), shelf(2)])).await })
+    };
+    let is_fenced = async || redis.cli(&["HEXISTS", &fences, "t:shelf:1"]).await.unwrap() == "1";
+    eventually("the tag is fenced", SOON, is_fenced).await;
+    let peer = node(filter.url(), Near::Strict(bound)).await;
+    until_near(&peer, 1, &row).await;
+    filter.drop_pushes();
+    proxy.release_replies();
+    assert_eq!(removing.await.unwrap(), 1);
+    assert_eq!(peer.read(1, &row).await.version(), Some(version));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ pub(super) const FILE_VARIABLE: &str = "CONFIG_FILE";
 /// The field that holds the sections of every service. The name of a setting does not contain it.
 pub(super) const COMMON: &str = "common";
 /// The sections of every service.
-pub(super) const COMMON_SECTIONS: [&str; 5] = ["http", "operations", "log", "traces", "redis"];
+pub(super) const COMMON_SECTIONS: [&str; 6] = ["http", "operations", "log", "traces", "redis", "incarnation"];
 
 /// Settings that cannot be used. The `Display` output is one sentence for the operator.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,7 @@ use crate::ChildProcess;
 use crate::eventually::SOON;
 
 /// Invalid settings of the sections that several services have.
-const COMMON: [(&str, &str, &str); 33] = [
+const COMMON: [(&str, &str, &str); 34] = [
     ("REDIS__TIMEUOT", "5ms", ""),
     ("REDIS__MAX_LOADS", "0", ""),
     ("REDIS__MAX_LOADS", "many", ""),
@@ -37,6 +37,7 @@ const COMMON: [(&str, &str, &str); 33] = [
     ("RELAY__RETENTION", "0s", ""),
     ("EVENTS__TRANSPORT", "pigeon", ""),
     ("EVENTS__BATCH", "0", ""),
+    ("INCARNATION__TRUSTED", "perhaps", ""),
     ("EVENTS__CLAIM_AFTER", "0s", ""),
     ("EVENTS__MAX_ATTEMPTS", "0", ""),
     ("EVENTS__STALE_AFTER", "0s", ""),

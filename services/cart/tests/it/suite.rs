@@ -31,7 +31,7 @@ impl Subject for CartSubject {
     ];
     const OWN_OPERATIONS_ROUTES: &'static [&'static str] =
         &["/events?after=0", "/events/position?transaction=1", "/events/snapshot"];
-    const SHARED_SECTIONS: &'static [&'static str] = &["POSTGRES", "RELAY", "EVENTS", "PRODUCT_API"];
+    const SHARED_SECTIONS: &'static [&'static str] = &["POSTGRES", "INCARNATION", "RELAY", "EVENTS", "PRODUCT_API"];
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] = &[
         ("LANES__VIEW__SOFT_TTL", "1s", "never served stale"),
         ("LANES__PRODUCT__HARD_TTL", "0s", ""),

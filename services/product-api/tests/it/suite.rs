@@ -30,7 +30,7 @@ impl Subject for ProductSubject {
         "put /products/{id}", "put /products/{strategy}/{id}",
     ];
     const OWN_OPERATIONS_ROUTES: &'static [&'static str] = &["/events?after=0", "/events/position?transaction=1"];
-    const SHARED_SECTIONS: &'static [&'static str] = &["POSTGRES", "RELAY"];
+    const SHARED_SECTIONS: &'static [&'static str] = &["POSTGRES", "INCARNATION", "RELAY"];
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] = &[
         ("LANES__SWR__SOFT_TTL", "2m", "hard TTL"),
         ("LANES__PRODUCTION__SOFT_TTL", "11m", "hard TTL"),

@@ -26,7 +26,7 @@ impl Subject for RecommendationSubject {
         "head /cache/near/{key}", "head /cache/stats/{key}", "head /recommendations",
         "head /recommendations/{product_id}", "post /cache/invalidations",
     ];
-    const SHARED_SECTIONS: &'static [&'static str] = &["POSTGRES", "EVENTS", "PRODUCT_API"];
+    const SHARED_SECTIONS: &'static [&'static str] = &["POSTGRES", "INCARNATION", "EVENTS", "PRODUCT_API"];
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] = &[
         ("LANES__LIST__HARD_TTL", "0s", ""),
         ("LANES__LSIT__HARD_TTL", "5s", "did you mean LANES__LIST"),
