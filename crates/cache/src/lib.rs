@@ -33,6 +33,7 @@ pub mod outcome;
 mod pending;
 mod policy;
 mod purge;
+mod purge_queue;
 mod recurring_failure;
 mod redis;
 mod refresh;

@@ -7,16 +7,8 @@ use tracing::debug;
 use crate::feed::{CacheEvent, InvalidationRecord};
 use crate::invalidate::{Invalidated, Invalidator};
 use crate::keyspace::Key;
+use crate::purge_queue::PurgeQueue;
 use crate::redis::{Step, StoreError};
-
-/// Where a purge of the keyspace is requested. From the request to its end, no read returns an entry.
-pub(crate) trait PurgeQueue: Send + Sync {
-    /// Requests a purge, because the entries may be outdated.
-    fn request_purge(&self);
-
-    /// Returns whether all requested purges are done.
-    fn is_purged(&self) -> bool;
-}
 
 impl PurgeQueue for Invalidator {
     fn request_purge(&self) {

@@ -12,7 +12,7 @@ use crate::lease::{Grant, LeaseReply, RandomId, RefreshReply};
 use crate::loader::Content;
 use crate::memory::MemoryStore;
 use crate::outcome::Fill;
-use crate::purge::PurgeQueue;
+use crate::purge_queue::PurgeQueue;
 use crate::redis::{GuardMembers, InspectedEntry, RedisStore, Step, StoreError, SweepReply, TagCursor};
 
 type Result<T> = std::result::Result<T, StoreError>;

@@ -18,7 +18,7 @@ use crate::keyspace::{Key, Tag};
 use crate::lease::{Grant, LeaseReply, RandomId, RefreshReply};
 use crate::loader::Content;
 use crate::outcome::Fill;
-use crate::purge::PurgeQueue;
+use crate::purge_queue::PurgeQueue;
 use crate::redis::{GuardMembers, InspectedEntry, Step, StoreError, SweepReply, TagCursor};
 
 /// Entries that one step of the sweep removes at most.

@@ -25,7 +25,7 @@ use super::connection::{Connection, Partitions};
 use super::node::{Node, ProbeError};
 use super::server::{Identity, ServerInfo, classify_error};
 use crate::health::Reason;
-use crate::purge::PurgeQueue;
+use crate::purge_queue::PurgeQueue;
 
 const INTERVAL_IN_USE: Duration = Duration::from_millis(500);
 const INTERVAL_NOT_IN_USE: Duration = Duration::from_millis(100);

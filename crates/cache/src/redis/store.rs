@@ -25,7 +25,7 @@ use crate::keyspace::{Key, Keyspace};
 use crate::lease::{Grant, LeaseReply, RandomId, RefreshReply};
 use crate::loader::Content;
 use crate::outcome::{Fill, FillRefusal};
-use crate::purge::PurgeQueue;
+use crate::purge_queue::PurgeQueue;
 use crate::recurring_failure::RecurringFailure;
 use crate::settings::CacheSettings;
 

@@ -14,7 +14,7 @@ use super::server::Identity;
 use crate::health::Reason;
 use crate::incarnation::{Decision, IncarnationRecord, Record};
 use crate::near::{clock_ns, with_margin};
-use crate::purge::PurgeQueue;
+use crate::purge_queue::PurgeQueue;
 
 /// How long a process may use a server after it has begun to read a record that names it. All versions of the program that
 /// share a keyspace must have the same value.

@@ -98,6 +98,34 @@ fn glossary_names_items_that_the_linked_files_define() {
     assert!(checked > 30, "only {checked} items were found");
 }
 
+/// The crates that other projects may use, and those that the services share.
+const LIBRARIES: [&str; 9] = [
+    "cache", "cache-testkit", "contract", "database", "outbox", "redis-connect", "service", "tls-client",
+    "trace-context",
+];
+
+#[test]
+fn glossary_names_every_public_type_of_a_library() {
+    let glossary = fs::read_to_string(root().join("docs/GLOSSARY.md")).unwrap();
+    let named: BTreeSet<&str> = glossary.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let mut defined = BTreeSet::new();
+    for library in LIBRARIES {
+        for (path, source) in sources(&root().join("crates").join(library).join("src")) {
+            for line in source.lines().map(str::trim_start) {
+                let types = ["pub struct ", "pub enum ", "pub trait ", "pub type "];
+                let Some(rest) = types.iter().find_map(|start| line.strip_prefix(start)) else { continue };
+                let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+                assert!(named.contains(name), "{name} in {} is not in the glossary", path.display());
+                defined.insert(name.to_owned());
+            }
+        }
+    }
+    let without = glossary.split_once("## Types without a term").expect("the section").1;
+    for name in without.split('`').skip(1).step_by(2).filter(|name| name.starts_with(char::is_uppercase)) {
+        assert!(defined.contains(name), "{name} is no public type");
+    }
+}
+
 #[test]
 fn architecture_lists_every_decision_by_its_title() {
     let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("the page");
