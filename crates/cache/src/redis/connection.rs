@@ -109,9 +109,10 @@ impl Connection {
         }
     }
 
-    /// Returns whether commands may be sent to Redis.
+    /// Returns whether commands may be sent to Redis. The lease is checked here as well as on the reply: a command that was
+    /// sent without a lease may have been carried out before a purge, and be answered after it.
     pub(crate) fn is_in_use(&self) -> bool {
-        self.breaker.is_closed()
+        self.breaker.is_closed() && self.trust.holds()
     }
 
     /// Fails if no command may be sent.
@@ -320,5 +321,10 @@ mod tests {
         let (usual, trusting) = (open(None), open(Some(Arc::new(NoRecord) as Arc<dyn IncarnationRecord>)));
         assert!(usual.accept(Ok(1)).is_ok() && usual.verification().is_some());
         assert!(trusting.accept(Ok(1)).is_err() && trusting.verification().is_none());
+        for connection in [&usual, &trusting] {
+            connection.enter(None);
+        }
+        assert!(usual.is_in_use() && usual.ready().is_ok());
+        assert!(!trusting.is_in_use() && trusting.ready().is_err());
     }
 }

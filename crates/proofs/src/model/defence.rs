@@ -83,6 +83,18 @@ pub enum Defence {
     Margin,
     /// A writer drops its own copy.
     OwnCopy,
+    /// A server is used only during a lease that the record of the trusted incarnation grants.
+    TrustedLease,
+    /// This lease is measured from before the record is read.
+    TrustFromBegin,
+    /// After a server was replaced, the next one is used when no lease on the first one can last any longer.
+    RecoveryWait,
+    /// … and after its entries were removed.
+    RecoveryPurge,
+    /// The record is replaced only if it is the one that was read.
+    RecordComparison,
+    /// The wait of a recovery counts only for the record that began it.
+    RecoveryId,
     /// A fill is refused while a write guard is in place.
     GuardCheck,
     /// A guard is placed before the entries are removed.

@@ -18,11 +18,13 @@
 //! | `system.rs` | which steps are possible, and which properties must hold |
 //! | `defence.rs`, `scenarios.rs` | the defences, and the scenarios that need them |
 //! | `near.rs` | the near cache, which has a clock |
+//! | `incarnation.rs` | the trusted incarnation, which has one as well |
 //! | `explore.rs`, `verdict.rs`, `report.rs` | the exploration and its results |
 
 mod configuration;
 mod defence;
 mod faults;
+mod incarnation;
 mod near;
 mod reader;
 mod redis;

@@ -9,6 +9,7 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 use super::configuration::{Configuration, Promise};
 use super::defence::Without;
+use super::incarnation::IncarnationProtocol;
 use super::near::NearProtocol;
 use super::scenarios;
 use super::system::Protocol;
@@ -118,6 +119,12 @@ pub fn check_all(quick: bool) -> Vec<Verdict> {
         let broken = scenario.needs.iter().map(|without| (Without(without), Some(Promise::Reads)));
         verdicts.extend(std::iter::once((Without::NOTHING, None)).chain(broken).map(|(without, breaks)| {
             explore(NearProtocol { scenario: scenario.clone(), without }, scenario.name, without, breaks)
+        }));
+    }
+    for scenario in scenarios::of_incarnations(quick) {
+        let broken = scenario.needs.iter().map(|without| (Without(without), Some(Promise::Reads)));
+        verdicts.extend(std::iter::once((Without::NOTHING, None)).chain(broken).map(|(without, breaks)| {
+            explore(IncarnationProtocol { scenario: scenario.clone(), without }, scenario.name, without, breaks)
         }));
     }
     verdicts

@@ -6,10 +6,12 @@ use super::defence::Defence::{
     AfterCommit, CheckedConnection, ClosedBeforeCommit, CollectionTags, Continuity, Counter, Distrust, DoneAfterwards,
     EmptiedFirst, Epoch, Fence, Floor, FreshMark, FreshReport, Generation, GuardCheck, GuardFirst, GuardFloor,
     GuardOutlasts, JoinRule, KillsLeases, Lease, LeaseFromBegin, LeaseId, LeaseTakeover, Leftovers, Margin, NoEviction,
-    NoRenewal, NoScores, NoVersionCompare, OneQueue, OneStep, Outbox, OwnCopy, OwnGuard, QuietCommit, Register,
-    RegisterAge, Registration, RemovalAfterCommit, RemovalBeforeCommit, SentOnce, SnapshotBefore, SoftFence,
-    SoftKillsLeases, VerifiedByPush,
+    NoRenewal, NoScores, NoVersionCompare, OneQueue, OneStep, Outbox, OwnCopy, OwnGuard, QuietCommit, RecordComparison,
+    RecoveryId, RecoveryPurge, RecoveryWait, Register, RegisterAge, Registration, RemovalAfterCommit,
+    RemovalBeforeCommit, SentOnce, SnapshotBefore, SoftFence, SoftKillsLeases, TrustFromBegin, TrustedLease,
+    VerifiedByPush,
 };
+use super::incarnation::{Goal as IncarnationGoal, IncarnationScenario};
 use super::near::{Fault, Goal as NearGoal, NearScenario};
 
 /// The scenarios of the near cache.
@@ -65,6 +67,43 @@ pub(super) fn of_memory(quick: bool) -> Vec<NearScenario> {
             fault: Some(Fault::SlowClock),
             goals: &[OldBefore, NewAfter, WaitedFor],
             needs: &[&[Margin]],
+            ..plain
+        },
+    ]
+}
+
+/// The scenarios of the trusted incarnation.
+pub(super) fn of_incarnations(quick: bool) -> Vec<IncarnationScenario> {
+    use IncarnationGoal::{NewAfter, OldBefore, Recovered, TakenBack, Unacknowledged};
+    let plain = IncarnationScenario {
+        name: "",
+        ticks: if quick { 5 } else { 8 },
+        recoveries: 1,
+        writer: 0,
+        goals: &[],
+        needs: &[],
+    };
+    vec![
+        IncarnationScenario {
+            name: "a replica has missed an invalidation",
+            goals: &[OldBefore, NewAfter, Recovered, Unacknowledged],
+            needs: &[&[RecoveryWait], &[RecoveryPurge]],
+            ..plain
+        },
+        IncarnationScenario {
+            name: "a primary is cut off",
+            writer: 1,
+            goals: &[OldBefore, Recovered, Unacknowledged],
+            needs: &[&[TrustedLease], &[TrustFromBegin], &[RecoveryWait]],
+            ..plain
+        },
+        IncarnationScenario {
+            name: "two sides of a network recover in turn",
+            ticks: if quick { 4 } else { 6 },
+            recoveries: 3,
+            writer: 1,
+            goals: &[OldBefore, NewAfter, Recovered, TakenBack],
+            needs: &[&[RecordComparison], &[RecoveryId]],
             ..plain
         },
     ]

@@ -10,7 +10,7 @@ fn every_defence_is_necessary_and_all_together_suffice() {
     let verdicts = check_all(true);
     let (whole, without): (Vec<_>, Vec<_>) = verdicts.iter().partition(|verdict| verdict.breaks.is_none());
     let defences: HashSet<_> = without.iter().flat_map(|verdict| verdict.without.0).collect();
-    assert_eq!((whole.len(), defences.len()), (24, 47), "scenarios, and defences that were removed");
+    assert_eq!((whole.len(), defences.len()), (27, 53), "scenarios, and defences that were removed");
     for verdict in &verdicts {
         println!("{verdict}");
         assert!(verdict.is_as_expected(), "{verdict}\n{}", verdict.path.as_deref().unwrap_or_default());
