@@ -45,7 +45,7 @@ pub(super) struct IncarnationProtocol {
     pub(super) without: Without,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Record {
     id: u8,
     server: usize,
@@ -62,12 +62,6 @@ struct Process {
     /// The read in progress: the version that the server has returned, and whether the read began after the
     /// acknowledgement.
     read: Option<(u8, bool)>,
-}
-
-impl Default for Record {
-    fn default() -> Self {
-        Self { id: 0, server: 0, is_recovering: false }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

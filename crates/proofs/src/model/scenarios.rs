@@ -104,7 +104,6 @@ pub(super) fn of_incarnations(quick: bool) -> Vec<IncarnationScenario> {
             writer: 1,
             goals: &[OldBefore, NewAfter, Recovered, TakenBack],
             needs: &[&[RecordComparison], &[RecoveryId]],
-            ..plain
         },
     ]
 }
