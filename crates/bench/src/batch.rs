@@ -13,6 +13,8 @@ use cache::{Cache, CacheClient, CacheSettings, Keyspace, NewEntry, Policy};
 use clap::Args;
 use testkit::Redis;
 
+use crate::spread;
+
 /// The options of `bench batch`.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -91,10 +93,4 @@ async fn together(cache: &Cache<()>, ids: std::ops::Range<u32>) -> Result<Durati
 
 fn value() -> NewEntry<()> {
     NewEntry::raw("x".repeat(VALUE))
-}
-
-/// Returns the median with the least and the most, and leaves the figures in order.
-fn spread(figures: &mut [f64]) -> String {
-    figures.sort_by(f64::total_cmp);
-    format!("{:.1} ({:.1} to {:.1})", figures[figures.len() / 2], figures[0], figures[figures.len() - 1])
 }

@@ -15,6 +15,8 @@ use clap::Args;
 use futures_util::future::try_join_all;
 use testkit::{Redis, RedisCluster, eventually};
 
+use crate::spread;
+
 /// The options of `bench cluster`.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -159,16 +161,4 @@ async fn rate(operation: impl AsyncFn(u32) -> Result<()>) -> Result<f64> {
     };
     try_join_all((0..AT_ONCE).map(each)).await?;
     Ok(f64::from(MANY) / began.elapsed().as_secs_f64())
-}
-
-/// Returns the median with the least and the most, and leaves the figures in order.
-fn spread(figures: &mut [f64]) -> String {
-    figures.sort_by(f64::total_cmp);
-    let digits = if figures[0] >= 1_000.0 { 0 } else { 1 };
-    format!(
-        "{:.digits$} ({:.digits$} to {:.digits$})",
-        figures[figures.len() / 2],
-        figures[0],
-        figures[figures.len() - 1]
-    )
 }

@@ -20,7 +20,7 @@ use crate::purge_queue::PurgeQueue;
 /// share a keyspace must have the same value.
 const LEASE: Duration = Duration::from_secs(2);
 /// The longest time for one access to the record. A lease outlasts several of them.
-const PATIENCE: Duration = Duration::from_millis(500);
+const ACCESS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Whether the source of truth trusts the servers in use.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Trust {
             return not_trusted("INFO shows no run_id, which the trusted incarnation needs");
         }
         let began = clock_ns();
-        let text = match timeout(PATIENCE, record.load()).await {
+        let text = match timeout(ACCESS_TIMEOUT, record.load()).await {
             Ok(Ok(text)) => text,
             _ if self.holds() => return Ok(()),
             _ => return not_trusted("the source of truth does not say which Redis is trusted"),
@@ -140,7 +140,7 @@ impl Trust {
 
 /// Replaces the record, and returns whether it did. If not, the next probe sees the reason.
 async fn replace(record: &dyn IncarnationRecord, expected: Option<&str>, new: &Record) -> bool {
-    match timeout(PATIENCE, record.replace(expected, &new.text())).await {
+    match timeout(ACCESS_TIMEOUT, record.replace(expected, &new.text())).await {
         Ok(Ok(is_replaced)) => is_replaced,
         Ok(Err(error)) => {
             debug!(error, "the record of the trusted incarnation cannot be replaced");
