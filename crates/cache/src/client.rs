@@ -71,8 +71,8 @@ impl CacheClient {
     /// Does the same as [`connect_with`](Self::connect_with), and uses only the Redis that `record` trusts. So a failover
     /// to a replica that has missed an invalidation makes no read stale. All processes of the keyspace must do this.
     ///
-    /// After a failover or a restart of Redis, and when the record is new, the processes do without Redis for about two
-    /// seconds. They also do without it while the record cannot be read.
+    /// After a failover or a restart of Redis, and when the record is new, the processes do not use Redis for a little more
+    /// than two seconds. They do not use it either while the record cannot be read.
     ///
     /// # Errors
     /// Returns the errors of [`connect_with`](Self::connect_with).

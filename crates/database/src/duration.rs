@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected};
 
-/// Reads a `Duration`, or an `Option` of one. For `#[serde(deserialize_with = "…")]`.
+/// Reads a `Duration`, or an `Option` of one. For `#[serde(with = "…")]` at fields that are only read.
 ///
 /// # Errors
 /// Returns an error if the text is no number with a unit.

@@ -24,6 +24,7 @@ use super::connect::ConnectError;
 use super::connection::{Connection, Partitions};
 use super::node::{Node, ProbeError};
 use super::server::{Identity, ServerInfo, classify_error};
+use super::trust::REPLACED;
 use crate::health::Reason;
 use crate::purge_queue::PurgeQueue;
 
@@ -131,9 +132,9 @@ impl Connection {
                 Ok(()) => (silent, refusals.reason) = (0, None),
                 Err(ProbeError::State(reason)) => {
                     (silent, refusals.reason) = (0, None);
-                    let is_replica = reason == Reason::Replica;
+                    let is_replaced = [Reason::Replica, Reason::Incarnation(REPLACED)].contains(&reason);
                     self.leave(reason);
-                    if is_replica && reconnected.elapsed() >= RECONNECT_AFTER {
+                    if is_replaced && reconnected.elapsed() >= RECONNECT_AFTER {
                         reconnected = Instant::now();
                         // After a failover, the address or the sentinels lead to another server, but this connection
                         // does not.

@@ -22,6 +22,11 @@ const LEASE: Duration = Duration::from_secs(2);
 /// The longest time for one access to the record. A lease outlasts several of them.
 const ACCESS_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Why a process does not use a server that others have replaced.
+pub(super) const REPLACED: &str = "this Redis was replaced by another one, which the source of truth trusts";
+/// Why a process does not use a server at first.
+const NOT_YET: &str = "the source of truth does not trust this Redis yet; it does after its entries are removed";
+
 /// Whether the source of truth trusts the servers in use.
 #[derive(Debug)]
 pub(super) struct Trust {
@@ -98,13 +103,13 @@ impl Trust {
             }
             Decision::Refuse => {
                 self.end();
-                not_trusted("this Redis was replaced by another one, which the source of truth trusts")
+                not_trusted(REPLACED)
             }
             Decision::Replace(new) => {
                 self.end();
                 warn!("Redis is not the one that the source of truth trusts; the processes recover to it");
                 replace(record.as_ref(), text.as_deref(), &new).await;
-                not_trusted("the processes of the keyspace recover to another Redis")
+                not_trusted(NOT_YET)
             }
             Decision::Recover(recovered) => {
                 let text = text.unwrap_or_default();
@@ -114,7 +119,7 @@ impl Trust {
                 };
                 if recovery.since.elapsed() < with_margin(LEASE) {
                     self.end();
-                    return not_trusted("the processes of the keyspace recover to another Redis");
+                    return not_trusted(NOT_YET);
                 }
                 if !recovery.is_purge_requested {
                     recovery.is_purge_requested = true;

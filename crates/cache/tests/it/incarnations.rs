@@ -1,6 +1,7 @@
 //! The trusted incarnation: the source of truth says which Redis may be used, so a failover that loses an acknowledged
 //! invalidation makes no read stale (ADR 37).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -64,12 +65,21 @@ async fn primary_and_promoted_replica(node_of: impl AsyncFn(&Redis) -> Node, row
     (primary, replica, node)
 }
 
+/// Returns the ids of the connections that a probe has just used.
+async fn probing(redis: &Redis) -> BTreeSet<String> {
+    let connections = redis.cli(&["CLIENT", "LIST"]).await.unwrap();
+    let of_probes = connections
+        .lines()
+        .filter(|line| ["cmd=time ", "cmd=info ", "cmd=eval ", "cmd=getrange "].iter().any(|cmd| line.contains(cmd)));
+    of_probes.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
+}
+
 /// The old primary is cut off: it knows nothing of the failover, and still answers the process that reaches it.
 #[tokio::test]
 async fn process_on_a_primary_that_was_replaced_returns_no_removed_entry() {
     let (record, row) = (TestRecord::new(), Row::new([]));
     let connect = async |redis: &Redis| Node::trusting(redis, &record).await;
-    let (_primary, promoted, cut_off) = primary_and_promoted_replica(connect, &row).await;
+    let (old, promoted, cut_off) = primary_and_promoted_replica(connect, &row).await;
 
     let node = Node::trusting(&promoted, &record).await;
     let version = row.commit();
@@ -84,6 +94,13 @@ async fn process_on_a_primary_that_was_replaced_returns_no_removed_entry() {
         assert_eq!(reader.read(1, &row).await.version(), Some(version));
     }
     eventually("the old primary is not used", SOON, async || cut_off.is_untrusted()).await;
+    // Its address may lead to the new primary by now.
+    let before = probing(&old).await;
+    let has_reconnected = async || {
+        let now = probing(&old).await;
+        !now.is_empty() && now.is_disjoint(&before)
+    };
+    eventually("the process connects again", SOON, has_reconnected).await;
     assert_eq!(cut_off.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
     until_used(&node).await;
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
