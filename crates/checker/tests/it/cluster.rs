@@ -1,33 +1,43 @@
 //! The whole system on a Redis Cluster of three primaries, each with a replica.
 
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use checker::verify::map::Map;
-use checker::verify::{Options, run};
-use testkit::eventually;
+use checker::verify::{Options, Report, run};
 use testkit::private_system::{PrivateSystem, Service};
+use testkit::{Redis, eventually};
 
 use crate::faults::TURN;
 
 /// The maximum time until every event is applied.
 const SOON: Duration = Duration::from_secs(60);
-/// The stream of the product API, and two of its partitions.
+/// The stream of the product API, and the beginning of its keys in each partition.
 const STREAM: &str = "product:events";
-const PARTITIONS: [&str; 2] = ["{product:0}:", "{product:1}:"];
+const PARTITIONS: [&str; 8] = [
+    "{product:0}:", "{product:1}:", "{product:2}:", "{product:3}:", "{product:4}:", "{product:5}:", "{product:6}:",
+    "{product:7}:",
+];
 
-/// Reads and writes, for longer and longer until every cache was used and written to. Asserts that no read was stale where
-/// none may be. How far the others are behind depends on the machine; that they receive every event is asserted by
-/// [`PrivateSystem::until_applied`].
-async fn assert_promises_kept(system: &PrivateSystem) {
+/// Reads and writes for this time. How far the services are behind depends on the machine; that they receive every event
+/// is asserted by [`PrivateSystem::until_applied`].
+async fn check_for(seconds: u64, system: &PrivateSystem) -> Report {
     let services = Service::ALL.map(|service| format!("{}={}", service.name(), system.url(service)));
     let map = Map::load(None, &services).unwrap();
+    let options = Options { reads: u64::MAX, seconds, together: seconds, products: 8, ..Options::default() };
+    let report = run(&map, &options).await.unwrap();
+    println!("{report}");
+    for stats in report.subjects.iter().filter(|stats| stats.promise_ms == 0.0) {
+        assert_eq!(stats.broken(), 0, "{}: {report}", stats.subject);
+    }
+    report
+}
+
+/// Reads and writes, for longer and longer until every cache was used and written to. Asserts that no read was stale where
+/// none may be.
+async fn assert_promises_kept(system: &PrivateSystem) {
     for seconds in [5, 10, 20, 40] {
-        let options = Options { reads: u64::MAX, seconds, together: seconds, products: 8, ..Options::default() };
-        let report = run(&map, &options).await.unwrap();
-        println!("{report}");
-        for stats in report.subjects.iter().filter(|stats| stats.promise_ms == 0.0) {
-            assert_eq!(stats.broken(), 0, "{}: {report}", stats.subject);
-        }
+        let report = check_for(seconds, system).await;
         if report.subjects.iter().all(|stats| stats.hits > 0 && stats.writes > 5) {
             return;
         }
@@ -52,6 +62,56 @@ async fn fail_over(system: &PrivateSystem, http: &reqwest::Client) {
     }
 }
 
+/// Kills the primary that has the stream while slots migrate between the other two, and reads and writes all the time.
+/// Asserts that no read was stale where none may be.
+async fn assert_promises_kept_during_a_failover(system: &PrivateSystem, http: &reqwest::Client) {
+    let cluster = system.cluster.as_ref().unwrap();
+    let doomed = cluster.primary_of(STREAM).await.unwrap().port();
+    let others: Vec<&Redis> = cluster.nodes()[..3].iter().filter(|node| node.port() != doomed).collect();
+    let (reports, is_over, migrated) = (RefCell::new(Vec::new()), Cell::new(false), Cell::new(0));
+    let reported = async |count: usize| {
+        eventually("a report", 2 * SOON, async || reports.borrow().len() >= count).await;
+    };
+
+    let migrating = async {
+        while !is_over.get() {
+            for key in PARTITIONS {
+                let source = cluster.primary_of(key).await.unwrap().port();
+                let target = others.iter().find(|node| node.port() != source).unwrap();
+                if source != doomed && !is_over.get() {
+                    // While a primary is missing, the cluster refuses commands.
+                    let migrate = async || cluster.migrate_to(target, key, async || {}).await.is_ok();
+                    eventually("a slot's migration", SOON, migrate).await;
+                    migrated.set(migrated.get() + 1);
+                }
+            }
+        }
+    };
+    let failing_over = async {
+        reported(1).await;
+        fail_over(system, http).await;
+        let during = reports.borrow().len();
+        reported(during + 1).await;
+        is_over.set(true);
+    };
+    let checking = async {
+        while !is_over.get() {
+            let report = check_for(5, system).await;
+            reports.borrow_mut().push(report);
+        }
+    };
+    tokio::join!(migrating, failing_over, checking);
+
+    let reports = reports.into_inner();
+    assert!(migrated.get() >= 2, "{} slots", migrated.get());
+    for name in ["explicit", "writethrough", "tags", "production"] {
+        let stats = reports.iter().flat_map(|report| report.subjects.iter().filter(|stats| stats.subject == name));
+        let (hits, writes) = stats.fold((0, 0), |sum, stats| (sum.0 + stats.hits, sum.1 + stats.writes));
+        println!("{name}: {hits} hits and {writes} writes, {} slots migrated", migrated.get());
+        assert!(hits > 0 && writes > 5, "{name}: {hits} hits and {writes} writes");
+    }
+}
+
 /// Settings for a busy machine.
 const SETTINGS: [(&str, &str); 3] =
     [("REDIS__COMMAND_TIMEOUT", "1s"), ("REDIS__LOAD_QUEUE", "5s"), ("POSTGRES__WAIT_TIMEOUT", "5s")];
@@ -61,29 +121,21 @@ async fn shop_on_a_cluster_keeps_its_promises_and_loses_no_event() {
     let _turn = TURN.acquire().await.unwrap();
     let system = PrivateSystem::start_on_cluster(300, &SETTINGS).await.unwrap();
     let (cluster, http) = (system.cluster.as_ref().unwrap(), reqwest::Client::new());
-    assert_promises_kept(&system).await;
+    cluster.migrate(STREAM, async || {}).await.unwrap();
+    assert_promises_kept_during_a_failover(&system, &http).await;
     system.until_applied(&http, SOON).await.unwrap();
-
-    for key in [STREAM].iter().chain(&PARTITIONS) {
-        cluster.migrate(key, async || {}).await.unwrap();
-    }
-    assert_promises_kept(&system).await;
-    system.until_applied(&http, SOON).await.unwrap();
-
-    fail_over(&system, &http).await;
     assert_promises_kept(&system).await;
     system.until_applied(&http, SOON).await.unwrap();
 }
 
 /// The databases say which primaries may be used.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn shop_that_trusts_one_incarnation_recovers_from_a_failover() {
+async fn shop_that_trusts_one_incarnation_keeps_its_promises_during_a_failover() {
     let _turn = TURN.acquire().await.unwrap();
     let settings = [&SETTINGS[..], &[("INCARNATION__TRUSTED", "true")]].concat();
     let system = PrivateSystem::start_on_cluster(300, &settings).await.unwrap();
     let http = reqwest::Client::new();
-    assert_promises_kept(&system).await;
-    fail_over(&system, &http).await;
+    assert_promises_kept_during_a_failover(&system, &http).await;
     assert_promises_kept(&system).await;
     system.until_applied(&http, SOON).await.unwrap();
 }

@@ -96,11 +96,17 @@ impl RedisCluster {
 
     /// Moves the slot of a key to another primary while clients use it. Calls `meanwhile` before it moves each key of
     /// the slot.
-    pub async fn migrate(&self, key: &str, mut meanwhile: impl AsyncFnMut()) -> Result<()> {
-        let slot = self.ask(&["CLUSTER", "KEYSLOT", key]).await?;
+    pub async fn migrate(&self, key: &str, meanwhile: impl AsyncFnMut()) -> Result<()> {
         let source = self.primary_of(key).await?;
         let is_other = |node: &&Redis| node.port() != source.port();
         let target = self.nodes[..PRIMARIES].iter().find(is_other).context("there is no other primary")?;
+        self.migrate_to(target, key, meanwhile).await
+    }
+
+    /// Does the same, to this primary, which must not have the slot yet.
+    pub async fn migrate_to(&self, target: &Redis, key: &str, mut meanwhile: impl AsyncFnMut()) -> Result<()> {
+        let slot = self.ask(&["CLUSTER", "KEYSLOT", key]).await?;
+        let source = self.primary_of(key).await?;
         let [from, to] = [source.cli(&["CLUSTER", "MYID"]).await?, target.cli(&["CLUSTER", "MYID"]).await?];
         target.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]).await?;
         source.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to]).await?;
