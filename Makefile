@@ -102,7 +102,7 @@ test test-transports: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(nproc)
 test: ## run every test on private Postgres and Redis instances
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace
-test-slow: ## the tests that are ignored otherwise, because they take minutes: more faults under load
+test-slow: ## the tests that are ignored otherwise, because they take minutes: more faults under load, a million tags
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace --bins --lib --tests -- --ignored
 strategies: ## write the table of the strategies into the README

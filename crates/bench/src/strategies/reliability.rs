@@ -136,7 +136,10 @@ fn generator(cases: &[CaseFigures]) -> String {
 /// checked for this.
 const MIN_TRIALS: u32 = 100;
 
-/// Returns an error if a promise was broken, or if the race proved nothing.
+/// The longest time in milliseconds that another command may wait while a tag is invalidated.
+const MAX_STALL: f64 = 5.0;
+
+/// Returns an error if a promise was broken, if the race proved nothing, or if the invalidation of a tag stalled Redis.
 pub(super) fn check(figures: &Figures) -> Result<()> {
     let mut broken = Vec::new();
     for case in &figures.cases {
@@ -154,6 +157,14 @@ pub(super) fn check(figures: &Figures) -> Result<()> {
         }
         if case.name == "naive" && race.trials >= MIN_TRIALS && race.stale == 0 {
             broken.push(format!("naive: no entry was stale in {} trials, so the race proves nothing", race.trials));
+        }
+    }
+    for tag in &figures.tags {
+        let longest = Spread::of(tag.stall.iter().copied()).max;
+        if longest > MAX_STALL {
+            let members = thousands(tag.members as u64);
+            broken
+                .push(format!("a command waited for {longest:.1} ms while a tag of {members} members was invalidated"));
         }
     }
     ensure!(broken.is_empty(), "the goal is missed\n{}", broken.join("\n"));

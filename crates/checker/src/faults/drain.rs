@@ -12,11 +12,11 @@ use super::crash::{API, client, fill, until};
 use super::target::Target;
 use crate::system::{self, System};
 
-/// The category whose tag is invalidated, and the set from which the members are removed, 512 per call.
+/// The category whose tag is invalidated, and the set from which the members are removed, 128 per call.
 const CATEGORY: u32 = 1;
 const TAGGED: &str = "product:~tag:category:1";
 const DRAINED: &str = "product:~drain:category:1";
-/// The number of products: with two caches each, the tag needs four calls.
+/// The number of products: with two caches each, the tag needs 16 calls.
 const PRODUCTS: u32 = 1_000;
 /// The description by which the products are recognized.
 const NAME_PREFIX: &str = "made for a tag with many members";
