@@ -44,13 +44,14 @@ impl Carts {
         &self.pool
     }
 
-    /// Creates an empty cart.
+    /// Creates an empty cart, in a transaction: a statement of its own would not be repeated if Postgres had ended the
+    /// session.
     ///
     /// # Errors
     /// Returns an error if the database does not create it.
     pub async fn create(&self) -> Result<NewCart, CartError> {
         self.pool
-            .run(async |connection| {
+            .transaction(async |connection| {
                 let insert = diesel::insert_into(carts::table).default_values().returning(NewCart::as_returning());
                 Ok(insert.get_result(connection).await?)
             })

@@ -13,13 +13,32 @@ async fn turn(stores: &Stores, read_only: &str) {
     postgres.sql("postgres", &turn).await.expect("the test's own SQL");
     if read_only == "on" {
         // Existing sessions keep the setting with which they began.
-        let end = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'");
-        postgres.sql("postgres", &end).await.expect("the test's own SQL");
+        end_sessions(stores).await;
     }
+}
+
+async fn end_sessions(stores: &Stores) {
+    let database = stores.database.name();
+    let end = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'");
+    Postgres::shared().await.sql("postgres", &end).await.expect("the test's own SQL");
 }
 
 async fn readiness(service: &Service) -> Value {
     service.get("/readyz").await.expect(200).json()
+}
+
+/// The pool may not have noticed yet that its sessions have ended.
+#[tokio::test]
+async fn ended_sessions_fail_no_request() {
+    let (stores, _api, service) = started(1).await;
+    for _ in 0..10 {
+        end_sessions(&stores).await;
+        let cart = CartOf::at(&service).await;
+        end_sessions(&stores).await;
+        cart.put(1, 2).await.expect(201);
+        end_sessions(&stores).await;
+        cart.view().await.expect(200);
+    }
 }
 
 #[tokio::test]
