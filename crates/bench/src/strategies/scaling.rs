@@ -18,7 +18,7 @@ fn of(numbers: &[f64], digits: usize) -> String {
 
 fn tags(figures: &Figures) -> String {
     let mut text = String::from(
-        "## Invalidating a tag\n\nThe cache crate removes the members in steps of 128 (*took*). The comparison (*at once*) is `SMEMBERS` and one `UNLINK` of all members. *Stall* is the longest response time of a `PING` on another connection meanwhile. All figures are medians in ms (minimum–maximum).\n\n| members | took | stall | at once: took | at once: stall |\n|---:|---|---|---|---|\n",
+        "## Invalidating a tag\n\nThe cache crate removes the members in small steps (*took*). The comparison (*at once*) is `SMEMBERS` and one `UNLINK` of all members. *Stall* is the longest response time of a `PING` on another connection meanwhile. All figures are medians in ms (minimum–maximum).\n\n| members | took | stall | at once: took | at once: stall |\n|---:|---|---|---|---|\n",
     );
     for at in &figures.tags {
         let [took, stall, naive, naive_stall] =
