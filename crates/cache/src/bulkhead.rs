@@ -34,7 +34,7 @@ pub(crate) struct SharedPermit(Arc<Queue<Weak<OwnedSemaphorePermit>>>);
 
 impl Bulkhead {
     pub(crate) fn new(permits: usize, queue: Duration) -> Self {
-        Self { key_locks: KeyLocks::default(), permits: Arc::new(Semaphore::new(permits.max(1))), queue }
+        Self { key_locks: KeyLocks::default(), permits: Arc::new(Semaphore::new(permits)), queue }
     }
 
     /// Waits for a permit, first come, first served; `None` when none became free in time.

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
 use crate::batch::{Batch, BatchMember};
@@ -38,6 +39,8 @@ pub struct Cache<T, C = Json> {
 /// What all caches of a client share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Stops the background tasks, which do not hold this value.
+    pub(crate) _dropped: DropGuard,
     pub(crate) store: Arc<Store>,
     pub(crate) invalidator: Arc<Invalidator>,
     pub(crate) single_flight: SingleFlight,

@@ -19,9 +19,10 @@ use crate::health::Health;
 use crate::incarnation::IncarnationRecord;
 use crate::invalidate::Invalidator;
 use crate::invalidate::{Invalidated, Invalidation};
+use crate::keyspace::Keyspace;
 use crate::keyspace::Tag;
-use crate::keyspace::{Keyspace, is_valid_name};
 use crate::memory::{Memory, MemoryStore};
+use crate::names::is_valid_name;
 use crate::near::NearMemory;
 use crate::near_cache::NearCache;
 use crate::outcome::Observer;
@@ -36,6 +37,9 @@ use crate::sweep::run_sweep;
 use crate::values::Values;
 
 /// A client for one keyspace in Redis. Cheap to clone.
+///
+/// Its background tasks and its connections end with [`shutdown`](Self::shutdown), or when the last clone and the last
+/// [`Cache`] made from it are dropped. Only the first one waits for what is in flight.
 #[derive(Clone, Debug)]
 pub struct CacheClient {
     pub(crate) shared: Arc<Shared>,
@@ -62,8 +66,8 @@ impl CacheClient {
     /// answers.
     ///
     /// # Errors
-    /// Returns an error when the address of Redis cannot be used, or when the server is too old, refuses the login or may
-    /// evict the fence table.
+    /// Returns an error when the address of Redis or a setting cannot be used, and when the server is too old, refuses the
+    /// login, may evict the fence table or needs other partitions; see [`ConnectError`].
     pub async fn connect_with(keyspace: Keyspace, settings: &CacheSettings) -> Result<Self, ConnectError> {
         Self::connect_to(keyspace, settings, None).await
     }
@@ -85,6 +89,9 @@ impl CacheClient {
     async fn connect_to(
         keyspace: Keyspace, settings: &CacheSettings, record: Option<Arc<dyn IncarnationRecord>>,
     ) -> Result<Self, ConnectError> {
+        if let Some(mistake) = settings.mistake() {
+            return Err(ConnectError::Settings(mistake));
+        }
         let near_bound = settings.near_bound.filter(|bound| !bound.is_zero());
         if near_bound.is_some() && RedisAddress::parse(&settings.url)?.is_cluster() {
             return Err(ConnectError::NearOnCluster);
@@ -108,13 +115,23 @@ impl CacheClient {
 
     /// Creates a client whose entries are in `memory`, with the default settings. Its background tasks run on the current
     /// runtime.
+    ///
+    /// # Panics
+    /// Panics outside of a Tokio runtime.
     pub fn in_memory(keyspace: Keyspace, memory: &Memory) -> Self {
         Self::in_memory_with(keyspace, memory, &CacheSettings::default())
     }
 
     /// Creates a client whose entries are in `memory`. It uses only some of the settings: the limits of loads, the
-    /// pause of the sweep, and the command timeout, which matters only if a test slows the memory down.
+    /// pause of the sweep, and the command timeout, which matters only if a test slows the memory down. A policy's near
+    /// cache is ignored, because the entries are in memory anyway.
+    ///
+    /// # Panics
+    /// Panics outside of a Tokio runtime, and if a setting cannot work.
     pub fn in_memory_with(keyspace: Keyspace, memory: &Memory, settings: &CacheSettings) -> Self {
+        if let Some(mistake) = settings.mistake() {
+            panic!("{mistake}");
+        }
         // Partitions distribute keys over the servers of a cluster. A memory needs only one.
         let keyspace = keyspace.in_one_partition();
         let store = MemoryStore::new(memory, keyspace.name(), settings.command_timeout);
@@ -134,7 +151,10 @@ impl CacheClient {
             tasks: tasks.clone(),
             runtime: runtime.clone(),
         });
+        let dropped = CancellationToken::new();
+        let stop = dropped.child_token();
         let shared = Arc::new(Shared {
+            _dropped: dropped.clone().drop_guard(),
             store,
             invalidator,
             single_flight: SingleFlight::default(),
@@ -143,8 +163,9 @@ impl CacheClient {
             tasks,
             runtime,
         });
-        let client = Self { shared, background: TaskTracker::new(), stop: CancellationToken::new() };
+        let client = Self { shared, background: TaskTracker::new(), stop };
         client.start_background_tasks(settings.sweep_rest);
+        client.close_when_dropped(dropped);
         client
     }
 
@@ -161,6 +182,24 @@ impl CacheClient {
         self.spawn_until_stopped(async move { run_retries(&for_retries).await });
         let swept = Arc::clone(store);
         self.spawn_until_stopped(async move { run_sweep(&swept, sweep_rest).await });
+    }
+
+    /// Closes the connection when the last clone is dropped; [`shutdown`](Self::shutdown) closes it by itself.
+    fn close_when_dropped(&self, dropped: CancellationToken) {
+        let (store, near) = (Arc::clone(&self.shared.store), self.shared.invalidator.near.clone());
+        let stop = self.stop.clone();
+        self.shared.runtime.spawn(async move {
+            tokio::select! {
+                biased;
+                () = dropped.cancelled() => {
+                    if let Some(near) = near {
+                        near.leave().await;
+                    }
+                    store.close().await;
+                }
+                () = stop.cancelled() => {}
+            }
+        });
     }
 
     fn spawn_until_stopped(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -240,7 +279,7 @@ impl CacheClient {
     ///
     /// It runs in its own task: once the returned future has been polled, dropping it stops nothing.
     pub async fn invalidate(&self, invalidation: Invalidation) -> Invalidated {
-        self.shared.invalidator.invalidate(invalidation).await
+        self.shared.invalidator.invalidate(invalidation.within(self.keyspace())).await
     }
 
     /// Invalidates every entry that carries `tag`, in all caches of the keyspace. Call it after COMMIT.
@@ -258,6 +297,7 @@ impl CacheClient {
     /// the future has been polled, dropping it stops nothing. A graceful shutdown waits for the second one within its
     /// grace period.
     pub async fn invalidate_in_doubt(&self, invalidation: Invalidation, commit_bound: Duration) -> Invalidated {
+        let invalidation = invalidation.within(self.keyspace());
         self.shared.invalidator.invalidate_in_doubt(invalidation, commit_bound).await
     }
 

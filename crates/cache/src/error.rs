@@ -7,14 +7,16 @@ use std::time::Duration;
 
 pub use crate::codec::CodecError;
 pub use crate::keyspace::KeyspaceError;
+pub use crate::names::InvalidName;
 pub use crate::policy::PolicyError;
-pub use crate::redis::ConnectError;
+pub use crate::redis::{AddressError, ConnectError};
 
 /// A loader's error, shared by all readers that waited for the load.
 pub type LoaderError = Arc<dyn Error + Send + Sync>;
 
 /// The reason why a load returned no value.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LoadError {
     /// The loader failed; the caller decides by its error.
     #[error("the load failed: {0}")]
@@ -22,6 +24,9 @@ pub enum LoadError {
     /// The loaded value cannot be encoded, which is a bug in the program (500).
     #[error("the loaded value cannot be encoded: {0}")]
     Encode(CodecError),
+    /// No entry can have this key, or one of the tags that the loader named, which is a bug in the program (500).
+    #[error(transparent)]
+    Name(#[from] InvalidName),
     /// Too many loads are in flight, and no permit became free in time. Shed the request (503).
     #[error("too many loads are under way")]
     Overloaded,
@@ -38,6 +43,7 @@ pub enum LoadError {
 
 /// The reason why [`Cache::get_or_load`](crate::Cache::get_or_load) returned no value.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GetError {
     /// The value was not in the cache, and the load failed.
     #[error(transparent)]
@@ -49,6 +55,7 @@ pub enum GetError {
 
 /// The reason why a cache cannot be created.
 #[derive(Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidCache {
     /// The name of a cache is a part of its keys.
     #[error("cache `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
@@ -71,13 +78,15 @@ impl LoadError {
     pub fn loader_error<E: Error + 'static>(&self) -> Option<&E> {
         match self {
             Self::Loader(error) => error.downcast_ref(),
-            Self::Encode(_) | Self::Overloaded | Self::TimedOut(_) | Self::Panicked | Self::Aborted => None,
+            Self::Encode(_) | Self::Name(_) | Self::Overloaded | Self::TimedOut(_) | Self::Panicked | Self::Aborted => {
+                None
+            }
         }
     }
 
     /// Returns whether the cause is a bug in the program, and not its load or its database (500 instead of 503).
     pub fn is_bug(&self) -> bool {
-        matches!(self, Self::Encode(_) | Self::Panicked)
+        matches!(self, Self::Encode(_) | Self::Name(_) | Self::Panicked)
     }
 }
 

@@ -41,12 +41,14 @@ pub enum Reason {
     Version(String),
     /// The keyspace has another number of partitions than in other processes, or too few for the cluster; holds both numbers.
     Partitions(String),
+    /// Redis is a node of a cluster, and the URL is not that of a cluster.
+    ClusterNode,
     /// The source of truth does not trust this Redis now ([`incarnation`](crate::incarnation)); holds the reason.
     Incarnation(&'static str),
     /// Redis has reached its `maxmemory` and evicts nothing.
     Full,
-    /// Redis refuses a command to this user.
-    Forbidden,
+    /// Redis refuses something to this user; holds what, such as ``the command `evalsha` ``.
+    Forbidden(String),
     /// Redis refuses `INFO`, or `INFO` shows none of the fields that the client needs.
     NoInfo,
     /// `INFO` shows no `run_id`.
@@ -74,7 +76,7 @@ impl Reason {
     /// Returns whether this problem keeps the client from using Redis.
     pub(crate) fn forbids_use(&self) -> bool {
         match self {
-            Self::Full | Self::Forbidden | Self::NoInfo | Self::NoRunId | Self::NoEvictionPolicy => false,
+            Self::Full | Self::Forbidden(_) | Self::NoInfo | Self::NoRunId | Self::NoEvictionPolicy => false,
             Self::NoAnswer
             | Self::Login(_)
             | Self::TooManyClients
@@ -85,6 +87,7 @@ impl Reason {
             | Self::EvictionPolicy(_)
             | Self::Version(_)
             | Self::Partitions(_)
+            | Self::ClusterNode
             | Self::Incarnation(_) => true,
         }
     }
@@ -99,9 +102,10 @@ impl Reason {
             | Self::TooManyClients
             | Self::Version(_)
             | Self::Partitions(_)
+            | Self::ClusterNode
             | Self::Incarnation(_)
             | Self::Full
-            | Self::Forbidden
+            | Self::Forbidden(_)
             | Self::NoInfo
             | Self::NoRunId
             | Self::NoEvictionPolicy => false,
@@ -110,7 +114,10 @@ impl Reason {
 
     /// Returns whether the state lasts until a person changes a setting.
     pub(crate) fn needs_operator(&self) -> bool {
-        matches!(self, Self::Login(_) | Self::EvictionPolicy(_) | Self::Version(_) | Self::Partitions(_))
+        matches!(
+            self,
+            Self::Login(_) | Self::EvictionPolicy(_) | Self::Version(_) | Self::Partitions(_) | Self::ClusterNode
+        )
     }
 }
 
@@ -147,10 +154,13 @@ impl fmt::Display for Reason {
                 write!(f, "Redis {version} is too old, at least version 7.0 is needed; the cache is not in use")
             }
             Self::Partitions(text) => write!(f, "{text}; the cache is not in use"),
+            Self::ClusterNode => f.write_str(
+                "Redis is a node of a cluster, so the URL must begin with redis-cluster:; the cache is not in use",
+            ),
             Self::Incarnation(text) => write!(f, "{text}; the cache is not in use"),
             Self::Full => f.write_str("Redis has reached maxmemory (OOM); no further entries are stored"),
-            Self::Forbidden => {
-                f.write_str("Redis refuses a command to this user (NOPERM); operations that need it fail")
+            Self::Forbidden(what) => {
+                write!(f, "Redis refuses {what} to this user (NOPERM); operations that need it fail")
             }
             Self::NoInfo => f.write_str(
                 "INFO is refused or shows neither run_id nor maxmemory_policy: a restart with older data is recognised \

@@ -103,15 +103,16 @@ impl CacheClient {
     /// # Errors
     /// Returns an error when Redis does not answer, or refuses the command.
     pub async fn inspect(&self, key: &Key) -> Result<Option<EntryInfo>, InspectError> {
-        let seen = self.shared.store.inspect(std::slice::from_ref(key)).await?.pop().flatten();
-        Ok(seen.map(|seen| self.info(key, &seen)))
+        let key = self.keyspace().own(key.clone());
+        let seen = self.shared.store.inspect(std::slice::from_ref(&key)).await?.pop().flatten();
+        Ok(seen.map(|seen| self.info(&key, &seen)))
     }
 
     /// Returns what this process holds of an entry in its memory; `None` if it holds nothing. Sends no command.
     pub fn inspect_memory(&self, key: &Key) -> Option<NearEntryInfo> {
         let near = self.shared.invalidator.near.as_ref()?;
         let epoch = self.shared.invalidator.pending.epoch();
-        let (entry, is_servable) = near.memory.peek(key, epoch)?;
+        let (entry, is_servable) = near.memory.peek(&self.keyspace().own(key.clone()), epoch)?;
         let now = self.shared.store.now_ms();
         Some(NearEntryInfo {
             key: key.to_string(),

@@ -18,7 +18,7 @@ use tracing::{Instrument, debug, trace_span};
 
 use crate::error::Deferred;
 use crate::feed::{CacheEvent, EventBuffer, InvalidationRecord};
-use crate::keyspace::{Key, Tag};
+use crate::keyspace::{Key, Keyspace, Tag};
 use crate::near_cache::NearCache;
 use crate::pending::PendingInvalidations;
 use crate::redis::{Step, StoreError};
@@ -134,6 +134,13 @@ impl Invalidation {
             0 | 1 => self.tags.extend(tags),
             _ => self.intersections.push(tags),
         }
+        self
+    }
+
+    /// Returns the same with the keys of this keyspace; another one may have made them.
+    pub(crate) fn within(mut self, keyspace: &Keyspace) -> Self {
+        self.keys = self.keys.into_iter().map(|key| keyspace.own(key)).collect();
+        self.keys_before = self.keys_before.into_iter().map(|(key, version)| (keyspace.own(key), version)).collect();
         self
     }
 

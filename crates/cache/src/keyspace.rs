@@ -6,12 +6,16 @@
 //! begin with `~` belong to the cache itself (fence table, registry, tag sets); no entry can have such a name.
 
 use std::borrow::Borrow;
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use redis_connect::RedisAddress;
 use serde::{Serialize, Serializer};
+
+use crate::names::{
+    InvalidName, LONGEST_KEY, LONGEST_TAG, check_key, check_tag, is_valid_name, needs_escape, write_escaped,
+};
 
 /// The number of partitions of a keyspace on a cluster, if the caller does not set another number. A cluster may have as
 /// many primaries.
@@ -96,7 +100,8 @@ impl Keyspace {
 
     /// Returns the key of entry `id` in `cache`.
     ///
-    /// Control characters, spaces and `%` in `id` are percent-encoded, so any text makes a valid key.
+    /// Control characters, spaces and `%` in `id` are percent-encoded. A read with an empty id, or with a key of more than
+    /// [`Key::LONGEST`] bytes, fails.
     pub fn key(&self, cache: &str, id: impl Display) -> Key {
         if let [prefix] = &*self.prefixes {
             let mut name = String::with_capacity(prefix.len() + cache.len() + 16);
@@ -118,6 +123,16 @@ impl Keyspace {
             let key = self.key_from_bare(bare);
             (key.as_str() == name).then_some(key)
         })
+    }
+
+    /// Returns this keyspace's key of the entry that `key` names. Another keyspace, such as one with another number of
+    /// partitions, may have made it.
+    pub(crate) fn own(&self, key: Key) -> Key {
+        let prefix = self.prefixes.get(usize::from(key.partition)).map(String::as_bytes);
+        match prefix == Some(&key.name[..usize::from(key.prefix)]) {
+            true => key,
+            false => self.key_from_bare(key.local_name()),
+        }
     }
 
     fn key_from_bare(&self, bare: &str) -> Key {
@@ -182,6 +197,9 @@ impl Keyspace {
 }
 
 impl Key {
+    /// The longest name that an entry can have, in bytes.
+    pub const LONGEST: usize = LONGEST_KEY;
+
     /// Returns the full name, as `redis-cli` expects it.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.name).expect("a key is made from a String")
@@ -190,6 +208,11 @@ impl Key {
     /// Returns the name without the keyspace's prefix: `ttl:1`.
     pub fn local_name(&self) -> &str {
         &self.as_str()[self.prefix as usize..]
+    }
+
+    /// Checks that an entry can have this name.
+    pub(crate) fn check(&self) -> Result<(), InvalidName> {
+        check_key(self.as_str(), self.local_name())
     }
 
     pub(crate) fn name(&self) -> &[u8] {
@@ -232,12 +255,19 @@ impl fmt::Debug for Key {
 pub struct Tag(Arc<str>);
 
 impl Tag {
-    /// Creates the tag `kind:id`. Characters that would break the entry's header are percent-encoded.
+    /// The longest tag that an entry can carry, in bytes.
+    pub const LONGEST: usize = LONGEST_TAG;
+
+    /// Creates the tag `kind:id`. Characters that would break the entry's header are percent-encoded, and so are colons in
+    /// `kind`.
+    ///
+    /// An entry with a tag whose kind or id is empty, or that has more than [`Tag::LONGEST`]
+    /// bytes, is not stored: its load fails.
     pub fn new(kind: &str, id: impl Display) -> Self {
         let mut text = String::with_capacity(kind.len() + 12);
-        write_escaped(&mut text, format_args!("{kind}:{id}"), |c| {
-            c.is_control() || c.is_whitespace() || c == '%' || c == ','
-        });
+        write_escaped(&mut text, kind, |c| needs_escape(c) || c == ',' || c == ':');
+        text.push(':');
+        write_escaped(&mut text, id, |c| needs_escape(c) || c == ',');
         Self(text.into())
     }
 
@@ -245,6 +275,11 @@ impl Tag {
     pub fn parse(text: &str) -> Option<Self> {
         let breaks = |c: char| c.is_control() || c.is_whitespace() || c == ',';
         (text.contains(':') && !text.contains(breaks)).then(|| Self(text.into()))
+    }
+
+    /// Checks that an entry can carry this tag.
+    pub(crate) fn check(&self) -> Result<(), InvalidName> {
+        check_tag(&self.0)
     }
 
     /// Returns the tag as stored.
@@ -278,39 +313,10 @@ impl Borrow<str> for Tag {
     }
 }
 
-/// Returns whether `name` is valid for a keyspace or a cache: no character in it has a special meaning.
-pub(crate) fn is_valid_name(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    (1..=64).contains(&name.len()) && name.chars().all(allowed)
-}
-
 fn write_bare(name: &mut String, cache: &str, id: impl Display) {
     name.push_str(cache);
     name.push(':');
     write_escaped(name, id, needs_escape);
-}
-
-fn needs_escape(c: char) -> bool {
-    c.is_control() || c.is_whitespace() || c == '%'
-}
-
-/// Appends `text`, percent-encoding the characters that `special` selects.
-pub(crate) fn write_escaped(out: &mut String, text: impl Display, special: fn(char) -> bool) {
-    let start = out.len();
-    write!(out, "{text}").expect("writing to a String cannot fail");
-    if out[start..].contains(special) {
-        let raw = out.split_off(start);
-        let mut utf8 = [0; 4];
-        for c in raw.chars() {
-            if special(c) {
-                for byte in c.encode_utf8(&mut utf8).bytes() {
-                    write!(out, "%{byte:02X}").expect("writing to a String cannot fail");
-                }
-            } else {
-                out.push(c);
-            }
-        }
-    }
 }
 
 /// FNV-1a: small, stable across processes and versions, and distributed well enough to choose a partition or an order.

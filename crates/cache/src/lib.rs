@@ -27,6 +27,7 @@ mod load;
 pub mod loader;
 mod many;
 pub mod memory;
+mod names;
 mod near;
 mod near_cache;
 pub mod outcome;

@@ -26,7 +26,7 @@ use crate::bulkhead::{self, KeyLock, LoadPermit, Permit, SharedPermit};
 use crate::cache::{Definition, Lookup, Region};
 use crate::entry::{CachedEntry, StoredEntry};
 use crate::error::LoadError;
-use crate::keyspace::Key;
+use crate::keyspace::{Key, Tag};
 use crate::lease::{Grant, LeaseReply, RefreshReply};
 use crate::loader::{Content, SharedLoader};
 use crate::outcome::{Bypass, Fill, Outcome};
@@ -54,6 +54,7 @@ impl Region {
     pub(crate) async fn miss(
         &self, key: &Key, load: SharedLoader, bypass: Option<Bypass>,
     ) -> Result<CachedEntry, LoadError> {
+        key.check()?;
         // A load that waits for another load must not hold the permit that the other one needs.
         let shared = bulkhead::without_permit(self.share_load(key, load, bypass));
         let loading = async { shared.await.unwrap_or(Err(LoadError::Overloaded)) };
@@ -194,7 +195,10 @@ impl Region {
         // Aborted when it times out, or when this future is dropped.
         let loading = AbortOnDropHandle::new(self.spawn(permit.held_by(loading)));
         let loaded = match timeout(limit, loading).await {
-            Ok(Ok(loaded)) => loaded,
+            Ok(Ok(loaded)) => loaded.and_then(|loaded| {
+                loaded.tags.iter().try_for_each(Tag::check)?;
+                Ok(loaded)
+            }),
             Ok(Err(ended)) if ended.is_panic() => Err(LoadError::Panicked),
             Ok(Err(_)) => Err(LoadError::Aborted),
             Err(_) => Err(LoadError::TimedOut(limit)),

@@ -26,7 +26,12 @@ use crate::keyspace::Tag;
 /// A function that reads a value of type `T` from the database.
 ///
 /// It is a closure without arguments, or the result of [`with`]. Its future returns a `T`, an `Option<T>` (`None` is
-/// stored as well), or a [`NewEntry`], which can name tags. It may be called several times for one read.
+/// stored as well), or a [`NewEntry`], which can name tags. It may be called several times for one read. Its error implements
+/// [`Error`], which `anyhow::Error` does not: map that one to an error type of your own.
+#[diagnostic::on_unimplemented(
+    message = "this is no loader of `{T}`",
+    note = "a loader is `with(&context, id, load)` or a closure without arguments; the error of its future implements `std::error::Error`"
+)]
 pub trait Loader<T, C = Json> {
     #[doc(hidden)]
     fn share(self) -> SharedLoader;

@@ -2,10 +2,8 @@
 //!
 //! A failure that comes and goes is reported once per [`LOG_INTERVAL`] at most.
 
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use crate::sync::Mutex;
 
 /// Minimum time between two reports of a failure that recurs.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -68,35 +66,30 @@ impl RecurringFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::in_any_order;
 
     const S: Duration = Duration::from_secs(1);
 
     #[test]
     fn outage_is_logged_once_at_its_begin_and_once_at_its_end() {
-        in_any_order(|| {
-            let (outage, begin) = (RecurringFailure::default(), Instant::now());
-            assert_eq!(outage.over_at(begin), None, "nothing has happened");
-            assert!(outage.failed_at(begin));
-            for second in 1..100 {
-                assert!(!outage.failed_at(begin + second * S), "it still lasts");
-            }
-            assert_eq!(outage.over_at(begin + 100 * S), Some(Recovery { times: 100, lasted: 100 * S }));
-            assert_eq!(outage.over_at(begin + 101 * S), None, "told once");
-            assert!(outage.failed_at(begin + 102 * S), "another one");
-        });
+        let (outage, begin) = (RecurringFailure::default(), Instant::now());
+        assert_eq!(outage.over_at(begin), None, "nothing has happened");
+        assert!(outage.failed_at(begin));
+        for second in 1..100 {
+            assert!(!outage.failed_at(begin + second * S), "it still lasts");
+        }
+        assert_eq!(outage.over_at(begin + 100 * S), Some(Recovery { times: 100, lasted: 100 * S }));
+        assert_eq!(outage.over_at(begin + 101 * S), None, "told once");
+        assert!(outage.failed_at(begin + 102 * S), "another one");
     }
 
     #[test]
     fn recurring_outage_is_logged_once_per_interval() {
-        in_any_order(|| {
-            let (outage, begin) = (RecurringFailure::default(), Instant::now());
-            let mut lines = 0;
-            for tenth in 0..1_000 {
-                let now = begin + tenth * S / 10;
-                lines += u32::from(outage.failed_at(now)) + u32::from(outage.over_at(now).is_some());
-            }
-            assert_eq!(lines, 20, "two in ten seconds");
-        });
+        let (outage, begin) = (RecurringFailure::default(), Instant::now());
+        let mut lines = 0;
+        for tenth in 0..1_000 {
+            let now = begin + tenth * S / 10;
+            lines += u32::from(outage.failed_at(now)) + u32::from(outage.over_at(now).is_some());
+        }
+        assert_eq!(lines, 20, "two in ten seconds");
     }
 }

@@ -10,15 +10,16 @@ use crate::error::InvalidCache;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheSettings {
-    /// `redis://user:password@host:port/db`, `rediss://…` (feature `tls`) or `redis+unix:///path/to/socket`; the
-    /// parameters of [`RedisAddress`](crate::RedisAddress) name files with credentials and certificates.
+    /// `redis://user:password@host:port/db`, `redis+unix:///path/to/socket`, `redis-sentinel://…` or `redis-cluster://…`,
+    /// and with the feature `tls` also `rediss://…` and `rediss-cluster://…`. The parameters of
+    /// [`RedisAddress`](crate::RedisAddress) name files with credentials and certificates.
     pub url: String,
-    /// The longest time for one command. A slower Redis counts as down. Default: 40 ms.
+    /// The longest time for one command, more than zero. A slower Redis counts as down. Default: 40 ms.
     #[serde(with = "crate::duration")]
     pub command_timeout: Duration,
-    /// Consecutive failures that open the circuit breaker; a successful probe closes it. Default: 2.
+    /// Consecutive failures that open the circuit breaker, at least 1; a successful probe closes it. Default: 2.
     pub breaker_threshold: u32,
-    /// Concurrent loads in this process; further loads queue. Default: 32.
+    /// Concurrent loads in this process, at least 1; further loads queue. Default: 32.
     pub max_loads: usize,
     /// The longest time that a load queues for a permit. Default: 2 s.
     #[serde(with = "crate::duration")]
@@ -38,7 +39,28 @@ pub struct CacheSettings {
 /// The shortest bound of a near cache: with a shorter one, barriers would do nothing but load Redis.
 const SHORTEST_BOUND: Duration = Duration::from_millis(10);
 
+/// The longest command timeout and near bound: a longer one is a mistake in a unit.
+const LONGEST: Duration = Duration::from_secs(3_600);
+/// The maximum number of concurrent loads.
+const MAX_LOADS: usize = 1_000_000;
+
 impl CacheSettings {
+    /// Returns a sentence about a setting that cannot work, if there is one.
+    pub(crate) fn mistake(&self) -> Option<&'static str> {
+        let is_time = |time: Duration| !time.is_zero() && time <= LONGEST;
+        if !is_time(self.command_timeout) {
+            Some("`command_timeout` must be more than zero, and at most an hour")
+        } else if self.breaker_threshold == 0 {
+            Some("`breaker_threshold` must be at least 1")
+        } else if !(1..=MAX_LOADS).contains(&self.max_loads) {
+            Some("`max_loads` must be between 1 and 1,000,000")
+        } else if self.near_bound.is_some_and(|bound| bound > LONGEST) {
+            Some("`near_bound` must be at most an hour")
+        } else {
+            None
+        }
+    }
+
     /// Checks whether a near cache may have this bound.
     ///
     /// # Errors

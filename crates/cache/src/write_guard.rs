@@ -66,7 +66,7 @@ impl CacheClient {
     /// Without Redis, it returns a guard that is not [in place](WriteGuard::is_in_place).
     pub async fn guard(&self, invalidation: Invalidation, lease: Duration) -> WriteGuard {
         let invalidator = Arc::clone(&self.shared.invalidator);
-        let (keys, tags) = invalidation.into_names();
+        let (keys, tags) = invalidation.within(self.keyspace()).into_names();
         let keys: Vec<_> = keys.collect();
         let parts = GuardMembers::of(&keys, &tags, self.keyspace().partitions());
         let invalidation = keys.into_iter().fold(Invalidation::hard().tags(tags), Invalidation::key);

@@ -52,15 +52,17 @@ impl RedisAddress {
                 let sentinels = sentinels(&url, &mut parameters)?;
                 (Target::Sentinels(sentinels), url.path().trim_start_matches('/').to_owned())
             }
-            "redis-cluster" if url.path().trim_start_matches('/').is_empty() => {
+            "redis-cluster" | "rediss-cluster" if url.path().trim_start_matches('/').is_empty() => {
                 (Target::Cluster(hosts(&url, PORT, &mut parameters)?), String::new())
             }
-            "redis-cluster" => return Err(AddressError::Url("a cluster has only database 0".to_owned())),
+            "redis-cluster" | "rediss-cluster" => {
+                return Err(AddressError::Url("a cluster has only database 0".to_owned()));
+            }
             "redis+unix" => (unix(&url)?, parameters.take("db").unwrap_or_default()),
             other => return Err(AddressError::Url(format!("it begins with {other}:"))),
         };
         let tls = match url.scheme() {
-            "rediss" => {
+            "rediss" | "rediss-cluster" => {
                 let [ca, certificate, key] = ["ca_file", "cert_file", "key_file"].map(|name| parameters.file(name));
                 Some(Tls::new(ca.as_deref(), certificate.as_deref(), key.as_deref())?)
             }
@@ -201,6 +203,7 @@ mod tests {
             ("redis-sentinel://one?service=shop&nodes=two:port", "one of its nodes cannot be used"),
             ("redis://one?service=shop", "it has the unknown parameter service"),
             ("redis-cluster://one/3", "a cluster has only database 0"),
+            ("redis-cluster://one?ca_file=/ca.pem", "it has the unknown parameter ca_file"),
         ] {
             let error = RedisAddress::parse(url).unwrap_err().to_string();
             assert!(error.contains(reason), "{url}: {error}");

@@ -24,20 +24,30 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// The pause between two attempts to connect, in milliseconds.
 const RECONNECT_MS: u32 = 100;
 
-impl RedisAddress {
+/// The clients of the library fred for an address. A trait, so that crates can show the address to their users without the
+/// library.
+pub trait RedisClients {
     /// Returns a client that is not connected yet. It speaks RESP3. A command takes `timeout` at most (zero: no limit), and
     /// is never sent again. While Redis cannot be reached, also at the start, the client tries again ten times a second.
-    pub fn client(&self, timeout: Duration) -> Client {
+    fn client(&self, timeout: Duration) -> Client;
+
+    /// Returns a client for channels, with the same settings. It buffers up to `messages` messages for a slow receiver.
+    fn subscriber(&self, timeout: Duration, messages: usize) -> SubscriberClient;
+}
+
+impl RedisClients for RedisAddress {
+    fn client(&self, timeout: Duration) -> Client {
         self.builder(timeout).build().expect("a builder with a configuration")
     }
 
-    /// Returns a client for channels, with the same settings. It buffers up to `messages` messages for a slow receiver.
-    pub fn subscriber(&self, timeout: Duration, messages: usize) -> SubscriberClient {
+    fn subscriber(&self, timeout: Duration, messages: usize) -> SubscriberClient {
         let mut builder = self.builder(timeout);
         builder.with_performance_config(|performance| performance.broadcast_channel_capacity = messages);
         builder.build_subscriber_client().expect("a builder with a configuration")
     }
+}
 
+impl RedisAddress {
     fn builder(&self, timeout: Duration) -> Builder {
         let server = match &self.target {
             Target::Tcp { host, port } => ServerConfig::Centralized { server: Server::new(host.as_str(), *port) },

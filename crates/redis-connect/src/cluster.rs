@@ -10,6 +10,7 @@ use fred::util::redis_keyslot;
 
 use crate::RedisAddress;
 use crate::address::Target;
+use crate::builder::RedisClients;
 
 /// Returns the primary that has the slot of `key`, as the client knows the cluster; `None` for a client of one server.
 ///
@@ -24,25 +25,23 @@ pub fn primary_of(client: &Client, key: &str) -> Result<Option<Server>, Error> {
     server.map(Some).ok_or_else(|| Error::new(ErrorKind::Cluster, "no server of the cluster has the slot"))
 }
 
-impl RedisAddress {
-    /// Returns the address of the primary that has the slot of `key`; this address, if it leads to one server. Waits until
-    /// the cluster can be reached.
-    ///
-    /// # Errors
-    /// Returns an error if a node refuses the login, or if no primary has the slot.
-    pub async fn of_primary(&self, key: &str, timeout: Duration) -> Result<Self, Error> {
-        if !self.is_cluster() {
-            return Ok(self.clone());
-        }
-        let client = self.client(timeout);
-        let connection = client.connect();
-        client.wait_for_connect().await?;
-        let server = primary_of(&client, key);
-        // The server also notices a dropped connection.
-        let _ = client.quit().await;
-        connection.abort();
-        let target = server?
-            .map_or(self.target.clone(), |server| Target::Tcp { host: server.host.to_string(), port: server.port });
-        Ok(Self { target, ..self.clone() })
+/// Returns the address of the primary that has the slot of `key`; the same address, if it leads to one server. Waits until
+/// the cluster can be reached.
+///
+/// # Errors
+/// Returns an error if a node refuses the login, or if no primary has the slot.
+pub async fn address_of_primary(address: &RedisAddress, key: &str, timeout: Duration) -> Result<RedisAddress, Error> {
+    if !address.is_cluster() {
+        return Ok(address.clone());
     }
+    let client = address.client(timeout);
+    let connection = client.connect();
+    client.wait_for_connect().await?;
+    let server = primary_of(&client, key);
+    // The server also notices a dropped connection.
+    let _ = client.quit().await;
+    connection.abort();
+    let target = server?
+        .map_or(address.target.clone(), |server| Target::Tcp { host: server.host.to_string(), port: server.port });
+    Ok(RedisAddress { target, ..address.clone() })
 }

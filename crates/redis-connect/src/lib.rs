@@ -12,7 +12,8 @@ mod stream;
 mod tls;
 
 pub use address::RedisAddress;
-pub use cluster::primary_of;
+pub use builder::RedisClients;
+pub use cluster::{address_of_primary, primary_of};
 pub use credentials::Credentials;
 pub use error::AddressError;
 pub use silence::{reconnect_when_silent, wait_for_silence};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
-use redis_connect::{RedisAddress, reconnect_when_silent};
+use redis_connect::{RedisAddress, RedisClients, reconnect_when_silent};
 use tokio::time::sleep;
 use tracing::debug;
 

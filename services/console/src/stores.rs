@@ -13,7 +13,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl, SimpleA
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::{ClusterHash, CustomCommand, Value};
-use redis_connect::{AddressError, RedisAddress};
+use redis_connect::{AddressError, RedisAddress, RedisClients};
 use service::problem::{Problem, RETRY_AFTER};
 use tokio::sync::OnceCell;
 

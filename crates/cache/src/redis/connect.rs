@@ -1,11 +1,12 @@
 //! The reasons why a client cannot connect.
 
-use redis_connect::AddressError;
+pub use redis_connect::AddressError;
 
 use crate::keyspace::KeyspaceError;
 
 /// The reason why a client cannot connect. A Redis that is only down is not one of them.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The name of the keyspace cannot be used.
     #[error(transparent)]
@@ -26,6 +27,12 @@ pub enum ConnectError {
     /// The keyspace has another number of partitions than in other processes, or too few for a cluster.
     #[error("{0}; make the keyspace with `Keyspace::partitioned`, with the same number in every process")]
     Partitions(String),
+    /// The server is a node of a cluster, and the URL is not that of a cluster.
+    #[error("Redis is a node of a cluster, so the URL must begin with `redis-cluster:` or `rediss-cluster:`")]
+    ClusterNode,
+    /// A setting cannot work; holds a sentence about it.
+    #[error("{0}")]
+    Settings(&'static str),
     /// A near cache is not available on a cluster.
     #[error("a near cache needs a single Redis, and the URL leads to a cluster; leave `near_bound` unset")]
     NearOnCluster,

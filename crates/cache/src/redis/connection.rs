@@ -15,7 +15,7 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, KeysInterface};
 use fred::types::Key;
 use fred::types::config::Server;
-use redis_connect::RedisAddress;
+use redis_connect::{RedisAddress, RedisClients};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
@@ -28,6 +28,7 @@ use super::trust::Trust;
 use crate::health::{Health, Reason};
 use crate::incarnation::IncarnationRecord;
 use crate::keyspace::Keyspace;
+use crate::recurring_failure::RecurringFailure;
 use crate::settings::CacheSettings;
 
 #[derive(Debug)]
@@ -44,8 +45,10 @@ pub(crate) struct Connection {
     pub(super) server: Mutex<Option<(Identity, usize)>>,
     /// Whether a state has begun after which entries may be outdated.
     pub(super) outdated: AtomicBool,
-    /// When Redis last refused a command to this user.
-    pub(super) forbidden: Mutex<Option<Instant>>,
+    /// When Redis last refused something to this user, and what.
+    pub(super) forbidden: Mutex<Option<(Instant, String)>>,
+    /// Reports that Redis does not answer.
+    silence: RecurringFailure,
     pub(super) is_cluster: bool,
     pub(super) partitions: Partitions,
 }
@@ -104,6 +107,7 @@ impl Connection {
             server: Mutex::default(),
             outdated: AtomicBool::new(false),
             forbidden: Mutex::default(),
+            silence: RecurringFailure::default(),
             is_cluster: address.is_cluster(),
             partitions: Partitions { count: keyspace.partitions(), key: format!("{}:~partitions", keyspace.name()) },
         }
@@ -228,8 +232,8 @@ impl Connection {
     /// Records an error reply: it may name a state in which Redis must not be used, before the probe detects it.
     fn refused(&self, error: &str) {
         match classify_error(error) {
-            Some(Reason::Forbidden) => {
-                *self.forbidden.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now())
+            Some(Reason::Forbidden(what)) => {
+                *self.forbidden.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), what))
             }
             Some(reason) if reason.forbids_use() => self.leave(reason),
             Some(_) | None => {}
@@ -254,7 +258,8 @@ impl Connection {
         self.change(missing.map_or(Health::Up, Health::Degraded));
     }
 
-    /// Logs each state once when it begins, and once when it ends.
+    /// Logs each state once when it begins, and once when it ends. A silence that comes and goes is logged every few
+    /// seconds.
     fn change(&self, now: Health) {
         let mut before = None;
         self.health.send_if_modified(|health| {
@@ -265,8 +270,17 @@ impl Connection {
             is_new
         });
         let Some(before) = before else { return };
+        let was_silent = before.reason() == Some(&Reason::NoAnswer);
         let before = before.reason().map(ToString::to_string);
+        // On an overloaded server, silence may come and go several times a second.
+        let is_quiet = match now {
+            Health::Down(Reason::NoAnswer) => !self.silence.failed(),
+            _ => self.silence.recovered().is_none() && was_silent,
+        };
         match now {
+            Health::Up | Health::Down(Reason::NoAnswer) if is_quiet => {
+                debug!(?now, before, "whether the cache uses Redis has changed again");
+            }
             Health::Up => info!(before, "Redis answers; the cache uses it"),
             Health::Degraded(reason) => warn!(%reason, before, "the cache uses Redis, but a protection is missing"),
             Health::Down(reason) if reason.needs_operator() => {

@@ -20,7 +20,7 @@ mod tracking;
 mod trust;
 mod wire;
 
-pub use connect::ConnectError;
+pub use connect::{AddressError, ConnectError};
 pub(crate) use error::StoreError;
 pub(crate) use guards::GuardMembers;
 pub(crate) use holders::Holders;

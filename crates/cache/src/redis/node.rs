@@ -75,7 +75,9 @@ impl Node {
     async fn info(&self) -> Result<ServerInfo, ProbeError> {
         match self.client.info::<String>(None).await {
             Ok(info) => Ok(ServerInfo::parse(&info)),
-            Err(error) if classify_error(error.details()) == Some(Reason::Forbidden) => Ok(ServerInfo::default()),
+            Err(error) if matches!(classify_error(error.details()), Some(Reason::Forbidden(_))) => {
+                Ok(ServerInfo::default())
+            }
             Err(error) if ProbeError::is_silence(&error) => Err(ProbeError::NoAnswer(error)),
             Err(error) => match classify_error(error.details()) {
                 Some(reason) => Err(ProbeError::State(reason)),
@@ -100,7 +102,7 @@ impl ProbeError {
     pub(super) fn of(error: Error) -> Self {
         match classify_error(error.details()) {
             // Without `TIME` there is no clock.
-            Some(Reason::Forbidden) => Self::State(Reason::Login(error.details().to_owned())),
+            Some(Reason::Forbidden(_)) => Self::State(Reason::Login(error.details().to_owned())),
             Some(reason) => Self::State(reason),
             None => Self::NoAnswer(error),
         }

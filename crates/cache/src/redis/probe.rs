@@ -94,6 +94,7 @@ impl Connection {
             Reason::EvictionPolicy(policy) => Err(ConnectError::EvictionPolicy(policy)),
             Reason::Version(version) => Err(ConnectError::Version(version)),
             Reason::Partitions(text) => Err(ConnectError::Partitions(text)),
+            Reason::ClusterNode => Err(ConnectError::ClusterNode),
             reason => {
                 self.leave(reason);
                 Ok(())
@@ -171,6 +172,9 @@ impl Connection {
         let (servers, refused): (Vec<_>, Vec<_>) =
             try_join_all(nodes.iter().map(Node::state)).await?.into_iter().unzip();
         let (server, refused) = (ServerInfo::of_all(servers), refused.into_iter().flatten().next());
+        if server.is_cluster_node && !self.is_cluster {
+            return Err(ProbeError::State(Reason::ClusterNode));
+        }
         let refused = refused.or(self.check_partitions(nodes.len()).await?);
         self.trust.check(&server.identity, purges).await?;
         self.compare(&server.identity, number, purges);
@@ -200,6 +204,9 @@ impl Connection {
     async fn check_partitions(&self, primaries: usize) -> Result<Option<Reason>, ProbeError> {
         let Partitions { count, key } = &self.partitions;
         let refusal = |text| Err(ProbeError::State(Reason::Partitions(text)));
+        if self.is_cluster && *count == 1 {
+            return refusal("a keyspace on a cluster needs several partitions, and it has one".to_owned());
+        }
         if primaries > usize::from(*count) {
             return refusal(format!(
                 "a cluster of {primaries} primaries needs at least as many partitions, and the keyspace has {count}"
@@ -210,9 +217,9 @@ impl Connection {
             count => self.client.set(key, *count, None, Some(SetOptions::NX), true).await,
         };
         match found {
-            Ok(Some(other)) if !other.is_empty() && other != count.to_string() => {
-                refusal(format!("another process of the keyspace has {other} partitions, and this one has {count}"))
-            }
+            Ok(Some(other)) if !other.is_empty() && other != count.to_string() => refusal(format!(
+                "another process of the keyspace has {other} partitions (`{key}`), and this one has {count}"
+            )),
             Ok(_) => Ok(None),
             Err(error) => match classify_error(error.details()) {
                 Some(reason) if !reason.forbids_use() => Ok(Some(reason)),
@@ -237,8 +244,9 @@ impl Connection {
     }
 
     fn was_forbidden(&self) -> Option<Reason> {
-        let at = *self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
-        at.filter(|at| at.elapsed() < FORBIDDEN).map(|_| Reason::Forbidden)
+        let forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, what) = forbidden.as_ref().filter(|(at, _)| at.elapsed() < FORBIDDEN)?;
+        Some(Reason::Forbidden(what.clone()))
     }
 }
 

@@ -9,6 +9,8 @@ pub(super) struct ServerInfo {
     version: Option<String>,
     is_replica: bool,
     is_loading: bool,
+    /// Whether it is a node of a cluster.
+    pub(super) is_cluster_node: bool,
     eviction_policy: Option<String>,
 }
 
@@ -30,6 +32,10 @@ impl ServerInfo {
             version: field(info, "redis_version"),
             is_replica: field(info, "role").is_some_and(|role| role != "master"),
             is_loading: field(info, "loading").is_some_and(|loading| loading != "0"),
+            // Valkey has both names.
+            is_cluster_node: ["redis_mode", "server_mode"]
+                .map(|name| field(info, name))
+                .contains(&Some("cluster".into())),
             eviction_policy: field(info, "maxmemory_policy"),
         }
     }
@@ -121,11 +127,22 @@ pub(super) fn classify_error(error: &str) -> Option<Reason> {
         "NOREPLICAS" => Some(Reason::TooFewReplicas),
         "OOM" => Some(Reason::Full),
         "NOAUTH" | "WRONGPASS" => Some(Reason::Login(error.to_owned())),
-        "NOPERM" => Some(Reason::Forbidden),
+        "NOPERM" => Some(Reason::Forbidden(refused(error))),
         _ if error.contains("max number of clients") => Some(Reason::TooManyClients),
         // The wording of NOPERM in Redis 7.0 for a command within a script.
-        _ if error.contains("The user executing the script") => Some(Reason::Forbidden),
+        _ if error.contains("The user executing the script") => Some(Reason::Forbidden(refused(error))),
         _ => None,
+    }
+}
+
+/// Returns what a reply refuses to the user. It quotes a command, and no key or channel.
+fn refused(error: &str) -> String {
+    let quoted: Vec<&str> = error.split('\'').collect();
+    match quoted.as_slice() {
+        [_, command, _, ..] => format!("the command `{command}`"),
+        _ if error.contains("channel") => "a channel".to_owned(),
+        _ if error.contains("key") => "a key".to_owned(),
+        _ => "a command".to_owned(),
     }
 }
 
@@ -197,13 +214,18 @@ mod tests {
 
     #[test]
     fn an_error_names_the_state_of_the_server() {
+        let forbidden = |what: &str| Some(Reason::Forbidden(what.to_owned()));
         let cases = [
             ("READONLY You can't write against a read only replica.", Some(Reason::Replica)),
             ("LOADING Redis is loading the dataset in memory", Some(Reason::Loading)),
             ("MISCONF Redis is configured to save RDB snapshots, but", Some(Reason::SaveFailed)),
             ("NOREPLICAS Not enough good replicas to write.", Some(Reason::TooFewReplicas)),
             ("OOM command not allowed when used memory > 'maxmemory'.", Some(Reason::Full)),
-            ("NOPERM this user has no permissions to run the 'get' command", Some(Reason::Forbidden)),
+            ("NOPERM this user has no permissions to run the 'get' command", forbidden("the command `get`")),
+            ("NOPERM No permissions to access a key", forbidden("a key")),
+            ("NOPERM No permissions to access a channel", forbidden("a channel")),
+            ("ERR The user executing the script can't run this command or subcommand", forbidden("a command")),
+            ("ERR The user executing the script can't access at least one of the keys", forbidden("a key")),
             ("ERR max number of clients reached", Some(Reason::TooManyClients)),
             ("WRONGPASS invalid", Some(Reason::Login("WRONGPASS invalid".to_owned()))),
             ("NOSCRIPT No matching script.", None),

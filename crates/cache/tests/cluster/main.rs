@@ -6,4 +6,5 @@
 mod both;
 mod partitions;
 mod support;
+mod tls;
 mod topology;

@@ -44,16 +44,29 @@ async fn process_with_another_number_of_partitions_is_refused() {
     let (place, _node) = node().await;
     let other = Keyspace::partitioned(place.keyspace().name(), 16).unwrap();
     let error = refusal(other, place.cluster.url()).await;
-    assert!(error.contains("has 8 partitions, and this one has 16"), "{error}");
+    assert!(error.contains("has 8 partitions (`") && error.contains("~partitions`), and this one has 16"), "{error}");
 }
 
 #[tokio::test]
 async fn cluster_with_more_primaries_than_partitions_is_refused() {
     let url = Place::new().await.cluster.url();
-    for partitions in [1, 2] {
+    for (partitions, reason) in
+        [(1, "needs several partitions"), (2, "a cluster of 3 primaries needs at least as many partitions")]
+    {
         let error = refusal(Keyspace::partitioned("narrow", partitions).unwrap(), url.clone()).await;
-        assert!(error.contains("a cluster of 3 primaries needs at least as many partitions"), "{error}");
+        assert!(error.contains(reason), "{error}");
     }
+}
+
+#[tokio::test]
+async fn url_of_one_server_that_leads_to_a_node_of_a_cluster_is_refused() {
+    let node = Place::new().await.cluster.nodes()[0].url();
+    let client = match CacheClient::connect_with(Keyspace::new("narrow").unwrap(), &settings(node)).await {
+        Ok(client) => client,
+        Err(ConnectError::ClusterNode) => return,
+        Err(error) => panic!("it is refused for another reason: {error}"),
+    };
+    eventually("the URL is refused", LONG, async || client.health() == Health::Down(Reason::ClusterNode)).await;
 }
 
 #[tokio::test]

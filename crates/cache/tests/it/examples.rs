@@ -69,6 +69,15 @@ async fn memory_example_needs_no_redis() {
 }
 
 #[tokio::test]
+async fn tags_example_removes_what_carries_any_or_all_of_them() {
+    assert_prints(
+        "tags",
+        &["2 pages show author 1", "3 pages show author 1 or topic 8", "2 pages show author 2 and topic 7"],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn two_tier_example_shows_the_change_of_the_other_process() {
     assert_prints(
         "two_tier",

@@ -24,6 +24,7 @@ mod joining;
 mod key_older_than;
 mod many;
 mod memory;
+mod names;
 mod near;
 mod near_limits;
 mod near_outage;

@@ -105,3 +105,38 @@ async fn changed_password_is_read_from_its_file() {
     .await;
     eventually("a hit", SOON, async || node.read(1, &row).await.outcome() == Outcome::Hit).await;
 }
+
+/// The number of connections, without that of `redis-cli`.
+async fn connections(redis: &Redis) -> usize {
+    redis.cli(&["CLIENT", "LIST"]).await.unwrap().lines().filter(|line| !line.is_empty()).count() - 1
+}
+
+#[tokio::test]
+async fn dropped_client_closes_its_connections() {
+    let redis = Redis::start().await.unwrap();
+    let settings = CacheSettings { near_bound: Some(BOUND), ..settings(redis.url()) };
+    let node = Node::with(&settings, patient().near(Near::Strict(BOUND))).await;
+    node.read(1, &Row::new([])).await;
+    eventually("its connections", SOON, async || connections(&redis).await >= 2).await;
+    // A cache keeps the client alive.
+    let Node { client, cache, .. } = node;
+    drop(client);
+    cache.get_or_load(2, || async { Ok::<_, std::convert::Infallible>(None::<String>) }).await.unwrap();
+    assert!(connections(&redis).await >= 2);
+    drop(cache);
+    eventually("the end of its connections", SOON, async || connections(&redis).await == 0).await;
+}
+
+#[tokio::test]
+async fn forbidden_command_is_named() {
+    let redis = Redis::start().await.unwrap();
+    let user = ["ACL", "SETUSER", "default", "on", "nopass", "~*", "&*", "+@all", "-evalsha"];
+    redis.cli(&user).await.unwrap();
+    let node = Node::on(&redis).await;
+    let row = Row::new([]);
+    eventually("the command's name", SOON, async || {
+        node.read(1, &row).await;
+        node.client.health() == Health::Degraded(Reason::Forbidden("the command `evalsha`".to_owned()))
+    })
+    .await;
+}

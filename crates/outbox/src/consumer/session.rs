@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fred::clients::SubscriberClient;
 use fred::error::Error;
-use redis_connect::RedisAddress;
+use redis_connect::{RedisAddress, RedisClients, address_of_primary};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +37,7 @@ impl SessionContext {
     /// Returns a client for the channel that carries the events of `stream`; not connected yet. Of a cluster, it uses the
     /// server that publishes the events.
     pub(super) async fn subscriber(&self, stream: &str, timeout: Duration) -> Result<SubscriberClient, Error> {
-        Ok(self.redis.of_primary(stream, COMMAND_TIMEOUT).await?.subscriber(timeout, CHANNEL_BUFFER))
+        Ok(address_of_primary(&self.redis, stream, COMMAND_TIMEOUT).await?.subscriber(timeout, CHANNEL_BUFFER))
     }
 
     /// Connects, and waits for Redis without a time limit.

@@ -18,7 +18,7 @@ use fred::types::Value;
 use fred::types::config::Server;
 use fred::types::scripts::Script;
 use fred::types::streams::XID;
-use redis_connect::RedisAddress;
+use redis_connect::{RedisAddress, RedisClients};
 use tokio::sync::broadcast::Receiver;
 use tokio::task::JoinHandle;
 use uuid::Uuid;

@@ -6,7 +6,7 @@ use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::Value;
 use fred::types::config::Server;
 use fred::types::scripts::Script;
-use redis_connect::{RedisAddress, reconnect_when_silent};
+use redis_connect::{RedisAddress, RedisClients, reconnect_when_silent};
 use tokio::sync::broadcast::Receiver;
 use uuid::Uuid;
 

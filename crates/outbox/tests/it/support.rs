@@ -13,6 +13,7 @@ pub(crate) use log::Log;
 use outbox::consumer::{Consumer, ConsumerSettings, Delivery, HandlerError, Subscription, Transport};
 use outbox::{EventSource, RedisAddress};
 pub(crate) use recorder::Recorder;
+use redis_connect::RedisClients;
 use serde_json::{Value, json};
 use testkit::{Redis, eventually};
 use uuid::Uuid;

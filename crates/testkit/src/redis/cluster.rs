@@ -27,8 +27,21 @@ impl RedisCluster {
         Self::start_each(async |_| Ok(Vec::new())).await
     }
 
+    /// Starts a cluster that is reached over TLS, with a client certificate.
+    pub async fn start_over_tls() -> Result<Self> {
+        let settings = [("tls-cluster", "yes"), ("tls-replication", "yes")];
+        let settings = settings.map(|(name, value)| (name, value.to_owned()));
+        Self::start_over(Transport::Tls, async |_| Ok(settings.to_vec())).await
+    }
+
     /// Starts a cluster whose nodes have the settings that `more` returns, which can put files into a node's folder.
     pub(super) async fn start_each(more: impl AsyncFn(&Path) -> Result<Vec<(&'static str, String)>>) -> Result<Self> {
+        Self::start_over(Transport::Tcp, more).await
+    }
+
+    async fn start_over(
+        transport: Transport, more: impl AsyncFn(&Path) -> Result<Vec<(&'static str, String)>>,
+    ) -> Result<Self> {
         let mut nodes = Vec::new();
         for _ in 0..2 * PRIMARIES {
             let supervisor = Redis::supervisor()?;
@@ -40,9 +53,11 @@ impl RedisCluster {
                 ("cluster-node-timeout", "4000"),
                 ("cluster-port", &bus),
                 ("repl-diskless-sync-delay", "0"),
+                // A test may disconnect a replica for any time before it is promoted.
+                ("cluster-replica-validity-factor", "0"),
             ];
             settings.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
-            nodes.push(Redis::launch(supervisor, Transport::Tcp, &settings).await?);
+            nodes.push(Redis::launch(supervisor, transport, &settings).await?);
         }
         let cluster = Self { nodes };
         cluster.join().await?;
@@ -69,7 +84,12 @@ impl RedisCluster {
     /// Returns the URL with credentials: `user:password@`.
     pub(super) fn url_with(&self, credentials: &str) -> String {
         let [first, second] = [0, 1].map(|node| self.nodes[node].port());
-        format!("redis-cluster://{credentials}127.0.0.1:{first}?nodes=127.0.0.1:{second}")
+        let url = self.nodes[0].url();
+        let (scheme, parameters) = match url.split_once('?') {
+            Some((_, parameters)) => ("rediss-cluster", format!("&{parameters}")),
+            None => ("redis-cluster", String::new()),
+        };
+        format!("{scheme}://{credentials}127.0.0.1:{first}?nodes=127.0.0.1:{second}{parameters}")
     }
 
     /// Returns the nodes: the first three began as primaries.
@@ -91,7 +111,7 @@ impl RedisCluster {
         };
         let line = map.lines().find(has_slot).context("no node has the slot")?;
         let port: u16 = line.split([':', '@']).nth(1).context("a node without a port")?.parse()?;
-        self.nodes.iter().find(|node| node.port() == port).context("the node belongs to another cluster")
+        self.nodes.iter().find(|node| node.plain_port() == port).context("the node belongs to another cluster")
     }
 
     /// Moves the slot of a key to another primary while clients use it. Calls `meanwhile` before it moves each key of

@@ -74,9 +74,10 @@ impl Sentinels {
         loop {
             server.port = free_port();
             let configuration = server.supervisor.directory().join("sentinel.conf");
+            // A replica that was disconnected for ten times this time is never promoted.
             let text = format!(
                 "bind 127.0.0.1\nport {}\nsentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
-                 sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 10000\n",
+                 sentinel down-after-milliseconds {SERVICE} 5000\nsentinel failover-timeout {SERVICE} 10000\n",
                 server.port,
                 self.first.port(),
             );

@@ -33,7 +33,7 @@ use fred::error::Error;
 use fred::interfaces::ClientLike;
 use fred::types::scripts::Script;
 use fred::types::{ClusterHash, CustomCommand, Value};
-use redis_connect::{RedisAddress, reconnect_when_silent};
+use redis_connect::{RedisAddress, RedisClients, reconnect_when_silent};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::keys::WATERMARKS;
