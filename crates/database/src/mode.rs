@@ -43,6 +43,10 @@ pub(crate) struct ModeProbe {
     session: tokio::sync::Mutex<Option<(Connection, Instant)>>,
     /// Set while writes are refused.
     read_only: Mutex<Option<ReadOnly>>,
+    /// Held while new sessions are checked for a write.
+    asking: tokio::sync::Mutex<()>,
+    /// When a check last found that they can write.
+    writable_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Clone, Copy)]
@@ -62,7 +66,13 @@ struct Answer {
 
 impl ModeProbe {
     pub(crate) fn new(opener: Arc<Connector>) -> Self {
-        Self { opener, session: tokio::sync::Mutex::default(), read_only: Mutex::new(None) }
+        Self {
+            opener,
+            session: tokio::sync::Mutex::default(),
+            read_only: Mutex::new(None),
+            asking: tokio::sync::Mutex::default(),
+            writable_at: Mutex::new(None),
+        }
     }
 
     /// Returns whether the database responds, and whether new sessions can write.
@@ -96,11 +106,24 @@ impl ModeProbe {
 
     /// Returns whether new sessions can write, after a write was refused because its session is read-only. If they can,
     /// the old sessions are replaced. If they cannot, the check is repeated once a second at most, not for each write.
+    /// Writes that are refused at the same time wait for one check.
     pub(crate) async fn new_sessions_can_write(&self) -> bool {
+        let refused = Instant::now();
+        let _turn = self.asking.lock().await;
         {
             let mut read_only = self.read_only.lock().unwrap_or_else(PoisonError::into_inner);
-            if read_only.is_some_and(|read_only| read_only.looked_at.elapsed() < ASKED_AGAIN_AFTER) {
-                return false;
+            match *read_only {
+                // The check of another write has ended after this one was refused.
+                None if self
+                    .writable_at
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .is_some_and(|at| at > refused) =>
+                {
+                    return true;
+                }
+                Some(read_only) if read_only.looked_at.elapsed() < ASKED_AGAIN_AFTER => return false,
+                _ => {}
             }
             let is_confirmed = read_only.is_some_and(|read_only| read_only.is_confirmed);
             *read_only = Some(ReadOnly { looked_at: Instant::now(), is_confirmed });
@@ -120,6 +143,7 @@ impl ModeProbe {
         let mut read_only = self.read_only.lock().unwrap_or_else(PoisonError::into_inner);
         match mode {
             DatabaseMode::Writable => {
+                *self.writable_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 if read_only.take().is_some() {
                     self.opener.renew();
                     info!("the database accepts writes again; read-only sessions are replaced");

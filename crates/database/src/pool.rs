@@ -23,6 +23,8 @@ const WARM: usize = 8;
 pub struct Pool {
     connections: managed::Pool<Manager>,
     pub(crate) probe: Arc<ModeProbe>,
+    /// The limit of a statement; zero for none.
+    pub(crate) statement_timeout: Duration,
 }
 
 /// A connection that returns to the pool when it is dropped.
@@ -55,7 +57,7 @@ pub async fn connect(settings: &PostgresSettings, service: &str, max_wait: Durat
         Err(error) => Err(StartupError::unreachable(settings, error.to_string())),
     })
     .await?;
-    Ok(Pool { connections, probe: Arc::new(ModeProbe::new(opener)) })
+    Ok(Pool { connections, probe: Arc::new(ModeProbe::new(opener)), statement_timeout: settings.statement_timeout })
 }
 
 impl Pool {

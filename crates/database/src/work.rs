@@ -169,6 +169,15 @@ impl<'p> Transaction<'p> {
         Self { limits: Some(Limits::of(limit)), ..self }
     }
 
+    /// Divides the statement timeout of the pool among `statements`, so that all of them together take no longer than one
+    /// statement may. A load of the cache needs this: its time limit includes one statement timeout.
+    pub fn of_statements(self, statements: u32) -> Self {
+        match self.pool.statement_timeout {
+            Duration::ZERO => self,
+            limit => self.statement_timeout(Some(limit / statements.max(1))),
+        }
+    }
+
     /// Runs the transaction; see [`Pool::transaction`].
     ///
     /// # Errors

@@ -63,7 +63,7 @@ pub fn traces(traces: &TraceSettings) -> Checked {
     within("TRACES__INTERVAL", traces.interval, 10 * MS..=MINUTE)?;
     match traces.endpoint.parse::<Uri>() {
         _ if traces.endpoint.is_empty() => Ok(()),
-        Ok(uri) if is_address(&uri) && uri.scheme_str() == Some("http") => Ok(()),
+        Ok(uri) if is_address(&uri) => Ok(()),
         _ => {
             let reason = "(or OTEL_EXPORTER_OTLP_ENDPOINT) must be an address such as http://host:4318, without TLS";
             Err(SettingsError::wrong("TRACES__ENDPOINT", reason))
@@ -85,7 +85,9 @@ pub fn redis(redis: &CacheSettings) -> Checked {
     within("REDIS__BREAKER_THRESHOLD", redis.breaker_threshold, 1..=1_000)?;
     within("REDIS__MAX_LOADS", redis.max_loads, 1..=10_000)?;
     within("REDIS__LOAD_QUEUE", redis.load_queue, Duration::ZERO..=MINUTE)?;
-    within("REDIS__SWEEP_REST", redis.sweep_rest, 10 * MS..=DAY)
+    within("REDIS__SWEEP_REST", redis.sweep_rest, 10 * MS..=DAY)?;
+    // Below it, the memory holds hardly an entry, and each process that could hold one delays the writes.
+    within("REDIS__NEAR_WEIGHT", redis.near_weight, 65_536..=1 << 40)
 }
 
 /// Checks the `[relay]` section.
@@ -116,8 +118,8 @@ pub fn product_api(api: &ProductApiSettings) -> Checked {
 pub fn url(setting: &str, url: &str) -> Checked {
     match url.parse::<Uri>() {
         Ok(uri) if is_address(&uri) => Ok(()),
-        // The error omits the address, because it may contain a password.
-        _ => Err(SettingsError::wrong(setting, "must be an address such as http://host:port")),
+        // The error omits the address, because it may contain a password. The services' clients have no TLS.
+        _ => Err(SettingsError::wrong(setting, "must be an address such as http://host:port, without TLS")),
     }
 }
 
@@ -126,7 +128,7 @@ fn is_address(uri: &Uri) -> bool {
     let has_port = authority.port_u16().is_some();
     // Otherwise, the text after the host is an invalid port.
     let has_host = !authority.host().is_empty() && (has_port || authority.as_str().ends_with(authority.host()));
-    has_host && matches!(uri.scheme_str(), Some("http" | "https"))
+    has_host && uri.scheme_str() == Some("http")
 }
 
 #[cfg(test)]
@@ -144,7 +146,8 @@ mod tests {
     fn address_must_have_a_scheme_and_a_host() {
         for (address, is_one) in [
             ("http://127.0.0.1:8004", true),
-            ("https://shop.example/api", true),
+            ("http://shop.example/api", true),
+            ("https://shop.example/api", false),
             ("127.0.0.1:8004", false),
             ("http://", false),
             ("ftp://shop", false),

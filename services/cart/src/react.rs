@@ -16,7 +16,6 @@ use outbox::consumer::{EventHandler, HandlerError, Resync};
 use outbox::log::LogPosition;
 use outbox::relay::{OutboxEvent, RelayHook};
 use service::events::{ProductEvent, require_done};
-use tracing::info;
 
 use crate::error::CartError;
 use crate::facts::ProductSnapshots;
@@ -74,8 +73,7 @@ impl EventHandler for CartEventHandler {
         recorded.map_err(unavailable)
     }
 
-    async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
-        info!(?why, "product events may have been missed; the keyspace is purged");
+    async fn resync(&self, _why: Resync) -> Result<Option<LogPosition>, HandlerError> {
         self.snapshots.reset_versions().await.map_err(unavailable)?;
         drop_everything(&self.cache).await?;
         Ok(None)

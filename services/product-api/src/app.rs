@@ -20,6 +20,7 @@ use crate::faults::CrashSwitch;
 use crate::keys::{self, Caches};
 use crate::products::ProductService;
 use crate::settings::Settings;
+use crate::uncached_reads::UncachedReads;
 use crate::{NAME, faults, routes, seed};
 
 /// The tables of the catalogue, and the triggers that write its events.
@@ -79,7 +80,9 @@ impl Service for App {
         let (outbox, catalogue) = (Outbox::new(pool.clone()), Catalogue::new(pool));
         let crash = CrashSwitch::default();
         let guard_lease = settings.production.write_guard.then_some(commit_bound + GUARD_MARGIN);
-        let products = ProductService { catalogue, cache, caches, outbox, commit_bound, guard_lease, crash };
+        let uncached_reads = UncachedReads::of_pool(settings.postgres.max_connections.get());
+        let products =
+            ProductService { catalogue, cache, caches, uncached_reads, outbox, commit_bound, guard_lease, crash };
         Ok(Self { products, listener, relay, has_faults: settings.faults.enabled })
     }
 

@@ -13,6 +13,7 @@ pub mod schema;
 pub mod seed;
 pub mod settings;
 pub mod strategies;
+pub mod uncached_reads;
 
 /// The name of the service in logs, in the database and in `Cache-Status`.
 pub const NAME: &str = "product-api";

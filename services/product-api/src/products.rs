@@ -12,6 +12,7 @@ use crate::catalogue::{Catalogue, CatalogueError, Committed, NewProduct, Product
 use crate::faults::CrashSwitch;
 use crate::keys::Caches;
 use crate::strategies::{Strategy, WriteEffect};
+use crate::uncached_reads::UncachedReads;
 
 /// The catalogue in Postgres, and its caches in Redis.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct ProductService {
     pub cache: CacheClient,
     /// The caches of the strategies and lists.
     pub caches: Caches,
+    /// The limit of the reads that use no cache.
+    pub uncached_reads: UncachedReads,
     /// The outbox, which `/events` reads.
     pub outbox: Outbox,
     /// The longest time for which an unacknowledged COMMIT can still take effect.

@@ -117,7 +117,7 @@ impl Service for App {
     /// becomes outdated.
     fn readiness(&self, readiness: Readiness) -> Readiness {
         let (building, ageing) = (Arc::clone(&self.search.state), Arc::clone(&self.search.state));
-        let progress = self.search.progress.clone();
+        let (invalidating, progress) = (Arc::clone(&self.search.state), self.search.progress.clone());
         readiness
             .requires(Check::of_state("index", move || building.readiness()))
             .prefers(Check::new("current", Duration::from_secs(1), move || {
@@ -128,6 +128,10 @@ impl Service for App {
                         true => Err(format!("the index may lag by {} events", index.lag)),
                     }
                 }
+            }))
+            .prefers(Check::of_state("pages", move || match invalidating.pending_invalidation() {
+                None => Ok(()),
+                Some(_) => Err("Redis has not acknowledged an invalidation of the result pages; they bypass the cache"),
             }))
             .prefers(Check::of_state("events", move || progress.check_ready()))
     }

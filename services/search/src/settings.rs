@@ -64,9 +64,11 @@ impl ServiceSettings for Settings {
         if !(32..=4096).contains(&self.index.memory) {
             return Err(SettingsError::wrong("INDEX__MEMORY", "must be between 32 and 4096 (MiB)"));
         }
-        if self.index.commit_every > Duration::from_secs(1) {
-            return Err(SettingsError::wrong("INDEX__COMMIT_EVERY", "must be at most 1s"));
-        }
+        limits::within(
+            "INDEX__COMMIT_EVERY",
+            self.index.commit_every,
+            Duration::from_millis(1)..=Duration::from_secs(1),
+        )?;
         if self.index.path.as_os_str().is_empty() {
             return Err(SettingsError::wrong("INDEX__PATH", "must name a directory"));
         }
@@ -92,6 +94,7 @@ mod tests {
             ("LANES__PAGE__LEASE", "2m"),
             ("INDEX__MEMORY", "1"),
             ("INDEX__COMMIT_EVERY", "1m"),
+            ("INDEX__COMMIT_EVERY", "0s"),
             ("INDEX__PATH", ""),
         ] {
             let message = Settings::from_vars([(name, value)]).expect_err(name).to_string();

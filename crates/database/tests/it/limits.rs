@@ -38,6 +38,18 @@ async fn statement_timeout_of_a_transaction_is_enforced_by_postgres() {
     assert_eq!(error.expect_err("it takes longer").class(), ErrorClass::Unavailable);
 }
 
+/// A load of the cache has a time limit that includes one statement timeout.
+#[tokio::test]
+async fn statements_of_a_transaction_can_share_the_statement_timeout() {
+    let database = Database::start().await;
+    let pool = database.pool_with(&json!({ "max_connections": 1, "statement_timeout": "9s" })).await;
+    let limit = pool.build_transaction().of_statements(3).run(async |connection| {
+        let setting = "SELECT current_setting('statement_timeout') AS name";
+        Ok::<_, Error>(sql(setting).get_result::<Name>(connection).await?.name)
+    });
+    assert_eq!(limit.await.unwrap(), "3s");
+}
+
 /// Runs a transaction with a long timeout.
 async fn run_long(pool: &Pool, statement: &str) -> Result<usize, Error> {
     let long = pool.build_transaction().statement_timeout(Some(Duration::from_secs(600)));

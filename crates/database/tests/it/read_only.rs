@@ -63,6 +63,20 @@ async fn stale_read_only_sessions_fail_no_write() {
     }
 }
 
+/// All of them have a read-only session. One of them checks whether new sessions can write, and the others wait for it.
+#[tokio::test]
+async fn concurrent_writes_of_read_only_sessions_do_not_fail() {
+    let database = Database::start().await;
+    database.sql("CREATE TABLE things (id int)").await;
+    turn(&database, "on").await;
+    let pool = database.pool(8).await;
+    turn(&database, "off").await;
+    let writes = (0..8).map(|_| execute(&pool, WRITE));
+    for written in futures_util::future::join_all(writes).await {
+        written.expect("a new session can write");
+    }
+}
+
 #[tokio::test]
 async fn standby_is_reported_until_its_promotion() {
     let postgres = Postgres::start().await.expect("a private Postgres");

@@ -33,7 +33,8 @@ const PRUNE_IDLE_AFTER: Duration = Duration::from_secs(3600);
 
 /// Errors with which Redis refuses all reads, or those of this service. The next session resolves other errors, such as
 /// `NOGROUP`.
-const REFUSALS: [&str; 7] = ["NOPERM", "NOAUTH", "WRONGPASS", "READONLY", "MISCONF", "LOADING", "MASTERDOWN"];
+const REFUSALS: [&str; 8] =
+    ["NOPERM", "NOAUTH", "WRONGPASS", "READONLY", "MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS"];
 
 pub(super) struct Group<R> {
     name: &'static str,

@@ -15,7 +15,7 @@ use super::monitor::ConsumerMonitor;
 use super::progress::{ConsumerStatus, Followed};
 use super::pubsub::{Listener, OnLoss};
 use super::reader::Reader;
-use super::retry::{RecentEvents, Retry};
+use super::retry::{RecentEvents, Retry, no_outage};
 use super::session::SessionContext;
 use super::settings::{ChannelSubscription, ConsumerSettings, Delivery, Subscription, Transport};
 use super::stream::Scripts;
@@ -52,6 +52,7 @@ impl Consumer {
                 stop,
                 max_attempts: u64::from(settings.max_attempts.max(1)),
                 applied,
+                outage: no_outage(source),
             };
             match (settings.transport, source.channel, delivery) {
                 (Transport::Pubsub, Some(channel), _) => Task::Listener(Listener::new(
@@ -82,7 +83,8 @@ impl Consumer {
         let source = EventSource { stream: channel, channel: Some(channel), types };
         Self::spawn(&ConsumerSettings::default(), redis, source, Meter::none(), |session, stop| {
             let monitor = session.monitor.clone();
-            let retry = Retry { handler, source, monitor, stop, max_attempts: 1, applied: None };
+            let outage = no_outage(source);
+            let retry = Retry { handler, source, monitor, stop, max_attempts: 1, applied: None, outage };
             Task::Listener(Listener::new(stream, channel, command_timeout, OnLoss::Resync, session, retry))
         })
     }

@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, info};
 use uuid::Uuid;
 
 use super::dead_letter::DeadLetter;
@@ -39,6 +39,15 @@ pub(super) struct Retry<R> {
     pub(super) max_attempts: u64,
     /// The recently applied events. If `None`, the caller prevents duplicates and knows the position.
     pub(super) applied: Option<RecentEvents>,
+    /// Whether the handler is unavailable.
+    pub(super) outage: RecurringFailure,
+}
+
+/// Returns the state of a handler that is available.
+pub(super) fn no_outage(source: EventSource) -> RecurringFailure {
+    let (failing, recovered) =
+        ("the event handler is unavailable; events wait", "the event handler is available again");
+    RecurringFailure::new(source.stream, failing, recovered)
 }
 
 impl<R: EventHandler> Retry<R> {
@@ -94,17 +103,14 @@ impl<R: EventHandler> Retry<R> {
     /// refuses the events.
     async fn apply_until_answered(&mut self, events: &[Event<R::Data>]) -> Result<Result<(), String>, Stopped> {
         let mut backoff = Backoff::new();
-        let outage = RecurringFailure::new(
-            self.source.stream, "the event handler is unavailable; events wait", "the event handler is available again",
-        );
         loop {
             match self.call(events).await {
                 Ok(()) => {
-                    outage.recovered();
+                    self.outage.recovered();
                     self.done(events);
                     return Ok(Ok(()));
                 }
-                Err(HandlerError::Unavailable(why)) => outage.failed(why),
+                Err(HandlerError::Unavailable(why)) => self.outage.failed(why),
                 Err(HandlerError::Refused(why)) => return Ok(Err(why)),
             }
             self.monitor.meter.retries.increment(1);
@@ -153,6 +159,11 @@ impl<R: EventHandler> Retry<R> {
     pub(super) async fn resync(&mut self, why: Resync) -> Result<Option<LogPosition>, Stopped> {
         self.monitor.meter.resync(why);
         self.monitor.resyncing(true);
+        info!(
+            ?why,
+            stream = self.source.stream,
+            "events may have been missed; what they concern is read or invalidated again"
+        );
         let from = self.retry_until_done("a resync fails", "a resync is done", || self.handler.resync(why)).await?;
         self.monitor.resyncing(false);
         // Only the group knows its position.

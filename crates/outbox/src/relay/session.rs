@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::Backoff;
+use crate::{Backoff, RecurringFailure};
 
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -53,15 +53,22 @@ async fn in_time<T>(connecting: impl Future<Output = ConnectionResult<T>>) -> Co
 pub(super) async fn listen(url: String, wake: Arc<Notify>, stop: CancellationToken) {
     let listening = async {
         let mut backoff = Backoff::between(LISTEN_AGAIN.0, LISTEN_AGAIN.1);
+        let (failing, recovered) =
+            ("the relay cannot listen to the outbox; it polls meanwhile", "the relay listens to the outbox again");
+        let outage = RecurringFailure::new("outbox", failing, recovered);
         loop {
             match timeout(LISTEN, hear(&url, &wake)).await {
                 // The next connection receives the following notifications.
                 Err(_) => {
                     backoff.reset();
+                    outage.recovered();
                     continue;
                 }
-                Ok(Ok(())) => backoff.reset(),
-                Ok(Err(error)) => debug!(%error, "the relay cannot listen to the outbox; it polls meanwhile"),
+                Ok(Ok(())) => {
+                    backoff.reset();
+                    outage.recovered();
+                }
+                Ok(Err(error)) => outage.failed(error),
             }
             sleep(backoff.pause()).await;
         }

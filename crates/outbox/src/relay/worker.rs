@@ -27,7 +27,11 @@ const PEER_GRACE: f64 = 1.0;
 /// arrive within this interval share a round, the invalidations of the hook and the batches of the consumers.
 const ROUND_INTERVAL: Duration = Duration::from_millis(8);
 
-const PRUNE_AT_ONCE: u32 = 10_000;
+/// The rows that are deleted between two rounds: a longer pause would delay the events.
+const PRUNE_AT_ONCE: u32 = 2_000;
+
+/// The pause before further rows are deleted, if there may be more.
+const PRUNE_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) struct Worker<H> {
     pub(super) pipeline: Pipeline<H>,
@@ -80,9 +84,12 @@ impl<H: RelayHook> Worker<H> {
                 _ = ticks.tick() => {
                     self.check_for_unreported_changes(connection, &mut state, &mut head).await?;
                     if pruned.elapsed() > self.pipeline.settings.prune_every {
-                        pruned = Instant::now();
                         let seconds = self.pipeline.settings.retention.as_secs_f64();
-                        while postgres(table::prune(connection, seconds, PRUNE_AT_ONCE).await)? == PRUNE_AT_ONCE as usize {}
+                        let deleted = postgres(table::prune(connection, seconds, PRUNE_AT_ONCE).await)?;
+                        match deleted == PRUNE_AT_ONCE as usize {
+                            true => ticks.reset_after(PRUNE_AGAIN),
+                            false => pruned = Instant::now(),
+                        }
                     }
                 }
                 () = stop.cancelled() => {}

@@ -9,10 +9,11 @@ use crate::ChildProcess;
 use crate::eventually::SOON;
 
 /// Invalid settings of the sections that several services have.
-const COMMON: [(&str, &str, &str); 34] = [
+const COMMON: [(&str, &str, &str); 36] = [
     ("REDIS__TIMEUOT", "5ms", ""),
     ("REDIS__MAX_LOADS", "0", ""),
     ("REDIS__MAX_LOADS", "many", ""),
+    ("REDIS__NEAR_WEIGHT", "0", ""),
     ("REDIS__URL", "nonsense", ""),
     ("REDIS__URL", "http://user:hunter2@127.0.0.1", ""),
     ("REDIS__URL", "redis://user:hunter2@127.0.0.1:notaport", ""),
@@ -44,6 +45,7 @@ const COMMON: [(&str, &str, &str); 34] = [
     ("PRODUCT_API__TIMEOUT", "0s", ""),
     ("PRODUCT_API__TIMEOUT", "soon", ""),
     ("PRODUCT_API__URL", "127.0.0.1:8004", ""),
+    ("PRODUCT_API__URL", "https://127.0.0.1:8004", ""),
 ];
 
 /// A setting that is invalid, unknown or contradicts another one is refused by its name, before any store is used.

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::product_api::{Product, ProductApi};
+use outbox::RecurringFailure;
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
 
 /// How long the circuit breaker stays open.
 const OPEN_FOR: Duration = Duration::from_millis(500);
@@ -23,6 +23,7 @@ pub struct Upstream {
     api: ProductApi,
     /// The time until which the circuit breaker is open; `None` while the product API responds.
     open_until: Arc<Mutex<Option<Instant>>>,
+    outage: Arc<RecurringFailure>,
 }
 
 /// The product API did not respond, or was not asked because it did not respond a moment ago.
@@ -33,7 +34,10 @@ pub struct UpstreamDown;
 impl Upstream {
     /// Creates a client that uses `api`.
     pub fn new(api: ProductApi) -> Self {
-        Self { api, open_until: Arc::default() }
+        let (failing, recovered) =
+            ("the product API does not answer; carts show the last known products", "the product API answers again");
+        let outage = Arc::new(RecurringFailure::new("product-api", failing, recovered));
+        Self { api, open_until: Arc::default(), outage }
     }
 
     /// Returns the products with these ids, as far as they exist.
@@ -85,12 +89,10 @@ impl Upstream {
 
     fn noted<T, E: Display>(&self, answer: Result<T, E>) -> Result<T, UpstreamDown> {
         let open_until = answer.as_ref().err().map(|_| Instant::now() + OPEN_FOR);
-        let before =
-            std::mem::replace(&mut *self.open_until.lock().unwrap_or_else(PoisonError::into_inner), open_until);
-        match (&answer, before) {
-            (Err(error), None) => warn!(%error, "the product API does not answer; carts show the last known products"),
-            (Ok(_), Some(_)) => info!("the product API answers again"),
-            _ => {}
+        *self.open_until.lock().unwrap_or_else(PoisonError::into_inner) = open_until;
+        match &answer {
+            Err(error) => self.outage.failed(error),
+            Ok(_) => _ = self.outage.recovered(),
         }
         answer.map_err(|_| UpstreamDown)
     }

@@ -30,6 +30,7 @@ impl Catalogue {
             .build_transaction()
             .repeatable_read()
             .read_only()
+            .of_statements(3)
             .run(async |connection| {
                 let category: Option<Category> = categories::table
                     .find(id.get())

@@ -34,8 +34,14 @@ pub(super) async fn page(
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let page = match query.0.checked()? {
-        Page::After(after, limit) => service.catalogue.page(after, limit).await,
-        Page::Of(ids) => service.catalogue.products(&ids).await,
+        Page::After(after, limit) => {
+            let _permit = service.uncached_reads.permit().await?;
+            service.catalogue.page(after, limit).await
+        }
+        Page::Of(ids) => {
+            let _permit = service.uncached_reads.permit_by_ids().await?;
+            service.catalogue.products(&ids).await
+        }
     };
     let page = page.map_err(problems::catalogue)?;
     Ok(answer.uncached(&request, &page))
@@ -78,7 +84,9 @@ pub(super) async fn read(
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: ProductId = path.parse()?;
+    let permit = service.uncached_reads.permit().await?;
     let product = service.catalogue.product(id).await.map_err(problems::catalogue)?;
+    drop(permit);
     let product = product.ok_or_else(|| problems::catalogue(CatalogueError::NotFound("product")))?;
     Ok(answer.row(&request, &product, product.version))
 }

@@ -14,6 +14,7 @@ use crate::catalogue::{NewProduct, ProductChange};
 use crate::faults::CrashSwitch;
 use crate::keys::{Caches, KEYSPACE};
 use crate::settings::Settings;
+use crate::uncached_reads::UncachedReads;
 use crate::{NAME, app, seed};
 
 /// Creates the service without its HTTP server and its relay: nothing but a writer invalidates.
@@ -34,6 +35,7 @@ async fn service(stores: &Stores) -> ProductService {
         catalogue: Catalogue::new(pool.clone()),
         cache,
         caches,
+        uncached_reads: UncachedReads::of_pool(16),
         outbox: Outbox::new(pool),
         commit_bound,
         guard_lease: None,

@@ -46,4 +46,5 @@ mod strategies;
 mod suite;
 mod support;
 mod traces;
+mod uncached_reads;
 mod validators;

@@ -23,6 +23,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use metrics::{gauge, histogram};
 use outbox::RecurringFailure;
 use serde::Deserialize;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
@@ -87,6 +88,9 @@ struct EventProgress {
     learned: i64,
 }
 
+/// The number of runs that may fail one after the other for a temporary reason before a warning.
+const MAX_SILENT_RETRIES: u32 = 3;
+
 #[derive(diesel::QueryableByName)]
 struct LockRow {
     #[diesel(sql_type = Bool)]
@@ -109,14 +113,21 @@ impl Learner {
         let failure = RecurringFailure::new(
             "baskets", "learning from the baskets fails", "learning from the baskets works again",
         );
+        let mut retries = 0;
         loop {
             let began = Instant::now();
             let learned = self.learn_once().await;
             let pause = began.elapsed() * if learned.is_ok() { SHARE } else { 1 };
             match learned {
-                Ok(()) => _ = failure.recovered(),
-                // The next run retries. Only an error that a retry cannot fix is a warning.
-                Err(error) if error.is_transient() => debug!(%error, "the recommendation service cannot learn now"),
+                Ok(()) => {
+                    retries = 0;
+                    failure.recovered();
+                }
+                // The next run retries. An error is a warning if a retry cannot fix it, or has not fixed it.
+                Err(error) if error.is_transient() && retries < MAX_SILENT_RETRIES => {
+                    retries += 1;
+                    debug!(%error, "the recommendation service cannot learn now");
+                }
                 Err(error) => failure.failed(error),
             }
             sleep(self.settings.every.max(pause)).await;
@@ -205,12 +216,17 @@ impl Learner {
         .bind::<BigInt, _>(i64::from(self.settings.min_support))
         .load(connection)
         .await?;
-        let frequency = |id: i64| frequencies.get(&id).copied().unwrap_or(0);
-        let scored = pairs.into_iter().map(|Pair { first, second, count }| {
-            let both = count.unsigned_abs();
-            (first, second, Counts { both, first: frequency(first), second: frequency(second), all }.signed_root())
+        let least_score = self.settings.least_score;
+        // Half a second for 100,000 lines, which a thread of the requests must not spend.
+        let scoring = spawn_blocking(move || {
+            let frequency = |id: i64| frequencies.get(&id).copied().unwrap_or(0);
+            let scored = pairs.into_iter().map(|Pair { first, second, count }| {
+                let both = count.unsigned_abs();
+                (first, second, Counts { both, first: frequency(first), second: frequency(second), all }.signed_root())
+            });
+            best(scored, least_score)
         });
-        Ok(best(scored, self.settings.least_score))
+        scoring.await.map_err(|error| RecommendationError::Internal(format!("learning has panicked: {error}")))
     }
 }
 

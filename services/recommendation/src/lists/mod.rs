@@ -64,12 +64,17 @@ impl Lists {
     }
 }
 
+/// The statements of one load.
+const STATEMENTS: u32 = 4;
+
 async fn load_for_product(pool: &Pool, product: i64) -> Result<NewEntry<Recommendations>, RecommendationError> {
-    pool.read(async |connection| for_product(connection, product).await).await
+    let load = pool.build_transaction().read_only().of_statements(STATEMENTS);
+    load.run(async |connection| for_product(connection, product).await).await
 }
 
 async fn load_for_cart(pool: &Pool, cart: CartId) -> Result<NewEntry<Recommendations>, RecommendationError> {
-    pool.read(async |connection| for_cart(connection, cart).await).await
+    let load = pool.build_transaction().read_only().of_statements(STATEMENTS);
+    load.run(async |connection| for_cart(connection, cart).await).await
 }
 
 async fn for_product(

@@ -9,7 +9,6 @@ use contract::CartChange;
 use outbox::consumer::{EventHandler, HandlerError, Position, Resync};
 use outbox::log::{EventLog, LogPosition};
 use service::events::{CART_EVENTS, CartEvent, require_done};
-use tracing::info;
 
 use super::refused;
 use crate::baskets::BasketItems;
@@ -49,7 +48,6 @@ impl EventHandler for CartEventHandler {
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
-        info!(?why, "cart events may have been missed; purging the lists, and reading the baskets again after a loss");
         if why == Resync::OtherHistory {
             self.baskets.reset_versions().await.map_err(refused)?;
         }

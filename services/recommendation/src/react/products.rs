@@ -20,7 +20,6 @@ use contract::{ProductChange, ProductChangeKind as Kind};
 use outbox::consumer::{EventHandler, HandlerError, Position, Resync};
 use outbox::log::LogPosition;
 use service::events::{PRODUCT_EVENTS, ProductEvent, require_done};
-use tracing::info;
 
 use super::refused;
 use crate::catalogue::{CatalogueSync, Changes};
@@ -70,7 +69,6 @@ impl EventHandler for ProductEventHandler {
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
-        info!(?why, "product events may have been missed; the catalogue is copied again");
         if matches!(why, Resync::RedisChanged | Resync::OtherHistory) {
             // The entries may be of any age or of another history, and the product API may be unavailable for long.
             require_done(self.cache.purge().await)?;

@@ -52,7 +52,7 @@ async fn pool_without_a_free_connection_leaves_the_service_ready() {
     let requests = async {
         let reads = (1..=9).map(|id| {
             let api = &api;
-            async move { api.get(&format!("/products/{id}")).await.status }
+            async move { api.get(&format!("/products/ttl/{id}")).await.status }
         });
         futures_util::future::join_all(reads).await
     };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{SOON, Stores};
+use crate::support::{SOON, Service, Stores};
 
 const TTL: Duration = Duration::from_millis(700);
 
@@ -15,16 +15,29 @@ async fn a_read_is_stale_until_the_ttl_ends_and_fresh_after() {
     let settings =
         [("LANES__TTL__HARD_TTL", "700ms"), ("LANES__TTL__NEGATIVE_TTL", "700ms"), ("LANES__TTL__JITTER", "0")];
     let api = stores.api_with(&settings).await;
-    let before_the_fill = Instant::now();
-    let first = api.get("/products/ttl/1").await.expect(200).version();
+    // On a busy machine, the write and the next read may take longer than the TTL.
+    for id in 1..=20 {
+        if stale_reads(&api, id).await > 0 {
+            return;
+        }
+    }
+    panic!("the price of this strategy was not paid");
+}
 
-    let written = api.put("/products/ttl/1", &json!({ "stock": 5 })).await.expect(200);
+/// Fills an entry, writes, and reads until the new value is returned. Returns how many reads were stale.
+async fn stale_reads(api: &Service, id: u32) -> u32 {
+    let path = format!("/products/ttl/{id}");
+    let before_the_fill = Instant::now();
+    let first = api.get(&path).await.expect(200).version();
+    let after_the_fill = Instant::now();
+
+    let written = api.put(&path, &json!({ "stock": 5 })).await.expect(200);
     assert_eq!((written.source(), written.version()), ("fwd=method; detail=left", first + 1));
 
-    let (mut stale, mut last) = (0, Instant::now());
+    let (mut stale, mut last) = (0, after_the_fill);
     eventually("the end of the TTL", SOON, async || {
         let begin = Instant::now();
-        let read = api.get("/products/ttl/1").await.expect(200);
+        let read = api.get(&path).await.expect(200);
         if read.version() == first {
             (stale, last) = (stale + 1, begin);
             // In its last millisecond an entry may have expired by this process' clock, but not yet by that of Redis. The
@@ -35,8 +48,8 @@ async fn a_read_is_stale_until_the_ttl_ends_and_fresh_after() {
     })
     .await;
     assert!(before_the_fill.elapsed() >= TTL, "nothing but the TTL ends an entry");
-    assert!(stale > 0, "the price of this strategy was not paid");
-    assert!(last - before_the_fill < TTL + Duration::from_secs(2), "a lease is the longest that a fill may be late");
+    assert!(last < after_the_fill + TTL + Duration::from_millis(200), "a read found the entry after its TTL");
+    stale
 }
 
 #[tokio::test]

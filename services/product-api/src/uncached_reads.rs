@@ -1,0 +1,48 @@
+//! The limit of the reads that use no cache.
+//!
+//! Any client can send any number of them. They must leave connections of the pool to the loads of the caches, to the
+//! writes, and to the other services, which read `/events` and the products that an event names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use service::problem::{Problem, RETRY_AFTER};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// The longest wait for a permit. Afterwards, the read is refused.
+const QUEUE: Duration = Duration::from_secs(1);
+
+/// The permits of uncached reads. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct UncachedReads {
+    /// For single products, pages of all products, and categories.
+    general: Arc<Semaphore>,
+    /// For products by their ids, which the other services read after an event.
+    by_ids: Arc<Semaphore>,
+}
+
+impl UncachedReads {
+    /// Divides a pool of this many connections: one half for uncached reads in general, and a quarter for those by ids.
+    pub fn of_pool(connections: usize) -> Self {
+        let permits = |share: usize| Arc::new(Semaphore::new((connections / share).max(1)));
+        Self { general: permits(2), by_ids: permits(4) }
+    }
+
+    /// Waits for a permit.
+    pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        of(&self.general).await
+    }
+
+    /// Waits for a permit to read products by their ids.
+    pub(crate) async fn permit_by_ids(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        of(&self.by_ids).await
+    }
+}
+
+async fn of(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+    match timeout(QUEUE, Arc::clone(permits).acquire_owned()).await {
+        Ok(permit) => permit.map_err(Problem::internal),
+        Err(_) => Err(Problem::overloaded(RETRY_AFTER, "Too many reads without a cache are under way.".to_owned())),
+    }
+}
