@@ -5,6 +5,21 @@
 
 # A variable of the caller's environment with this name is not meant.
 cluster := $(if $(filter command,$(word 1,$(origin CLUSTER))),$(CLUSTER))
+# Nor are variables of its environment with the names of the options that targets have.
+args :=
+base :=
+examples :=
+mix :=
+replicas :=
+requests :=
+rps :=
+runs :=
+s :=
+seconds :=
+seed :=
+skew :=
+targets :=
+writes :=
 # Every recipe runs in a clean environment, independent of the caller's shell.
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
