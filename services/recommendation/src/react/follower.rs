@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use outbox::EventSource;
 use outbox::consumer::{
     Consumer, ConsumerSettings, Delivery, EventHandler, EventProgress, HandlerError, Resync, Subscription,
 };
 use outbox::log::{EventLog, LogError};
+use outbox::{Backoff, EventSource, RecurringFailure};
 use redis_connect::RedisAddress;
 use service::events::{CART_EVENTS, PRODUCT_EVENTS};
 use tokio::time::sleep;
@@ -103,7 +103,7 @@ async fn begin_products(products: &ProductEventHandler) {
         // The rows do no harm, and the next start removes them.
         debug!(reason = %failure, "pending refreshes of ended processes cannot be removed now");
     }
-    let mut rest = StartBackoff::default();
+    let (mut backoff, outage) = attempts();
     loop {
         let begun = async {
             match sync.positions.of(PRODUCT_EVENTS.stream).await? {
@@ -128,8 +128,14 @@ async fn begin_products(products: &ProductEventHandler) {
             }
         };
         match begun.await {
-            Ok(()) => return,
-            Err(failure) => rest.after(&failure).await,
+            Ok(()) => {
+                outage.recovered();
+                return;
+            }
+            Err(failure) => {
+                outage.failed(failure);
+                sleep(backoff.pause()).await;
+            }
         }
     }
 }
@@ -137,46 +143,44 @@ async fn begin_products(products: &ProductEventHandler) {
 /// Ensures that the position of the baskets belongs to the history of the log.
 async fn begin_carts(carts: &CartEventHandler) {
     let positions = &carts.positions;
-    let mut rest = StartBackoff::default();
+    let (mut backoff, outage) = attempts();
     loop {
         let begun = async {
-            let Some(position) = positions.of(CART_EVENTS.stream).await? else { return Ok(()) };
+            let Some(position) = positions.of(CART_EVENTS.stream).await? else {
+                return Ok::<_, RecommendationError>(());
+            };
             match carts.log.head(Some(position.newest), LOG_TIMEOUT).await {
                 Err(LogError::Diverged(_)) => {
-                    warn!(
-                        "the event log of the cart has a different history than the baskets; the baskets are read again"
-                    );
-                    carts.resync(Resync::OtherHistory).await.map_err(failure).map(drop)
+                    carts.resync(Resync::OtherHistory).await.map_err(failure)?;
+                    warn!("the event log of the cart had another history than the baskets; the baskets are read again");
+                    Ok(())
                 }
                 _ => Ok(()),
             }
         };
         match begun.await {
-            Ok(()) => return,
-            Err(failure) => rest.after(&failure).await,
+            Ok(()) => {
+                outage.recovered();
+                return;
+            }
+            Err(failure) => {
+                outage.failed(failure);
+                sleep(backoff.pause()).await;
+            }
         }
     }
+}
+
+/// Returns the pauses between attempts to start, and what is logged of them.
+fn attempts() -> (Backoff, RecurringFailure) {
+    let (failing, recovered) = ("a dependency is unavailable; the start is retried", "the start continues");
+    let outage = RecurringFailure::new("start", failing, recovered);
+    (Backoff::between(Duration::from_millis(100), LONGEST), outage)
 }
 
 fn failure(error: HandlerError) -> RecommendationError {
     match error {
         HandlerError::Unavailable(reason) => RecommendationError::Unavailable(reason),
         HandlerError::Refused(reason) => RecommendationError::Internal(reason),
-    }
-}
-
-/// Exponential backoff between attempts to start.
-#[derive(Default)]
-struct StartBackoff {
-    failures: u32,
-}
-
-impl StartBackoff {
-    async fn after(&mut self, failure: &RecommendationError) {
-        if self.failures == 0 {
-            warn!(reason = %failure, "a dependency is unavailable; the start is retried");
-        }
-        self.failures += 1;
-        sleep((Duration::from_millis(50) * 2u32.pow(self.failures.min(8))).min(LONGEST)).await;
     }
 }
