@@ -30,7 +30,7 @@ const CHUNK: usize = 128;
 #[derive(Debug)]
 pub(crate) struct PendingInvalidations {
     pending: Mutex<PendingSet>,
-    /// Number of pending names, so that a hit costs only a load or two of an atomic.
+    /// Number of pending names, so that a hit needs only one or two atomic loads.
     count: AtomicUsize,
     /// The epoch: grows with every change of the pending set.
     changes: AtomicU64,

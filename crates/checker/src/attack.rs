@@ -8,8 +8,8 @@
 //! * Redis uses no more than its `maxmemory` (and a margin for its clients),
 //! * Redis uses no more memory per entry after the second half than after the first,
 //! * every consumer applies every change within 30 s,
-//! * reads of the existing products are mostly hits during the flood, fresh or stale: their entries stay in the cache,
-//!   and how old one is depends on how often this machine gets to read it,
+//! * reads of the existing products are mostly hits during the flood, because their entries stay in the cache; the hits may
+//!   be stale, because a busy machine refreshes them late,
 //! * after the flood, each of them is a hit, and fresh once the refreshes in the background have ended.
 
 use std::sync::Arc;

@@ -11,9 +11,9 @@ use proofs::{model, mutants, near_mutants, new_strategy};
 enum Command {
     /// Explores every order of steps of the cache's protocol, whole and without each of its defences
     Model(model::Options),
-    /// Takes each defence out of the cache's scripts, one at a time: the tests must notice
+    /// Removes each defence from the cache's scripts, one at a time; a test must fail each time
     Mutants(mutants::Options),
-    /// Takes each defence out of the near cache, one at a time: the tests and the checker must notice
+    /// Removes each defence from the near cache, one at a time; a test must fail each time, and the checker must find the stale reads that become possible
     NearMutants(near_mutants::Options),
     /// Adds the strategy of CONTRIBUTING.md to a copy of the checkout, and tests it
     NewStrategy(new_strategy::Options),

@@ -172,7 +172,7 @@ impl Stack {
     /// SAVE.
     pub(crate) fn forget(&self, name: Option<&str>) -> Result<()> {
         if name != Some("redis") {
-            return Err(Failure::new("only redis can be told to forget."));
+            return Err(Failure::new("only redis has a snapshot that can be deleted."));
         }
         self.stop_redis();
         let _ = fs::remove_file(self.folder(Part::Redis).join("dump.rdb"));

@@ -1,8 +1,8 @@
 //! A cache per thread, with the entries that the thread has returned most recently. A read from it takes no lock, and
 //! changes no reference count that another core changes at the same time.
 //!
-//! A front holds copies. The snapshot of a copy decides whether it may be returned, as for any entry in memory. An
-//! entry is copied only when its key is read twice without a read of another key of the same place in between. So a key
+//! A front holds copies. The snapshot of a copy decides whether it may be returned, as for any entry in memory. Each key has
+//! one place in the front. An entry is copied there when two reads of this place in a row are reads of its key, so a key
 //! that is read once costs no copy.
 
 use std::cell::RefCell;

@@ -27,7 +27,8 @@ pub(super) struct LoggedIn {
     pub(super) outgoing: Outgoing,
     /// What names the register of holders on this server.
     pub(super) register_id: String,
-    /// The verification of the client to which the server was compared. What arrives after another one does not count.
+    /// The number of the verification with which the server was compared. After a later verification, replies on this
+    /// connection do not count.
     pub(super) verification: usize,
 }
 

@@ -1,10 +1,10 @@
 //! The trusted incarnation: which of two servers may be used, according to a record in the source of truth.
 //!
-//! This part of the protocol needs a clock, so it has a model of its own: two servers, a process on each, the record, one
-//! write. The second server was a replica of the first one. It has the entry, and has been promoted; the first one does
-//! not know of that. Each process only sees its own server, as on two sides of a broken network, and either may begin
-//! a recovery at any time: the model does not have the list of replaced servers, so the promise does not depend on it. See
-//! ADR 37 for the rules.
+//! This part of the protocol needs a clock, so it has a model of its own. The model has two servers, one process on each,
+//! the record, and one write. The second server was a replica of the first one. It has the entry and has been promoted, and
+//! the first server does not know that. Each process sees only its own server, as on two sides of a broken network. Either
+//! process may begin a recovery at any time, because the model has no list of replaced servers: the promise does not depend
+//! on that list. ADR 37 has the rules.
 
 use stateright::{Model, Property};
 

@@ -123,7 +123,7 @@ impl RedisCluster {
         self.migrate_to(target, key, meanwhile).await
     }
 
-    /// Does the same, to this primary, which must not have the slot yet.
+    /// Moves the slot of a key to `target`, as [`migrate`](Self::migrate) does. The slot must be on another primary.
     pub async fn migrate_to(&self, target: &Redis, key: &str, mut meanwhile: impl AsyncFnMut()) -> Result<()> {
         let slot = self.ask(&["CLUSTER", "KEYSLOT", key]).await?;
         let source = self.primary_of(key).await?;

@@ -18,7 +18,7 @@ pub async fn hostile_clients_cause_no_5xx_and_leave_no_connection_behind<S: Subj
     let (first_keys, first_memory) = (keys(&subject).await, resident_memory(&service));
     assert_survives_hostile_clients(&service, &paths, S::HOSTILE_SEED).await;
     // Entries and deferred work may arrive late, and what only the requests needed expires. An invalidation may have
-    // removed the entry of a path at the end of the first run only. A key for each bad request would be hundreds.
+    // removed the entry of a path at the end of the first run only. If each bad request left a key, there would be hundreds.
     let may_have_returned = own.len();
     eventually("no more keys after the second run than after the first", SOON, async || {
         keys(&subject).await <= first_keys + may_have_returned

@@ -6,7 +6,8 @@ use crate::record::{Cell, CellState, Column, TruthRow};
 
 /// Commits that are remembered for each row.
 const COMMITS: usize = 256;
-/// Two looks at one entry calculate its expiry from two clocks.
+/// Expiries of one entry that differ by less than this, in milliseconds, are the same: two observations calculate them from
+/// two clocks.
 const SAME_EXPIRY: u64 = 250;
 
 /// What was seen of a copy.
@@ -41,7 +42,7 @@ struct Tracked {
     /// The last outdated or current version that was held, and until when: the copy may have been removed before the
     /// console learned that its version was replaced.
     held: Option<(i64, u64)>,
-    /// When a tag of the row was last invalidated. Whether that has removed this copy, the next look finds out.
+    /// When a tag of the row was last invalidated. The next observation shows whether that has removed this copy.
     tag_invalidated_at: Option<u64>,
 }
 

@@ -129,7 +129,7 @@ fn entry(product: &Product) -> NewEntry<Product> {
     NewEntry::value(product).version(product.version.unsigned_abs())
 }
 
-/// What a committed write has outdated, apart from lists, and its writer removes before it responds.
+/// What a committed write has outdated, apart from lists. The writer removes it before it responds.
 pub(crate) enum Outdated<'c> {
     /// Nothing to invalidate. The strategy has already determined the effect on the entry.
     Nothing(WriteEffect),

@@ -285,7 +285,7 @@ impl<'a> Session<'a> {
         let memory = &self.link.memory;
         if let Some(bound) = memory.bound().filter(|_| barrier.registers || !memory.is_strict()) {
             let until = barrier.began_ns + bound.as_nanos() as u64;
-            // An entry from memory is as good as the server that it was read from.
+            // An entry in memory may be used only as long as the server from which it was read.
             memory.validity.renew_lease(until.min(self.link.login.connection.trust.until()));
         }
         // After the renewal: when the client verifies another server, it ends the lease after it has noted the server.
