@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use futures_util::future::join_all;
-use testkit::{RedisCluster, sibling};
+use testkit::{Redis, RedisCluster, Transport, sibling};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::redis;
@@ -101,7 +101,8 @@ async fn cluster_example_divides_the_posts_into_partitions() {
 
 #[tokio::test]
 async fn old_and_new_processes_of_a_rolling_deployment_read_nothing_stale() {
-    let redis = redis().await;
+    // The program has a connection of its own, for its rows, which knows no certificates.
+    let redis = Redis::start_over(Transport::Tcp).await.unwrap();
     let processes = ["old", "new", "old", "new"].map(|version| {
         let mut process = example("rolling_deployment", &redis.url());
         process.arg(version);
