@@ -2,7 +2,9 @@
 
 use futures_util::future::join_all;
 
-use crate::support::Stores;
+use testkit::eventually;
+
+use crate::support::{SOON, Stores};
 
 /// All categories are locked, so each of these reads keeps its connection.
 #[tokio::test]
@@ -13,8 +15,8 @@ async fn uncached_reads_leave_connections_to_the_other_services() {
     let lock = stores.database.lock("LOCK TABLE categories IN ACCESS EXCLUSIVE MODE").await;
     let blocked = join_all((0..12).map(|_| api.get("/categories")));
     let others = async {
-        // The blocked reads are refused or wait by now.
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        // From then on, all permits are taken.
+        eventually("a refused read", SOON, async || api.get("/categories").await.status == 503).await;
         let events = join_all((0..4).map(|_| api.get("/events?after=0"))).await;
         lock.release().await;
         events
@@ -28,7 +30,7 @@ async fn uncached_reads_leave_connections_to_the_other_services() {
             200 => {}
             _ => {
                 assert_eq!(response.header("retry-after"), "1");
-                response.problem(503, "overloaded");
+                response.problem(503, "unavailable");
             }
         }
     }
