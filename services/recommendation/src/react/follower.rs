@@ -103,7 +103,7 @@ async fn begin_products(products: &ProductEventHandler) {
         // The rows do no harm, and the next start removes them.
         debug!(reason = %failure, "pending refreshes of ended processes cannot be removed now");
     }
-    let (mut backoff, outage) = attempts();
+    let mut attempts = Attempts::new();
     loop {
         let begun = async {
             match sync.positions.of(PRODUCT_EVENTS.stream).await? {
@@ -128,14 +128,8 @@ async fn begin_products(products: &ProductEventHandler) {
             }
         };
         match begun.await {
-            Ok(()) => {
-                outage.recovered();
-                return;
-            }
-            Err(failure) => {
-                outage.failed(failure);
-                sleep(backoff.pause()).await;
-            }
+            Ok(()) => return attempts.succeeded(),
+            Err(failure) => attempts.failed(&failure).await,
         }
     }
 }
@@ -143,7 +137,7 @@ async fn begin_products(products: &ProductEventHandler) {
 /// Ensures that the position of the baskets belongs to the history of the log.
 async fn begin_carts(carts: &CartEventHandler) {
     let positions = &carts.positions;
-    let (mut backoff, outage) = attempts();
+    let mut attempts = Attempts::new();
     loop {
         let begun = async {
             let Some(position) = positions.of(CART_EVENTS.stream).await? else {
@@ -159,23 +153,33 @@ async fn begin_carts(carts: &CartEventHandler) {
             }
         };
         match begun.await {
-            Ok(()) => {
-                outage.recovered();
-                return;
-            }
-            Err(failure) => {
-                outage.failed(failure);
-                sleep(backoff.pause()).await;
-            }
+            Ok(()) => return attempts.succeeded(),
+            Err(failure) => attempts.failed(&failure).await,
         }
     }
 }
 
-/// Returns the pauses between attempts to start, and what is logged of them.
-fn attempts() -> (Backoff, RecurringFailure) {
-    let (failing, recovered) = ("a dependency is unavailable; the start is retried", "the start continues");
-    let outage = RecurringFailure::new("start", failing, recovered);
-    (Backoff::between(Duration::from_millis(100), LONGEST), outage)
+/// The attempts to start: the pauses between them, and what is logged of them.
+struct Attempts {
+    backoff: Backoff,
+    outage: RecurringFailure,
+}
+
+impl Attempts {
+    fn new() -> Self {
+        let (failing, recovered) = ("a dependency is unavailable; the start is retried", "the start continues");
+        let outage = RecurringFailure::new("start", failing, recovered);
+        Self { backoff: Backoff::between(Duration::from_millis(100), LONGEST), outage }
+    }
+
+    async fn failed(&mut self, failure: &RecommendationError) {
+        self.outage.failed(failure);
+        sleep(self.backoff.pause()).await;
+    }
+
+    fn succeeded(&self) {
+        self.outage.recovered();
+    }
 }
 
 fn failure(error: HandlerError) -> RecommendationError {
