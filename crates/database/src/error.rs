@@ -89,6 +89,11 @@ impl Error {
         self.class == ErrorClass::Unavailable && self.sqlstate.as_ref().is_none_or(|state| state.starts_with("57P"))
     }
 
+    /// Returns whether the disk of the database is full.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        self.sqlstate.as_deref() == Some("53100")
+    }
+
     /// Returns whether Postgres has refused a connection because there are too many.
     pub(crate) fn is_out_of_connections(&self) -> bool {
         self.sqlstate.as_deref() == Some("53300")

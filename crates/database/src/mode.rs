@@ -23,6 +23,9 @@ const RENEWED_AFTER: Duration = Duration::from_secs(5);
 /// The minimum interval between two checks whether a read-only database is writable again.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// How long a write that was refused because the disk is full counts. Only the next write shows whether it still is.
+const DISK_FULL_FOR: Duration = Duration::from_secs(10);
+
 /// The capabilities of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseMode {
@@ -32,6 +35,8 @@ pub enum DatabaseMode {
     Standby,
     /// Reads: new sessions are read-only (`default_transaction_read_only`).
     ReadOnly,
+    /// Reads: the disk was full for a write of the last ten seconds.
+    DiskFull,
     /// The database responds, but has no connection left; those of the pool remain usable.
     NoConnectionLeft,
 }
@@ -47,6 +52,8 @@ pub(crate) struct ModeProbe {
     asking: tokio::sync::Mutex<()>,
     /// When a check last found that they can write.
     writable_at: Mutex<Option<Instant>>,
+    /// When a write was last refused because the disk is full.
+    disk_full_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Clone, Copy)]
@@ -72,6 +79,7 @@ impl ModeProbe {
             read_only: Mutex::new(None),
             asking: tokio::sync::Mutex::default(),
             writable_at: Mutex::new(None),
+            disk_full_at: Mutex::new(None),
         }
     }
 
@@ -81,7 +89,20 @@ impl ModeProbe {
         if let Ok(mode) = answer {
             self.note(mode);
         }
-        answer
+        match answer {
+            Ok(DatabaseMode::Writable) if self.is_disk_full() => Ok(DatabaseMode::DiskFull),
+            answer => answer,
+        }
+    }
+
+    /// Records that a write was refused because the disk is full.
+    pub(crate) fn note_full_disk(&self) {
+        *self.disk_full_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_disk_full(&self) -> bool {
+        let at = *self.disk_full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_some_and(|at| at.elapsed() < DISK_FULL_FOR)
     }
 
     async fn ask(&self, session: &mut Option<(Connection, Instant)>) -> Result<DatabaseMode, Error> {
@@ -155,7 +176,7 @@ impl ModeProbe {
                     warn!(?mode, "the database is read-only; writes are refused until it accepts them");
                 }
             }
-            DatabaseMode::NoConnectionLeft => {}
+            DatabaseMode::DiskFull | DatabaseMode::NoConnectionLeft => {}
         }
     }
 

@@ -2,7 +2,7 @@
 //! connections to spare.
 //!
 //! Only the first check is required. A pool whose connections are all in use must not make every replica unready at
-//! once, and a read-only database (during a failover) still serves reads.
+//! once, and a database that is read-only (during a failover) or whose disk is full still serves reads.
 
 use std::time::Duration;
 
@@ -44,6 +44,7 @@ fn can_write(mode: DatabaseMode) -> Result<(), &'static str> {
         DatabaseMode::Writable => Ok(()),
         DatabaseMode::Standby => Err("the database is a read-only standby; reads are served, writes are refused"),
         DatabaseMode::ReadOnly => Err("the database is read-only; reads are served, writes are refused"),
+        DatabaseMode::DiskFull => Err("the disk of the database is full; reads are served, writes are refused"),
         DatabaseMode::NoConnectionLeft => Err("the database has no connection to spare"),
     }
 }

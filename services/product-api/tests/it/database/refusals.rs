@@ -40,6 +40,14 @@ async fn contention_is_retried_and_exhausted_resources_are_503() {
         refused.problem(503, "unavailable");
         assert_eq!(refused.header("retry-after"), "1", "{sqlstate}");
     }
+    let writes = async || api.get("/readyz").await.expect(200).json()["checks"]["postgres-writes"].clone();
+    refuse_updates(&stores, "53100", 1_000_000).await;
+    api.put("/products/1", &change).await.problem(503, "unavailable");
+    let degraded = writes().await;
+    assert!(degraded["detail"].as_str().is_some_and(|detail| detail.contains("disk")), "{degraded}");
+    refuse_updates(&stores, "53100", 0).await;
+    api.put("/products/1", &change).await.expect(200);
+    eventually("a writable database", SOON, async || writes().await["status"] == "ok").await;
     refuse_updates(&stores, "22012", 1_000_000).await;
     api.put("/products/1", &change).await.problem(500, "internal");
 }
