@@ -48,7 +48,7 @@ impl RedisAddress {
         let mut parameters = Parameters(url.query_pairs().into_owned().collect());
         let (target, database) = match url.scheme() {
             "redis" | "rediss" => (tcp(&url)?, url.path().trim_start_matches('/').to_owned()),
-            "redis-sentinel" => {
+            "redis-sentinel" | "rediss-sentinel" => {
                 let sentinels = sentinels(&url, &mut parameters)?;
                 (Target::Sentinels(sentinels), url.path().trim_start_matches('/').to_owned())
             }
@@ -62,7 +62,7 @@ impl RedisAddress {
             other => return Err(AddressError::Url(format!("it begins with {other}:"))),
         };
         let tls = match url.scheme() {
-            "rediss" | "rediss-cluster" => {
+            "rediss" | "rediss-sentinel" | "rediss-cluster" => {
                 let [ca, certificate, key] = ["ca_file", "cert_file", "key_file"].map(|name| parameters.file(name));
                 Some(Tls::new(ca.as_deref(), certificate.as_deref(), key.as_deref())?)
             }
@@ -204,9 +204,19 @@ mod tests {
             ("redis://one?service=shop", "it has the unknown parameter service"),
             ("redis-cluster://one/3", "a cluster has only database 0"),
             ("redis-cluster://one?ca_file=/ca.pem", "it has the unknown parameter ca_file"),
+            ("redis-sentinel://one?service=shop&ca_file=/ca.pem", "it has the unknown parameter ca_file"),
         ] {
             let error = RedisAddress::parse(url).unwrap_err().to_string();
             assert!(error.contains(reason), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn every_kind_of_target_can_be_reached_over_tls() {
+        for url in ["rediss://one?", "rediss-sentinel://one?service=shop&", "rediss-cluster://one?"] {
+            let error = RedisAddress::parse(&format!("{url}ca_file=/none.pem")).unwrap_err().to_string();
+            assert!(error.contains("/none.pem cannot be used"), "{url}: {error}");
         }
     }
 

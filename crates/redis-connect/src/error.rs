@@ -8,9 +8,9 @@ use std::path::PathBuf;
 pub enum AddressError {
     /// The URL cannot be used.
     #[error(
-        "the Redis URL cannot be used: {0}; expected redis://user:password@host:port/db, rediss://… for TLS, \
-         redis+unix:///path/to/socket?db=0, redis-sentinel://host:port?service=name, or \
-         redis-cluster://host:port"
+        "the Redis URL cannot be used: {0}; expected redis://user:password@host:port/db, redis+unix:///path/to/socket?db=0, \
+         redis-sentinel://host:port?service=name, or redis-cluster://host:port; with TLS: rediss://…, \
+         rediss-sentinel://…, rediss-cluster://…"
     )]
     Url(String),
     /// A file that the URL names cannot be used.

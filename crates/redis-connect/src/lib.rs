@@ -7,6 +7,7 @@ mod credentials;
 mod error;
 mod sentinel;
 mod silence;
+mod socket;
 mod stream;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 mod tls;
@@ -17,4 +18,4 @@ pub use cluster::{address_of_primary, primary_of};
 pub use credentials::Credentials;
 pub use error::AddressError;
 pub use silence::{reconnect_when_silent, wait_for_silence};
-pub use stream::{Incoming, Outgoing};
+pub use socket::{Incoming, Outgoing};

@@ -4,10 +4,11 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::credentials::Credentials;
+use crate::socket::{Incoming, open};
+use crate::tls::Tls;
 
 /// The longest time for one sentinel to answer.
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -28,14 +29,15 @@ impl Sentinels {
         self.hosts.iter().any(|(_, known)| *known == port)
     }
 
-    /// Returns the address of the primary, as the first sentinel that answers knows it.
+    /// Returns the address of the primary, as the first sentinel that answers knows it. With `tls`, the sentinels are
+    /// reached over TLS.
     ///
     /// # Errors
     /// Returns an error if none of them answers and knows the service.
-    pub(crate) async fn primary(&self) -> io::Result<(String, u16)> {
+    pub(crate) async fn primary(&self, tls: Option<&Tls>) -> io::Result<(String, u16)> {
         let mut error = io::Error::other("the URL names no sentinel");
         for (host, port) in &self.hosts {
-            match timeout(TIMEOUT, self.ask(host, *port)).await {
+            match timeout(TIMEOUT, self.ask(host, *port, tls)).await {
                 Ok(Ok(primary)) => return Ok(primary),
                 Ok(Err(failed)) => error = failed,
                 Err(_) => error = io::Error::new(io::ErrorKind::TimedOut, "a sentinel did not answer in time"),
@@ -44,19 +46,22 @@ impl Sentinels {
         Err(error)
     }
 
-    async fn ask(&self, host: &str, port: u16) -> io::Result<(String, u16)> {
-        let mut stream = BufReader::new(TcpStream::connect((host, port)).await?);
+    async fn ask(&self, host: &str, port: u16, tls: Option<&Tls>) -> io::Result<(String, u16)> {
+        let (incoming, mut outgoing) = open(host, port, tls).await?;
+        let mut incoming = BufReader::new(incoming);
         if let Some((user, password)) = self.credentials.current().await.map_err(io::Error::other)? {
-            stream.write_all(&command(&["AUTH", &user, &password])).await?;
-            if line(&mut stream).await? != "+OK" {
+            outgoing.write_all(&command(&["AUTH", &user, &password])).await?;
+            outgoing.flush().await?;
+            if line(&mut incoming).await? != "+OK" {
                 return Err(io::Error::other("a sentinel refuses the login"));
             }
         }
-        stream.write_all(&command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &self.service])).await?;
-        if line(&mut stream).await? != "*2" {
+        outgoing.write_all(&command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &self.service])).await?;
+        outgoing.flush().await?;
+        if line(&mut incoming).await? != "*2" {
             return Err(io::Error::other("a sentinel does not know the service"));
         }
-        let (host, port) = (word(&mut stream).await?, word(&mut stream).await?);
+        let (host, port) = (word(&mut incoming).await?, word(&mut incoming).await?);
         let port = port.parse().map_err(|_| io::Error::other("a sentinel named no port"))?;
         Ok((host, port))
     }
@@ -69,12 +74,12 @@ fn command(words: &[&str]) -> Vec<u8> {
 }
 
 /// Reads a string that the reply gives with its length.
-async fn word(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
+async fn word(stream: &mut BufReader<Incoming>) -> io::Result<String> {
     let _length = line(stream).await?;
     line(stream).await
 }
 
-async fn line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
+async fn line(stream: &mut BufReader<Incoming>) -> io::Result<String> {
     let mut line = String::new();
     match stream.read_line(&mut line).await? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -111,15 +116,15 @@ mod tests {
     async fn first_sentinel_that_knows_the_service_names_the_primary() {
         let nothing = ("127.0.0.1".to_owned(), 1);
         let (unaware, aware) = (sentinel("*-1\r\n").await, sentinel("*2\r\n$8\r\n10.0.0.7\r\n$4\r\n6380\r\n").await);
-        let primary = sentinels(vec![nothing, unaware, aware]).primary().await.unwrap();
+        let primary = sentinels(vec![nothing, unaware, aware]).primary(None).await.unwrap();
         assert_eq!(primary, ("10.0.0.7".to_owned(), 6380));
     }
 
     #[tokio::test]
     async fn service_that_no_sentinel_knows_has_no_primary() {
-        let error = sentinels(vec![sentinel("*-1\r\n").await]).primary().await.unwrap_err();
+        let error = sentinels(vec![sentinel("*-1\r\n").await]).primary(None).await.unwrap_err();
         assert!(error.to_string().contains("does not know the service"), "{error}");
-        assert!(sentinels(vec![("127.0.0.1".to_owned(), 1)]).primary().await.is_err());
-        assert!(sentinels(vec![sentinel("*2\r\n$8\r\n10.0.0.7\r\n").await]).primary().await.is_err(), "cut off");
+        assert!(sentinels(vec![("127.0.0.1".to_owned(), 1)]).primary(None).await.is_err());
+        assert!(sentinels(vec![sentinel("*2\r\n$8\r\n10.0.0.7\r\n").await]).primary(None).await.is_err(), "cut off");
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Tls(Infallible);
 
 impl Tls {
     pub(crate) fn new(_: Option<&Path>, _: Option<&Path>, _: Option<&Path>) -> Result<Self, AddressError> {
-        Err(AddressError::Url("rediss:// needs the feature `tls` of the program".to_owned()))
+        Err(AddressError::Url("TLS needs the feature `tls` of the program".to_owned()))
     }
 
     pub(crate) fn configure(&self, _: &mut Config) {

@@ -23,8 +23,18 @@ async fn until_used(node: &Node) {
 
 #[tokio::test]
 async fn every_kind_of_connection_finds_the_primary() {
-    let sentinels = Sentinels::start().await.unwrap();
-    let ([node, peer], row) = (nodes(&sentinels).await, Row::new([shelf(1)]));
+    assert_every_connection_finds_the_primary(&Sentinels::start().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn every_kind_of_connection_finds_the_primary_over_tls() {
+    let sentinels = Sentinels::start_over_tls().await.unwrap();
+    assert!(sentinels.url().starts_with("rediss-sentinel://"), "{}", sentinels.url());
+    assert_every_connection_finds_the_primary(&sentinels).await;
+}
+
+async fn assert_every_connection_finds_the_primary(sentinels: &Sentinels) {
+    let ([node, peer], row) = (nodes(sentinels).await, Row::new([shelf(1)]));
     until_used(&node).await;
     eventually("a hit from memory", SOON, async || node.read(1, &row).await.outcome() == Outcome::NearHit).await;
     eventually("a hit from Redis", SOON, async || peer.read(1, &row).await.outcome() == Outcome::Hit).await;
@@ -69,8 +79,16 @@ async fn failover_to_a_lagging_replica_brings_no_removed_entry_back() {
 
 #[tokio::test]
 async fn death_of_the_primary_is_survived() {
-    let sentinels = Sentinels::start().await.unwrap();
-    let ([node, peer], row) = (nodes(&sentinels).await, Row::new([]));
+    assert_death_of_the_primary_is_survived(&Sentinels::start().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn death_of_the_primary_is_survived_over_tls() {
+    assert_death_of_the_primary_is_survived(&Sentinels::start_over_tls().await.unwrap()).await;
+}
+
+async fn assert_death_of_the_primary_is_survived(sentinels: &Sentinels) {
+    let ([node, peer], row) = (nodes(sentinels).await, Row::new([]));
     until_used(&node).await;
     peer.fill(1, &row).await;
     sentinels.first.kill().await.unwrap();
