@@ -24,6 +24,11 @@ impl PrivateServer {
         self.port
     }
 
+    /// Returns the last lines of its output, for error messages.
+    pub(crate) fn last_output(&self) -> String {
+        self.supervisor.last_output()
+    }
+
     /// Returns the process id of the server.
     pub fn pid(&self) -> u32 {
         self.supervisor.pid()

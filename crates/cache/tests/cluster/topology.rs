@@ -119,8 +119,7 @@ async fn death_of_a_primary_is_survived() {
     // Deferred at first; the entry is bypassed by the process that knows of it.
     let _ = node.client.invalidate_tag(shelf(1)).await;
     assert_eq!(node.read(1, &row).await.version(), Some(version));
-    let is_replaced = async || cluster.primary_of(&key).await.is_ok_and(|now| now.port() != primary.port());
-    eventually("another primary has the slot", LONG, is_replaced).await;
+    cluster.until_failed_over(primary, &key, LONG).await;
     until_used(&node).await;
     until_used(&peer).await;
     for id in 0..40 {
@@ -145,8 +144,7 @@ async fn promote_replica_that_has_missed(cluster: &RedisCluster, key: &str, remo
     remove().await;
     primary.kill().await.unwrap();
     replica.resume();
-    let is_replaced = async || cluster.primary_of(key).await.is_ok_and(|now| now.port() != primary.port());
-    eventually("another primary has the slot", LONG, is_replaced).await;
+    cluster.until_failed_over(primary, key, LONG).await;
 }
 
 #[tokio::test]

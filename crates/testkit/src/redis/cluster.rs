@@ -1,10 +1,11 @@
 //! A cluster of three primaries, each with a replica.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
 use super::{Redis, Transport};
 use crate::ports::free_port;
@@ -114,6 +115,25 @@ impl RedisCluster {
         self.nodes.iter().find(|node| node.plain_port() == port).context("the node belongs to another cluster")
     }
 
+    /// Waits until another primary than `former` has the slot of a key.
+    ///
+    /// # Panics
+    /// Panics if that takes longer than `at_most`. The message says what each node knows and has logged.
+    pub async fn until_failed_over(&self, former: &Redis, key: &str, at_most: Duration) {
+        let end = Instant::now() + at_most;
+        while !self.primary_of(key).await.is_ok_and(|now| now.port() != former.port()) {
+            if Instant::now() > end {
+                let mut views = String::new();
+                for node in self.nodes.iter().filter(|node| node.is_alive()) {
+                    let map = node.cli(&["CLUSTER", "NODES"]).await;
+                    views.push_str(&format!("{}: {map:?}\n{}\n", node.port(), node.last_output()));
+                }
+                panic!("{key} is still at {} after {at_most:?}\n{views}", former.port());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Moves the slot of a key to another primary while clients use it. Calls `meanwhile` before it moves each key of
     /// the slot.
     pub async fn migrate(&self, key: &str, meanwhile: impl AsyncFnMut()) -> Result<()> {
@@ -149,6 +169,11 @@ impl RedisCluster {
     }
 
     async fn join(&self) -> Result<()> {
+        // As `redis-cli --cluster create` does. Nodes with the same epoch choose others later. A replica that has not learned
+        // the one of its primary in time is never promoted.
+        for (epoch, node) in (1_usize..).zip(&self.nodes) {
+            node.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch.to_string()]).await?;
+        }
         let (first, others) = self.nodes.split_first().context("the cluster has no nodes")?;
         let bus = async |node: &Redis| node.cli(&["CONFIG", "GET", "cluster-port"]).await;
         for node in others {
@@ -171,7 +196,10 @@ impl RedisCluster {
             let knows_all = async || {
                 let map = node.cli(&["CLUSTER", "NODES"]).await.unwrap_or_default();
                 let count = |word| map.lines().filter(|line| line.contains(word)).count();
-                count("slave") == PRIMARIES && count("fail") + count("handshake") + count("noaddr") == 0
+                let has_epoch = |line: &&str| line.split(' ').nth(6).is_some_and(|epoch| epoch != "0");
+                count("slave") == PRIMARIES
+                    && count("fail") + count("handshake") + count("noaddr") == 0
+                    && map.lines().filter(|line| line.contains("master")).filter(has_epoch).count() == PRIMARIES
             };
             node.until_ready("a node's view of the cluster", START, knows_all).await?;
         }
