@@ -1,7 +1,7 @@
 # The tasks of this workspace. `make` without arguments lists them; cargo and the scripts in deploy/ do the work.
 #   STACK=docker|native   where the stack runs (default: Docker where an engine answers, else this machine)
 #   PROFILE=dev|release   how it is compiled (default: dev, which compiles fastest)
-#   NO_SKIP=1             invariant, schemathesis and fuzz fail where their tools cannot be installed (default: they are skipped)
+#   NO_SKIP=1             invariant, schemathesis, fuzz and test-valkey fail where their tools cannot be installed (default: they are skipped)
 
 # A variable of the caller's environment with this name is not meant.
 cluster := $(if $(filter command,$(word 1,$(origin CLUSTER))),$(CLUSTER))
@@ -17,6 +17,7 @@ runs :=
 s :=
 seconds :=
 seed :=
+server :=
 skew :=
 targets :=
 writes :=
@@ -111,9 +112,9 @@ load: ## send requests to the running stack until Ctrl-C, and show the results l
 	@PROFILE=$(measured) deploy/tool demo load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
 
 ##@ Develop
-.PHONY: schemathesis fuzz strategies new-strategy test test-slow test-programs test-transports repeat-tests hostile-shells browser-tests check fmt clippy docs alone publish-dry-run semver-checks msrv deny audit machete typos shellcheck page
+.PHONY: schemathesis fuzz strategies new-strategy test test-slow test-programs test-transports test-valkey repeat-tests hostile-shells browser-tests check fmt clippy docs alone publish-dry-run semver-checks msrv deny audit machete typos shellcheck page
 # Most tests wait for a server most of the time.
-test test-transports: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(nproc))))
+test test-transports test-valkey: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(nproc))))
 test: ## run every test on private Postgres and Redis instances
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace
@@ -131,6 +132,11 @@ test-transports: ## the tests of cache and outbox, over a Unix socket and over T
 	@deploy/native/tools cargo compiler redis postgres
 	TEST_REDIS=unix cargo test --package cache --package outbox
 	TEST_REDIS=tls cargo test --package cache --package outbox
+test-valkey: ## the tests of cache and outbox on Valkey: server=… is its program (default: the installed valkey-server)
+	@deploy/native/tools cargo compiler redis postgres
+	@if [ -n '$(server)' ] || deploy/native/tools valkey-server; \
+	then TEST_REDIS_SERVER=$(or $(server),$$(command -v valkey-server)) cargo test --package cache --package outbox; \
+	else echo 'test-valkey: skipped, valkey-server cannot be installed; the reason is above'; [ -z "$$NO_SKIP" ]; fi
 repeat-tests: ## make test, runs=20 times while a compiler runs; prints how many passed (ten minutes and more each)
 	@deploy/repeat-tests $(or $(runs),20)
 schemathesis: ## test the four services against their OpenAPI documents, on private processes: examples=25 for each operation, seed=…

@@ -25,6 +25,28 @@ use crate::ports::free_port;
 use crate::server::{ATTEMPTS, PrivateServer, output};
 use crate::supervisor::Supervisor;
 
+/// Returns the server that the tests start: the one that `TEST_REDIS_SERVER` names, or that of this machine.
+fn program() -> Result<String> {
+    #[expect(clippy::disallowed_methods, reason = "the setting of a test run, not of a program")]
+    match std::env::var("TEST_REDIS_SERVER") {
+        Ok(program) => Ok(program),
+        Err(_) => Ok(tools::redis_server()?.to_string_lossy().into_owned()),
+    }
+}
+
+/// Returns the settings of a server that requires a certificate of each client on `port`.
+fn tls_settings(port: u16) -> [(&'static str, String); 5] {
+    let Certificates { ca, server: [certificate, key], .. } = Certificates::get();
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    [
+        ("tls-port", port.to_string()),
+        ("tls-ca-cert-file", path(ca)),
+        ("tls-cert-file", path(certificate)),
+        ("tls-key-file", path(key)),
+        ("tls-auth-clients", "yes".to_owned()),
+    ]
+}
+
 /// A running Redis server.
 #[derive(Debug)]
 pub struct Redis {
@@ -144,10 +166,10 @@ impl Redis {
     }
 
     async fn run(&self) -> Result<()> {
-        let (port, tls_port) = (self.plain_port.to_string(), self.port.to_string());
+        let port = self.plain_port.to_string();
         let socket = self.socket().to_string_lossy().into_owned();
         let directory = self.supervisor.directory().to_string_lossy();
-        let mut argv = vec![tools::redis_server()?.to_string_lossy().into_owned()];
+        let mut argv = vec![program()?];
         for (name, value) in [
             ("--bind", "127.0.0.1"),
             ("--port", &port),
@@ -162,16 +184,8 @@ impl Redis {
             Transport::Tcp => {}
             Transport::Unix => argv.extend(["--unixsocket".to_owned(), socket]),
             Transport::Tls => {
-                let Certificates { ca, server: [certificate, key], .. } = Certificates::get();
-                let path = |path: &Path| path.to_string_lossy().into_owned();
-                for (name, value) in [
-                    ("--tls-port", tls_port),
-                    ("--tls-ca-cert-file", path(ca)),
-                    ("--tls-cert-file", path(certificate)),
-                    ("--tls-key-file", path(key)),
-                    ("--tls-auth-clients", "yes".to_owned()),
-                ] {
-                    argv.extend([name.to_owned(), value]);
+                for (name, value) in tls_settings(self.port) {
+                    argv.extend([format!("--{name}"), value]);
                 }
             }
         }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use supervise::tools;
 use tokio::process::Command;
 
-use super::{Redis, Transport};
+use super::{Redis, Transport, tls_settings};
 use crate::ports::free_port;
 use crate::proxy::Proxy;
 use crate::server::{ATTEMPTS, PrivateServer, output};
@@ -26,18 +26,37 @@ pub struct Sentinels {
     pub second: Redis,
     /// The proxy between the servers. While it is cut, the second server misses what the first one acknowledges.
     pub replication: Proxy,
-    sentinels: Vec<PrivateServer>,
+    sentinels: Vec<Sentinel>,
+    transport: Transport,
+}
+
+/// A sentinel, and the port for clients, which differs from that of the server if they use TLS.
+#[derive(Debug)]
+struct Sentinel {
+    server: PrivateServer,
+    port: u16,
 }
 
 impl Sentinels {
     /// Starts the servers, and waits until every sentinel knows all of them.
     pub async fn start() -> Result<Self> {
-        let settings = [("repl-diskless-sync-delay", "0"), ("repl-ping-replica-period", "1")];
-        let start = async || Redis::launch(Redis::supervisor()?, Transport::Tcp, &settings).await;
+        Self::start_over(Transport::Tcp).await
+    }
+
+    /// Starts servers and sentinels that are reached over TLS, with a client certificate.
+    pub async fn start_over_tls() -> Result<Self> {
+        Self::start_over(Transport::Tls).await
+    }
+
+    async fn start_over(transport: Transport) -> Result<Self> {
+        let over_tls = if transport == Transport::Tls { "yes" } else { "no" };
+        let settings =
+            [("repl-diskless-sync-delay", "0"), ("repl-ping-replica-period", "1"), ("tls-replication", over_tls)];
+        let start = async || Redis::launch(Redis::supervisor()?, transport, &settings).await;
         let (first, second) = (start().await?, start().await?);
         let replication = Proxy::to(first.port()).await?;
         second.cli(&["REPLICAOF", "127.0.0.1", &replication.port().to_string()]).await?;
-        let mut group = Self { first, second, replication, sentinels: Vec::new() };
+        let mut group = Self { first, second, replication, sentinels: Vec::new(), transport };
         for _ in 0..3 {
             let sentinel = group.start_sentinel().await?;
             group.sentinels.push(sentinel);
@@ -48,9 +67,11 @@ impl Sentinels {
 
     /// Returns the URL for clients. It names all sentinels.
     pub fn url(&self) -> String {
-        let ports: Vec<u16> = self.sentinels.iter().map(PrivateServer::port).collect();
-        let others: Vec<String> = ports[1..].iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        format!("redis-sentinel://127.0.0.1:{}?service={SERVICE}&nodes={}", ports[0], others.join(","))
+        let others = self.sentinels[1..].iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port));
+        let nodes = format!("service={SERVICE}&nodes={}", others.collect::<Vec<_>>().join(","));
+        let url = self.transport.url(self.sentinels[0].port);
+        let url = url.replacen("://", "-sentinel://", 1);
+        format!("{url}{}{nodes}", if url.contains('?') { '&' } else { '?' })
     }
 
     /// Makes the second server the primary, as a person would before maintenance.
@@ -65,33 +86,41 @@ impl Sentinels {
     }
 
     async fn ask(&self, sentinel: usize, command: &[&str]) -> Result<String> {
-        cli(self.sentinels[sentinel].port(), command).await
+        cli(self.sentinels[sentinel].server.port(), command).await
     }
 
-    async fn start_sentinel(&self) -> Result<PrivateServer> {
+    async fn start_sentinel(&self) -> Result<Sentinel> {
         let mut server = PrivateServer { supervisor: Supervisor::new("sentinel", None, |_| ())?, port: 0 };
         let mut attempt = 1;
         loop {
             server.port = free_port();
+            let tls_port = free_port();
             let configuration = server.supervisor.directory().join("sentinel.conf");
             // A replica that was disconnected for ten times this time is never promoted.
-            let text = format!(
+            let mut text = format!(
                 "bind 127.0.0.1\nport {}\nsentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
                  sentinel down-after-milliseconds {SERVICE} 5000\nsentinel failover-timeout {SERVICE} 10000\n",
                 server.port,
                 self.first.port(),
             );
+            let mut port = server.port;
+            if self.transport == Transport::Tls {
+                port = tls_port;
+                text.push_str("tls-replication yes\n");
+                for (name, value) in tls_settings(tls_port) {
+                    text.push_str(&format!("{name} {value}\n"));
+                }
+            }
             std::fs::write(&configuration, text)?;
-            let redis = tools::redis_server()?.to_string_lossy().into_owned();
             server.supervisor.spawn(vec![
-                redis,
+                super::program()?,
                 configuration.to_string_lossy().into_owned(),
                 "--sentinel".to_owned(),
             ])?;
             let answers = async || cli(server.port, &["PING"]).await.is_ok_and(|answer| answer == "PONG");
             match server.until_ready("a sentinel", START, answers).await {
                 Err(_) if attempt < ATTEMPTS => attempt += 1,
-                started => return started.map(|()| server),
+                started => return started.map(|()| Sentinel { server, port }),
             }
         }
     }
