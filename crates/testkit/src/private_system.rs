@@ -180,7 +180,8 @@ impl PrivateSystem {
         self.running[replica.into().index()].lock().await.as_ref().map(ChildProcess::pid)
     }
 
-    /// Returns the number of outbox rows that are not done, and the greatest lag of a consumer.
+    /// Returns the number of outbox rows that are not done, and the greatest lag of a consumer or of the search index, in
+    /// events.
     ///
     /// # Errors
     /// Returns an error if a database or a consumer does not respond, or if a consumer does not show its lag.
@@ -192,8 +193,14 @@ impl PrivateSystem {
         }
         for service in Service::SUBSCRIBERS {
             let answer = http.get(format!("{}/metrics", self.url(service))).send().await?.error_for_status()?;
-            let lag = greatest_lag(&answer.text().await?);
+            let metrics = answer.text().await?;
+            let lag = greatest_lag(&metrics);
             greatest = greatest.max(lag.with_context(|| format!("{} does not show its lag", service.name()))?);
+            // An index that is being rebuilt can be behind although the consumer is not.
+            if let Some(position) = value(&metrics, "search_index_position") {
+                let head = self.postgres.sql("shop_db", "SELECT seq FROM outbox_head").await?;
+                greatest = greatest.max(head.parse::<f64>()? - position);
+            }
         }
         Ok((undone, greatest))
     }
@@ -248,14 +255,27 @@ fn greatest_lag(metrics: &str) -> Option<f64> {
     lags.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok()).reduce(f64::max)
 }
 
+/// Returns the value of a metric without labels.
+fn value(metrics: &str, name: &str) -> Option<f64> {
+    let (_, value) = metrics.lines().filter_map(|line| line.split_once(' ')).find(|(found, _)| *found == name)?;
+    value.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::greatest_lag;
+    use super::{greatest_lag, value};
 
     #[test]
     fn missing_lag_is_not_a_lag_of_zero() {
         let lags = "events_lag{stream=\"a\"} 0\nevents_lag{stream=\"b\"} 3\nevents_lag_seconds{stream=\"a\"} 9\n";
         assert_eq!(greatest_lag(lags), Some(3.0));
         assert_eq!(greatest_lag("# TYPE events_lag gauge\nevents_lag_seconds{stream=\"a\"} 9\n"), None);
+    }
+
+    #[test]
+    fn metric_without_labels_is_found_by_its_whole_name() {
+        let metrics = "# TYPE search_index_position gauge\nsearch_index_position_at 1\nsearch_index_position 12\n";
+        assert_eq!(value(metrics, "search_index_position"), Some(12.0));
+        assert_eq!(value(metrics, "search_index"), None);
     }
 }

@@ -18,13 +18,17 @@ async fn searches_without_redis_are_uncached_and_see_changes() {
     assert_eq!(answer.names(), ["Ochre Mat"]);
     assert!(answer.source().starts_with("fwd=bypass"), "{}", answer.source());
     assert_eq!(search.get("/readyz").await.expect(200).json()["status"], "degraded");
+    let pages = async || search.get("/readyz").await.expect(200).json()["checks"]["pages"]["status"].clone();
+    assert_eq!(pages().await, "ok", "no invalidation is pending yet");
 
     // The consumer reads the log over HTTP instead of the stream.
     shop.put(&format!("/products/{id}"), &json!({ "name": "Umber Mat" })).await;
     search.until_found("umber", &["Umber Mat"]).await;
+    eventually("a pending invalidation", SOON, async || pages().await == "failing").await;
 
     shop.redis.restart().await.expect("it starts");
     search.cached(&[("q", "umber")]).await;
+    eventually("no pending invalidation", SOON, async || pages().await == "ok").await;
     assert_eq!(search.find("ochre").await.total(), 0);
     shop.put(&format!("/products/{id}"), &json!({ "name": "Sienna Mat" })).await;
     search.until_found("sienna", &["Sienna Mat"]).await;

@@ -122,6 +122,28 @@ async fn log_query_for_pruned_events_is_410() {
     assert_eq!(stores.stream().await.len(), 143, "the stream has its own bound");
 }
 
+/// One statement for all of them would keep the relay from publishing.
+#[tokio::test]
+async fn many_old_events_are_deleted_in_steps() {
+    let stores = Stores::start().await;
+    let _api = stores.api_with(&[&SHORT[..], &[("SEED_PRODUCTS", "600")]].concat()).await;
+    until_pruned(&stores).await;
+    stores
+        .sql(
+            "CREATE TABLE steps (count bigint);
+             CREATE FUNCTION record_step() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN INSERT INTO steps SELECT count(*) FROM gone; RETURN NULL; END $$;
+             GRANT INSERT ON steps TO PUBLIC;
+             CREATE TRIGGER record_step AFTER DELETE ON outbox REFERENCING OLD TABLE AS gone
+                 FOR EACH STATEMENT EXECUTE FUNCTION record_step();
+             DO $$ BEGIN FOR n IN 1..10 LOOP UPDATE products SET stock = 5000 + n; END LOOP; END $$",
+        )
+        .await;
+    until_pruned(&stores).await;
+    assert_eq!(stores.sql("SELECT sum(count) FROM steps").await, "6000");
+    assert_eq!(stores.sql("SELECT max(count) <= 2000 FROM steps").await, "t");
+}
+
 #[tokio::test]
 async fn unpublished_events_are_kept_at_any_age() {
     let stores = Stores::start().await;
