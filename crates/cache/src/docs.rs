@@ -62,4 +62,11 @@ pages! {
     /// [`RedisAddress`](crate::RedisAddress), [`CacheSettings::url`](crate::CacheSettings::url),
     /// [`ConnectError`](crate::error::ConnectError)
     reaching_redis: "reaching-redis";
+    /// [`Memory`](crate::memory::Memory), [`Clock`](crate::memory::Clock),
+    /// [`CacheClient::in_memory`](crate::CacheClient::in_memory),
+    /// [`CacheClient::in_memory_with`](crate::CacheClient::in_memory_with)
+    without_redis: "without-redis";
+    /// [`Outcome`](crate::Outcome), [`CacheClient::feed`](crate::CacheClient::feed), [`feed`](crate::feed),
+    /// [`CacheClient::entries`](crate::CacheClient::entries), [`CacheClient::health`](crate::CacheClient::health)
+    observability: "observability";
 }

@@ -11,7 +11,7 @@ use crate::error::InvalidCache;
 #[serde(deny_unknown_fields, default)]
 pub struct CacheSettings {
     /// `redis://user:password@host:port/db`, `redis+unix:///path/to/socket`, `redis-sentinel://…` or `redis-cluster://…`,
-    /// and with the feature `tls` also `rediss://…` and `rediss-cluster://…`. The parameters of
+    /// and with the feature `tls` also `rediss://…`, `rediss-sentinel://…` and `rediss-cluster://…`. The parameters of
     /// [`RedisAddress`](crate::RedisAddress) name files with credentials and certificates.
     pub url: String,
     /// The longest time for one command, more than zero. A slower Redis counts as down. Default: 40 ms.

@@ -193,6 +193,27 @@ fn tests_that_the_comparison_names_exist() {
 }
 
 #[test]
+fn each_cell_about_another_library_links_to_its_evidence() {
+    let page = fs::read_to_string(root().join("docs/COMPARISON.md")).expect("the page");
+    let defined: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix('[')?.split_once("]: https://").map(|(name, _)| name))
+        .collect();
+    let mut used = BTreeSet::new();
+    for row in page.lines().filter(|line| line.starts_with("| [") && line.matches(" | ").count() > 3) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        for cell in &cells[1..] {
+            let evidence: Vec<&str> =
+                cell.split("][").skip(1).filter_map(|rest| rest.split_once(']').map(|(name, _)| name)).collect();
+            let is_linked = !evidence.is_empty() && evidence.iter().all(|name| defined.contains(name));
+            assert!(is_linked, "{}: the cell {cell:?} has no evidence", cells[0]);
+            used.extend(evidence);
+        }
+    }
+    assert!(used.len() > 60, "only {} links were found", used.len());
+}
+
+#[test]
 fn metrics_page_lists_exactly_the_metrics_of_the_code() {
     let page = fs::read_to_string(root().join("docs/METRICS.md")).expect("the page");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|row| row.split('`').next());
