@@ -1,11 +1,12 @@
 //! Redis behind sentinels: a failover to a replica that has missed an acknowledged invalidation makes no read stale.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{CacheSettings, Near, Outcome, Policy};
+use cache::{CacheClient, CacheSettings, Keyspace, Near, Outcome, Policy};
 use testkit::{Sentinels, eventually};
 
-use crate::support::{LONG, Node, Row, SOON, patient, settings, shelf};
+use crate::support::{LONG, Node, Row, SOON, TestRecord, patient, settings, shelf};
 
 const BOUND: Duration = Duration::from_secs(2);
 
@@ -75,6 +76,43 @@ async fn failover_to_a_lagging_replica_brings_no_removed_entry_back() {
     until_used(&peer).await;
     assert_eq!(peer.read(1, &row).await.version(), Some(2));
     assert!(matches!(peer.read(1, &row).await.outcome(), Outcome::Hit));
+}
+
+/// No process is left that knew the earlier primary: only the record names it.
+#[tokio::test]
+async fn process_that_starts_after_a_failover_returns_no_removed_entry() {
+    let (sentinels, record, row) = (Sentinels::start().await.unwrap(), TestRecord::new(), Row::new([]));
+    let connect = async || {
+        let (keyspace, settings) = (Keyspace::new("shop").unwrap(), settings(sentinels.url()));
+        Node::new(
+            CacheClient::connect_trusting(keyspace, &settings, Arc::clone(&record) as _).await.unwrap(),
+            patient(),
+        )
+    };
+    let earlier = connect().await;
+    until_used(&earlier).await;
+    earlier.fill(1, &row).await;
+    let key = earlier.key(1).to_string();
+    let has_entry = async || sentinels.second.cli(&["EXISTS", &key]).await.unwrap() == "1";
+    eventually("the replica has the entry", SOON, has_entry).await;
+    sentinels.replication.cut();
+    row.commit();
+    assert_eq!(earlier.cache.invalidate(1).await.acknowledged(), Ok(1));
+    earlier.client.shutdown(LONG).await;
+    assert!(has_entry().await, "the replica has missed the removal");
+
+    sentinels.first.kill().await.unwrap();
+    let is_over = async || sentinels.primary().await.unwrap() == sentinels.second.port();
+    eventually("the sentinels name the second server", LONG, is_over).await;
+    assert!(has_entry().await, "the new primary still has the removed entry");
+    let later = connect().await;
+    let is_used = async || {
+        assert_eq!(later.read(1, &row).await.version(), Some(2));
+        later.client.health().is_in_use() && later.client.pending_invalidations() == 0
+    };
+    eventually("the later process uses the second server", LONG, is_used).await;
+    assert_eq!(later.read(1, &row).await.version(), Some(2));
+    assert_eq!(later.read(1, &row).await.outcome(), Outcome::Hit);
 }
 
 #[tokio::test]
