@@ -4,6 +4,7 @@
 
 #[path = "../it/both/mod.rs"]
 mod both;
+mod many;
 mod partitions;
 mod support;
 mod tls;

@@ -19,7 +19,7 @@ use cache::{CacheClient, CacheSettings, Keyspace};
 use testkit::{RedisCluster, eventually};
 
 pub(crate) use node::{Node, Reading};
-pub(crate) use nodes::{filled_node, node, one_node, two_nodes};
+pub(crate) use nodes::{filled_node, node, node_with_one_permit, one_node, two_nodes};
 pub(crate) use record::TestRecord;
 pub(crate) use row::{DatabaseError, Gate, Load, Loader, Row};
 pub(crate) use times::{LONG, SOON, patient, shelf};
@@ -57,7 +57,12 @@ pub(crate) fn settings(url: String) -> CacheSettings {
 impl Node {
     /// Creates a node whose entries, leases and waits outlast the test.
     pub(crate) async fn on(place: &Place) -> Self {
-        Self::of(place.keyspace(), &settings(place.cluster.url())).await
+        Self::adjusted(place, |settings| settings).await
+    }
+
+    /// Creates such a node with other settings.
+    pub(crate) async fn adjusted(place: &Place, adjust: impl FnOnce(CacheSettings) -> CacheSettings) -> Self {
+        Self::of(place.keyspace(), &adjust(settings(place.cluster.url()))).await
     }
 
     pub(crate) async fn of(keyspace: Keyspace, settings: &CacheSettings) -> Self {

@@ -6,7 +6,6 @@
 //! Redis that hangs, replies that are late) is done by signals to the server, or by a proxy on the connection.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
-mod batches;
 mod both;
 mod bulkhead;
 mod connecting;

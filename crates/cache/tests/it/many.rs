@@ -1,185 +1,26 @@
-//! Several entries read at once: one call of the loader, and a result for each entry.
+//! Several entries read at once: the commands that Redis receives, several partitions of one Redis, and no Redis.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use cache::error::{GetError, LoadError};
-use cache::outcome::{Fill, FillRefusal};
-use cache::{Cache, CacheClient, Invalidation, Keyspace, NewEntry, Outcome, Values};
-use testkit::{Redis, eventually};
-use tokio::sync::Semaphore;
+use cache::{CacheClient, Keyspace};
+use testkit::eventually;
 
-use crate::support::{DatabaseError, SOON, calls, existing, patient, redis, settings, shelf};
+use crate::both::many::{Table, only_missing_texts_are_loaded, texts};
+use crate::support::{SOON, calls, node, redis, settings};
 
-/// A table of texts, and the calls that it has answered.
-#[derive(Clone, Default)]
-struct Table {
-    rows: Arc<Mutex<HashMap<u32, String>>>,
-    calls: Arc<Mutex<Vec<Vec<u32>>>>,
-}
-
-impl Table {
-    fn of(ids: impl IntoIterator<Item = u32>) -> Self {
-        let table = Self::default();
-        table.rows.lock().unwrap().extend(ids.into_iter().map(|id| (id, format!("text {id}"))));
-        table
-    }
-
-    async fn select(self, ids: Vec<u32>) -> Result<HashMap<u32, NewEntry<String>>, DatabaseError> {
-        self.calls.lock().unwrap().push(ids.clone());
-        let rows = self.rows.lock().unwrap();
-        let found = ids.into_iter().filter_map(|id| Some((id, rows.get(&id)?)));
-        Ok(found.map(|(id, text)| (id, NewEntry::value(text).tag(shelf(id % 10)))).collect())
-    }
-
-    /// The ids of each call so far, in order.
-    fn taken_calls(&self) -> Vec<Vec<u32>> {
-        let mut calls = std::mem::take(&mut *self.calls.lock().unwrap());
-        calls.iter_mut().for_each(|ids| ids.sort_unstable());
-        calls
-    }
-
-    async fn read(&self, texts: &Cache<String>, ids: &[u32]) -> Vec<Option<String>> {
-        let table = self.clone();
-        let load = move |ids| table.clone().select(ids);
-        let found = texts.get_or_load_many(ids.iter().copied(), load).await;
-        found.into_iter().map(Result::unwrap).collect()
-    }
-}
-
-async fn texts(redis: &Redis, keyspace: Keyspace) -> (CacheClient, Cache<String>) {
+#[tokio::test]
+async fn entries_of_several_partitions_are_loaded_by_one_call() {
+    let redis = redis().await;
+    let keyspace = Keyspace::partitioned("parts", 8).unwrap();
     let client = CacheClient::connect_with(keyspace, &settings(redis.url())).await.unwrap();
-    let texts = client.cache("text", patient()).unwrap();
-    (client, texts)
-}
-
-#[tokio::test]
-async fn missing_entries_are_loaded_by_one_call_and_returned_in_order() {
-    let redis = redis().await;
-    for keyspace in [Keyspace::new("shop").unwrap(), Keyspace::partitioned("parts", 8).unwrap()] {
-        let (client, texts) = texts(&redis, keyspace).await;
-        let table = Table::of(0..50);
-        assert_eq!(table.read(&texts, &[3, 1]).await, [Some("text 3".to_owned()), Some("text 1".to_owned())]);
-        assert_eq!(table.taken_calls(), [[1, 3]]);
-        // Two hits, one that does not exist, one id twice, and three to load.
-        let ids = [40, 3, 99, 7, 40, 1, 0];
-        let expected = ids.map(|id| (id < 50).then(|| format!("text {id}")));
-        assert_eq!(table.read(&texts, &ids).await, expected);
-        assert_eq!(table.taken_calls(), [[0, 7, 40, 99]]);
-        assert_eq!(table.read(&texts, &ids).await, expected);
-        assert_eq!(table.taken_calls(), Vec::<Vec<u32>>::new(), "also what does not exist is in the cache");
-        assert_eq!(table.read(&texts, &[]).await, Vec::<Option<String>>::new());
-        // Each entry has its own tags, and a key that an invalidation of several removes.
-        assert_eq!(client.invalidate_tag(shelf(3)).await.acknowledged(), Ok(1));
-        assert_eq!(texts.invalidate_many([1, 7, 1_000]).await.acknowledged(), Ok(2));
-        table.read(&texts, &ids).await;
-        assert_eq!(table.taken_calls(), [[1, 3, 7]]);
-    }
-}
-
-#[tokio::test]
-async fn one_entry_may_fail_while_the_others_are_returned() {
-    let redis = redis().await;
-    let (client, _texts) = texts(&redis, Keyspace::new("shop").unwrap()).await;
-    // A map whose keys are not strings has no JSON.
-    let maps: Cache<HashMap<(u8, u8), u8>> = client.cache("map", patient()).unwrap();
-    let load = |ids: Vec<u32>| async move {
-        let map = |id: u32| if id == 2 { HashMap::from([((1, 2), 3)]) } else { HashMap::new() };
-        Ok::<_, DatabaseError>(ids.into_iter().map(|id| (id, NewEntry::value(&map(id)))).collect())
-    };
-    let read = maps.read_many([1, 2, 3], load).await;
-    assert!(matches!(read[1], Err(LoadError::Encode(_))), "{:?}", read[1]);
-    for one in [&read[0], &read[2]] {
-        assert_eq!(one.as_ref().unwrap().outcome(), Outcome::Miss(Fill::Stored));
-    }
-    let failing = |_: Vec<u32>| async { Err::<HashMap<u32, NewEntry<HashMap<(u8, u8), u8>>>, _>(DatabaseError) };
-    let read = maps.read_many([1, 2, 4], failing).await;
-    assert!(read[0].is_ok(), "a hit needs no call");
-    for one in &read[1..] {
-        let error = one.as_ref().unwrap_err();
-        assert!(error.loader_error::<DatabaseError>().is_some(), "{error:?}");
-    }
-    assert_eq!(existing(&redis, &["shop:map:2", "shop:map:4"]).await, 0, "no lease is left");
-}
-
-/// The call has read the old rows when one of them is changed: only that entry is refused.
-#[tokio::test]
-async fn invalidation_during_the_call_refuses_only_what_it_names() {
-    let redis = redis().await;
-    let (client, texts) = texts(&redis, Keyspace::new("shop").unwrap()).await;
-    let (table, gate) = (Table::of(0..50), Arc::new(Semaphore::new(0)));
-    let load = {
-        let (table, gate) = (table.clone(), Arc::clone(&gate));
-        move |ids| {
-            let (table, gate) = (table.clone(), Arc::clone(&gate));
-            async move {
-                let read = table.select(ids).await;
-                gate.acquire().await.unwrap().forget();
-                read
-            }
-        }
-    };
-    let reading = {
-        let texts = texts.clone();
-        tokio::spawn(async move { texts.read_many([1, 2, 13], load).await })
-    };
-    eventually("the call", SOON, async || !table.calls.lock().unwrap().is_empty()).await;
-    let names = Invalidation::hard().key(texts.key(1)).tag(shelf(3));
-    client.invalidate(names).await.acknowledged().unwrap();
-    gate.add_permits(1);
-    let outcomes: Vec<_> = reading.await.unwrap().into_iter().map(|one| one.unwrap().outcome()).collect();
-    let refused = |why| Outcome::Miss(Fill::Refused(why));
-    assert_eq!(outcomes, [refused(FillRefusal::LeaseLost), Outcome::Miss(Fill::Stored), refused(FillRefusal::Fenced)]);
-}
-
-/// Two batches need the same entries in another order: neither waits for the other, and each entry is loaded once.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn batches_that_overlap_share_loads_and_do_not_wait_for_each_other() {
-    let redis = redis().await;
-    let (_client, texts) = texts(&redis, Keyspace::new("shop").unwrap()).await;
-    let (_other_client, other) = self::texts(&redis, Keyspace::new("shop").unwrap()).await;
-    for round in 0..20 {
-        let ids: Vec<u32> = (round * 20..round * 20 + 20).collect();
-        let backwards: Vec<u32> = ids.iter().rev().copied().collect();
-        let table = Table::of(ids.clone());
-        let all = tokio::join!(
-            table.read(&texts, &ids),
-            table.read(&texts, &backwards),
-            table.read(&other, &ids),
-            table.read(&other, &backwards),
-        );
-        for read in [all.0, all.1, all.2, all.3] {
-            assert!(read.iter().all(Option::is_some), "{read:?}");
-        }
-        let mut loaded: Vec<u32> = table.taken_calls().concat();
-        loaded.sort_unstable();
-        assert_eq!(loaded, ids, "each is loaded by one of the four");
-    }
-}
-
-#[tokio::test]
-async fn entries_of_a_batch_that_cannot_be_decoded_are_loaded_again() {
-    let redis = redis().await;
-    let (client, texts) = texts(&redis, Keyspace::new("shop").unwrap()).await;
-    let numbers: Cache<u64> = client.cache_with("text", patient(), Values::new()).unwrap();
-    Table::of(0..3).read(&texts, &[0, 1, 2]).await;
-    let load = |ids: Vec<u32>| async move {
-        Ok::<_, DatabaseError>(ids.into_iter().map(|id| (id, NewEntry::value(&u64::from(id)))).collect())
-    };
-    for _ in 0..2 {
-        let read = numbers.get_or_load_many([0, 1, 2], load).await;
-        let values: Result<Vec<_>, GetError> = read.into_iter().collect();
-        assert_eq!(values.unwrap(), [Some(0), Some(1), Some(2)]);
-    }
+    only_missing_texts_are_loaded(&client).await;
 }
 
 /// The reads of a batch are sent together, and so are its leases and its fills.
 #[tokio::test]
 async fn batch_sends_one_get_and_two_scripts_for_each_missing_entry() {
-    let redis = redis().await;
-    let (_client, texts) = texts(&redis, Keyspace::new("shop").unwrap()).await;
-    let table = Table::of(0..1_000);
+    let (redis, node) = node().await;
+    let (texts, table) = (texts(&node.client), Table::of(0..1_000));
     let ids: Vec<u32> = (0..1_000).collect();
     let before = [calls(&redis, "get").await, calls(&redis, "evalsha").await];
     table.read(&texts, &ids).await;
@@ -202,43 +43,16 @@ async fn batch_sends_one_get_and_two_scripts_for_each_missing_entry() {
 
 #[tokio::test]
 async fn batch_without_redis_is_loaded_by_one_call() {
-    let redis = redis().await;
-    let (client, texts) = texts(&redis, Keyspace::new("shop").unwrap()).await;
+    let (redis, node) = node().await;
+    let texts = texts(&node.client);
     redis.kill().await.unwrap();
-    eventually("the end of Redis", SOON, async || !client.health().is_in_use()).await;
+    eventually("the end of Redis", SOON, async || !node.client.health().is_in_use()).await;
     let table = Table::of(0..100);
     let ids: Vec<u32> = (0..100).collect();
     let began = Instant::now();
     assert!(table.read(&texts, &ids).await.iter().all(Option::is_some));
     assert!(began.elapsed() < SOON);
     assert_eq!(table.taken_calls(), [ids]);
-    let bypassed = {
-        let table = table.clone();
-        texts.load_many_uncached([5, 6], "why", move |ids| table.clone().select(ids)).await
-    };
-    assert!(bypassed.iter().all(|one| one.as_ref().unwrap().outcome().detail() == Some("why")));
+    assert!(table.read_uncached(&texts, &[5, 6]).await.iter().all(Option::is_some));
     assert_eq!(table.taken_calls(), [[5, 6]]);
-}
-
-/// A stale entry is returned at once, and refreshed by a call of its own.
-#[tokio::test]
-async fn stale_entries_of_a_batch_are_refreshed_in_the_background() {
-    let redis = redis().await;
-    let (client, _texts) = texts(&redis, Keyspace::new("shop").unwrap()).await;
-    let policy = patient().soft_ttl(Duration::from_secs(50));
-    let texts: Cache<String> = client.cache("soft", policy).unwrap();
-    let table = Table::of(0..10);
-    table.read(&texts, &[1, 2]).await;
-    table.rows.lock().unwrap().insert(1, "new".to_owned());
-    client.invalidate(Invalidation::soft().key(texts.key(1))).await.acknowledged().unwrap();
-    table.taken_calls();
-    let read = table.read(&texts, &[1, 2, 3]).await;
-    assert_eq!(read[0].as_deref(), Some("text 1"));
-    eventually("the refresh", SOON, async || {
-        texts.get(1).await.is_some_and(|cached| cached.value().unwrap().as_deref() == Some("new"))
-    })
-    .await;
-    let mut loaded = table.taken_calls().concat();
-    loaded.sort_unstable();
-    assert_eq!(loaded, [1, 3]);
 }

@@ -15,7 +15,7 @@ use cache::memory::Memory;
 use cache::{CacheClient, CacheSettings, Keyspace};
 
 pub(crate) use node::{Node, Reading};
-pub(crate) use nodes::{filled_node, node, one_node, two_nodes};
+pub(crate) use nodes::{filled_node, node, node_with_one_permit, one_node, two_nodes};
 pub(crate) use row::{DatabaseError, Gate, Load, Loader, Row};
 pub(crate) use times::{LONG, SOON, patient, shelf};
 
@@ -32,7 +32,12 @@ pub(crate) fn settings() -> CacheSettings {
 impl Node {
     /// Creates a node whose entries, leases and waits outlast the test.
     pub(crate) async fn on(memory: &Memory) -> Self {
-        Self::with(memory, &settings())
+        Self::adjusted(memory, |settings| settings).await
+    }
+
+    /// Creates such a node with other settings.
+    pub(crate) async fn adjusted(memory: &Memory, adjust: impl FnOnce(CacheSettings) -> CacheSettings) -> Self {
+        Self::with(memory, &adjust(settings()))
     }
 
     pub(crate) fn with(memory: &Memory, settings: &CacheSettings) -> Self {

@@ -13,7 +13,7 @@ use cache::{CacheClient, CacheSettings, Keyspace, Policy};
 use testkit::{Redis, Transport};
 
 pub(crate) use node::{Node, Reading};
-pub(crate) use nodes::{filled_node, node, one_node, two_nodes};
+pub(crate) use nodes::{filled_node, node, node_with_one_permit, one_node, two_nodes};
 pub(crate) use push_filter::PushFilter;
 pub(crate) use record::TestRecord;
 pub(crate) use row::{DatabaseError, Gate, Load, Loader, Row};
@@ -34,7 +34,12 @@ pub(crate) fn settings(url: String) -> CacheSettings {
 impl Node {
     /// Creates a node whose entries, leases and waits outlast the test.
     pub(crate) async fn on(redis: &Redis) -> Self {
-        Self::with(&settings(redis.url()), patient()).await
+        Self::adjusted(redis, |settings| settings).await
+    }
+
+    /// Creates such a node with other settings.
+    pub(crate) async fn adjusted(redis: &Redis, adjust: impl FnOnce(CacheSettings) -> CacheSettings) -> Self {
+        Self::with(&adjust(settings(redis.url())), patient()).await
     }
 
     pub(crate) async fn with(settings: &CacheSettings, policy: Policy) -> Self {

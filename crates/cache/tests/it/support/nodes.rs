@@ -1,6 +1,8 @@
 //! Nodes with the store that they share: a Redis, a memory, or a keyspace on a cluster that only this test uses.
 
-use cache::Tag;
+use std::time::Duration;
+
+use cache::{CacheSettings, Tag};
 
 use super::node::Node;
 use super::row::Row;
@@ -31,4 +33,12 @@ pub(crate) async fn two_nodes<T: IntoIterator<Item = Tag>>(tags: T) -> (Server, 
     let (server, node, row) = one_node(tags).await;
     let peer = Node::on(&server).await;
     (server, node, peer, row)
+}
+
+/// Returns a node that runs one load at a time; the others wait for at most `queue`.
+pub(crate) async fn node_with_one_permit(queue: Duration) -> (Server, Node) {
+    let server = server().await;
+    let narrow = |settings| CacheSettings { max_loads: 1, load_queue: queue, ..settings };
+    let node = Node::adjusted(&server, narrow).await;
+    (server, node)
 }
