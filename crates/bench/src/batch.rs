@@ -1,7 +1,8 @@
 //! Measures a batch of 1,000 entries beside 1,000 single reads, one after the other: hits, and misses.
 //!
 //! The loader costs nothing, so what is measured is the cache and its round trips to Redis. Both variants take turns in
-//! every round, on entries of their own.
+//! every round, on entries of their own. A batch of hits takes less than a tenth of the time of as many single reads, so ten
+//! batches are measured in a row.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -32,6 +33,8 @@ const ENTRIES: u32 = 1_000;
 const AT_LEAST: f64 = 20.0;
 /// The length of a value: a product as JSON.
 const VALUE: usize = 500;
+/// How often a batch of hits is read in a round.
+const REPEATED: u32 = 10;
 const KINDS: [&str; 2] = ["hits", "misses"];
 
 /// Runs the benchmark and prints its table.
@@ -46,9 +49,12 @@ pub async fn run(options: &Options) -> Result<()> {
     for round in 0..options.rounds as u32 {
         // Of each variant: the misses first, and then the same entries as hits.
         let own = [2 * round, 2 * round + 1].map(|part| part * ENTRIES..(part + 1) * ENTRIES);
-        for (kind, number) in [("misses", 1), ("hits", 0)] {
+        for (kind, number, batches) in [("misses", 1, 1), ("hits", 0, REPEATED)] {
             let single = one_by_one(&cache, own[0].clone()).await?;
-            let batch = together(&cache, own[1].clone()).await?;
+            let mut batch = Duration::ZERO;
+            for _ in 0..batches {
+                batch += together(&cache, own[1].clone()).await? / batches;
+            }
             ensure!(!batch.is_zero(), "no time has passed for {kind}");
             times[number][0].push(single.as_secs_f64() * 1e3);
             times[number][1].push(batch.as_secs_f64() * 1e3);

@@ -7,6 +7,7 @@ use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
@@ -20,9 +21,10 @@ use crate::error::{GetError, LoadError};
 use crate::invalidate::{Invalidated, Invalidation, Invalidator};
 use crate::keyspace::Key;
 use crate::loader::{LazyLoader, Loader, SharedLoader};
+use crate::near::Snapshot;
 use crate::near_cache::{NearCache, TrackedRead};
 use crate::outcome::{Bypass, Observer, Outcome};
-use crate::policy::{EarlyRefresh, Policy};
+use crate::policy::Policy;
 use crate::refresh::RefreshSet;
 use crate::single_flight::SingleFlight;
 use crate::store::Store;
@@ -115,18 +117,31 @@ impl<T, C> Cache<T, C> {
     where
         C: Decode<T>,
     {
-        let (key, mut load, region) = (self.key(id), LazyLoader::new(load), &self.region);
-        let undecodable = match Cached::<T, C>::new(region.read(&key, &mut load).await?).decoded()? {
+        let key = self.key(id);
+        let found = self.region.lookup(&key).await;
+        self.decode_or_load(&key, found, LazyLoader::new(load)).await
+    }
+
+    /// Returns the value that a lookup has found; loads it if there is none, or none that can be decoded.
+    pub(crate) async fn decode_or_load<L>(
+        &self, key: &Key, found: Lookup, mut load: LazyLoader<T, C, L>,
+    ) -> Result<Option<T>, GetError>
+    where
+        L: Loader<T, C>,
+        C: Decode<T>,
+    {
+        let region = &self.region;
+        let undecodable = match Cached::<T, C>::new(region.serve(key, found, &mut load).await?).decoded()? {
             Ok(value) => return Ok(value),
             Err(undecodable) => undecodable,
         };
-        region.definition.observer.undecodable(&key, &undecodable.error);
+        region.definition.observer.undecodable(key, &undecodable.error);
         let others = Region { undecodable: Some(undecodable.id), ..region.clone() };
-        if let Ok(value) = Cached::<T, C>::new(others.read(&key, &mut load).await?).decoded()? {
+        if let Ok(value) = Cached::<T, C>::new(others.read(key, &mut load).await?).decoded()? {
             return Ok(value);
         }
         // The other version of the program has also stored the entry that replaced the first one.
-        Ok(self.load_shared(&key, UNDECODABLE, load.shared()).await?.value()?)
+        Ok(self.load_shared(key, UNDECODABLE, load.shared()).await?.value()?)
     }
 
     /// Returns the entry from the cache; on a miss, loads the value, stores it and returns it. Decodes nothing.
@@ -214,9 +229,20 @@ impl Region {
     where
         L: Loader<T, C>,
     {
+        let found = self.lookup(key).await;
+        self.serve(key, found, load).await
+    }
+
+    /// Returns the entry that a lookup has found, and refreshes it if that is due; loads it if there is none.
+    pub(crate) async fn serve<T, C, L>(
+        &self, key: &Key, found: Lookup, load: &mut LazyLoader<T, C, L>,
+    ) -> Result<CachedEntry, LoadError>
+    where
+        L: Loader<T, C>,
+    {
         let observer = &self.definition.observer;
         // The future of a miss is large. It is boxed, so that a hit does not move it.
-        let cached = match self.lookup(key).await {
+        let cached = match found {
             Lookup::Fresh(cached) => {
                 observer.found(key, cached.outcome, cached.version, cached.ttl_ms);
                 if let Some(entry) = self.due_early(&cached) {
@@ -240,8 +266,7 @@ impl Region {
     }
 
     pub(crate) async fn lookup(&self, key: &Key) -> Lookup {
-        let (store, pending) = (&self.shared.store, &self.shared.invalidator.pending);
-        let epoch = pending.epoch();
+        let (store, epoch) = (&self.shared.store, self.shared.invalidator.pending.epoch());
         let near = self.definition.near.as_deref().filter(|_| store.is_in_use());
         if let Some(entry) = near.and_then(|near| near.memory.get(key, epoch)) {
             let now = store.now_ms();
@@ -258,6 +283,22 @@ impl Region {
             TrackedRead::Unusable => (store.get(key).await.ok(), None),
             TrackedRead::Late => (None, None),
         };
+        self.judge(key, epoch, found, stamp)
+    }
+
+    /// Looks up several entries, which are requested together.
+    pub(crate) async fn lookup_many(&self, keys: &[Key]) -> Vec<Lookup> {
+        if self.definition.near.is_some() {
+            return join_all(keys.iter().map(|key| self.lookup(key))).await;
+        }
+        let epoch = self.shared.invalidator.pending.epoch();
+        let found = self.shared.store.get_many(keys).await;
+        keys.iter().zip(found).map(|(key, found)| self.judge(key, epoch, found.ok(), None)).collect()
+    }
+
+    /// Decides what a reader may use of what the store has under a key; `found` is `None` if the store did not answer.
+    fn judge(&self, key: &Key, epoch: u64, found: Option<Option<StoredValue>>, stamp: Option<Snapshot>) -> Lookup {
+        let (store, pending) = (&self.shared.store, &self.shared.invalidator.pending);
         let entry = match found {
             Some(Some(StoredValue::Value(entry))) => entry,
             Some(Some(StoredValue::Lease | StoredValue::Unreadable) | None) => return Lookup::Miss,
@@ -271,7 +312,7 @@ impl Region {
         }
         let now = store.now_ms();
         if entry.is_fresh(now) {
-            if let Some((near, stamp)) = near.zip(stamp) {
+            if let Some((near, stamp)) = self.definition.near.as_deref().zip(stamp) {
                 near.memory.insert(key, &entry, stamp);
             }
             return Lookup::Fresh(CachedEntry::from_stored(entry, now, Outcome::Hit));
@@ -299,27 +340,6 @@ impl Region {
 
     fn accepts_stamp(&self, stamp: Option<&str>) -> bool {
         self.requirement.as_ref().is_none_or(|accepts| accepts(stamp))
-    }
-
-    /// Returns the entry of a hit that is to be refreshed although it is fresh.
-    fn due_early<'e>(&self, cached: &'e CachedEntry) -> Option<&'e StoredEntry> {
-        let Definition { policy, load_time, .. } = &*self.definition;
-        if policy.early_refresh == EarlyRefresh::Off {
-            return None;
-        }
-        let now = self.shared.store.now_ms();
-        cached.stored_entry().filter(|entry| policy.early_refresh.is_due(entry, now, load_time, rand::random))
-    }
-
-    /// Returns the entry that this process has in its memory, if the policy allows this while Redis is unavailable.
-    fn unverified(&self, key: &Key, epoch: u64) -> Option<CachedEntry> {
-        let near = self.definition.near.as_deref().filter(|_| self.definition.policy.near_in_outage)?;
-        let entry = near.memory.get_unverified(key)?;
-        let now = self.shared.store.now_ms();
-        let pending = &self.shared.invalidator.pending;
-        let may_be_served = entry.age(now) < entry.hard && self.accepts(&entry);
-        let usable = may_be_served && !pending.is_suspect(epoch, key, &entry);
-        usable.then(|| CachedEntry::from_stored(entry, now, Outcome::Unverified))
     }
 }
 

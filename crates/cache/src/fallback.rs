@@ -35,6 +35,17 @@ impl Region {
         entry.age(now) < entry.hard && self.accepts(entry)
     }
 
+    /// Returns the entry that this process has in its memory, if the policy allows this while Redis is unavailable.
+    pub(crate) fn unverified(&self, key: &Key, epoch: u64) -> Option<CachedEntry> {
+        let near = self.definition.near.as_deref().filter(|_| self.definition.policy.near_in_outage)?;
+        let entry = near.memory.get_unverified(key)?;
+        let now = self.shared.store.now_ms();
+        let pending = &self.shared.invalidator.pending;
+        let may_be_served = entry.age(now) < entry.hard && self.accepts(&entry);
+        let usable = may_be_served && !pending.is_suspect(epoch, key, &entry);
+        usable.then(|| CachedEntry::from_stored(entry, now, Outcome::Unverified))
+    }
+
     /// Acquires the right to replace an entry that [may not be served](Self::may_serve).
     pub(crate) async fn replace(&self, key: &Key, entry: StoredEntry, lease: Duration) -> LeaseReply {
         match self.shared.store.refresh(key, entry.token(), lease).await {

@@ -152,6 +152,16 @@ impl Region {
         }
     }
 
+    /// Returns the entry of a hit that is to be refreshed although it is fresh.
+    pub(crate) fn due_early<'e>(&self, cached: &'e CachedEntry) -> Option<&'e StoredEntry> {
+        let Definition { policy, load_time, .. } = &*self.definition;
+        if policy.early_refresh == EarlyRefresh::Off {
+            return None;
+        }
+        let now = self.shared.store.now_ms();
+        cached.stored_entry().filter(|entry| policy.early_refresh.is_due(entry, now, load_time, rand::random))
+    }
+
     /// Starts a refresh of `entry`, unless this process already has one in flight.
     pub(crate) fn refresh_in_background(&self, key: &Key, entry: &StoredEntry, load: SharedLoader) {
         let Some(turn) = RefreshSet::begin(&self.shared.refreshing, key) else { return };

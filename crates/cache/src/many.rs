@@ -1,16 +1,15 @@
 //! Several entries at once: one call of the loader for all that are missing.
 //!
 //! ```text
-//! read 1 ─ GET ── hit
-//! read 2 ─ GET ── acquire ─┐
-//! read 3 ─ GET ── acquire ─┴─ load [2, 3] ─┬─ commit ── 2
-//!                                          └─ commit ── 3
+//!        ┌─ hit 1
+//! MGET ──┼─ acquire 2 ─┐
+//!        └─ acquire 3 ─┴─ load [2, 3] ─┬─ commit 2
+//!                                      └─ commit 3
 //! ```
 //!
-//! Each entry keeps its own lease, its own single-flight load and its own result. The reads of a thread are sent
-//! together, so the lookups of a batch are one round trip, and so are its leases and its fills. The [`Batch`] decides
-//! which loads belong to the call: it waits until each read has found its entry, has begun its load, or waits for
-//! another reader.
+//! Each entry keeps its own lease, its own single-flight load and its own result. The lookups of a batch are one round
+//! trip, and so are its leases and its fills. The [`Batch`] decides which loads belong to the call: it waits until each
+//! missing entry has begun its load, or waits for another reader.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -24,12 +23,14 @@ use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 
 use crate::batch::Batch;
-use crate::cache::Cache;
+use crate::cache::{Cache, Definition, Lookup};
 use crate::codec::{CodecError, Decode, Json};
-use crate::entry::Cached;
+use crate::entry::{Cached, CachedEntry};
 use crate::error::{GetError, LoadError};
 use crate::invalidate::{Invalidated, Invalidation};
-use crate::loader::{Content, Loader, NewEntry, SharedLoader};
+use crate::keyspace::Key;
+use crate::loader::{Content, LazyLoader, Loader, NewEntry, SharedLoader};
+use crate::policy::EarlyRefresh;
 
 /// The id of an entry of a batch.
 pub trait BatchId: Display + Clone + Eq + Hash + Send + Sync + 'static {}
@@ -74,8 +75,12 @@ impl<T, C> Cache<T, C> {
         C: Decode<T>,
     {
         let call = Arc::new(Call::new(load));
-        let read = async |(cache, id): (Self, I)| cache.get_or_load(id.clone(), call.loader(id)).await;
-        join_all(self.members(&call.batch, ids).into_iter().map(read)).await
+        let decoded = |cached: &CachedEntry| Cached::<T, C>::new(cached.clone()).decoded().ok()?.ok().map(Ok);
+        let (results, others) = self.hits(&call.batch, ids, decoded).await;
+        let read = async |Unserved { number, cache, id, key, found }: Unserved<Self, I>| {
+            (number, cache.decode_or_load(&key, found, LazyLoader::new(call.loader(id))).await)
+        };
+        merged(results, join_all(others.into_iter().map(read)).await)
     }
 
     /// Returns the entries in the order of `ids`; those that are missing are loaded by one call of `load`, and stored.
@@ -89,8 +94,12 @@ impl<T, C> Cache<T, C> {
         &self, ids: impl IntoIterator<Item = I>, load: impl BatchLoader<I, T, C>,
     ) -> Vec<Result<Cached<T, C>, LoadError>> {
         let call = Arc::new(Call::new(load));
-        let read = async |(cache, id): (Self, I)| cache.read(id.clone(), call.loader(id)).await;
-        join_all(self.members(&call.batch, ids).into_iter().map(read)).await
+        let (results, others) = self.hits(&call.batch, ids, |cached| Some(Ok(Cached::new(cached.clone())))).await;
+        let read = async |Unserved { number, cache, id, key, found }: Unserved<Self, I>| {
+            let served = cache.region.serve(&key, found, &mut LazyLoader::<T, C, _>::new(call.loader(id))).await;
+            (number, served.map(Cached::new))
+        };
+        merged(results, join_all(others.into_iter().map(read)).await)
     }
 
     /// Loads the values by one call of `load` and bypasses the cache, as [`load_uncached`](Self::load_uncached) does.
@@ -98,8 +107,10 @@ impl<T, C> Cache<T, C> {
         &self, ids: impl IntoIterator<Item = I>, why: &'static str, load: impl BatchLoader<I, T, C>,
     ) -> Vec<Result<Cached<T, C>, LoadError>> {
         let call = Arc::new(Call::new(load));
+        // All reads are counted before the first one begins.
+        let members: Vec<(Self, I)> = ids.into_iter().map(|id| (self.in_batch(&call.batch), id)).collect();
         let read = async |(cache, id): (Self, I)| cache.load_uncached(id.clone(), why, call.loader(id)).await;
-        join_all(self.members(&call.batch, ids).into_iter().map(read)).await
+        join_all(members.into_iter().map(read)).await
     }
 
     /// Removes several entries. Call it after COMMIT.
@@ -110,10 +121,49 @@ impl<T, C> Cache<T, C> {
         self.region.shared.invalidator.invalidate(names).await
     }
 
-    /// Counts all reads of the batch before the first one begins.
-    fn members<I>(&self, batch: &Batch, ids: impl IntoIterator<Item = I>) -> Vec<(Self, I)> {
-        ids.into_iter().map(|id| (self.in_batch(batch), id)).collect()
+    /// Looks up all entries together. Returns a result for each hit that `serve` accepts, and the other entries: these are
+    /// members of the batch before the first one of them begins a load.
+    async fn hits<I: BatchId, R>(
+        &self, batch: &Batch, ids: impl IntoIterator<Item = I>, serve: impl Fn(&CachedEntry) -> Option<R>,
+    ) -> (Vec<Option<R>>, Vec<Unserved<Self, I>>) {
+        let Definition { policy, observer, .. } = &*self.region.definition;
+        let ids: Vec<I> = ids.into_iter().collect();
+        let keys: Vec<Key> = ids.iter().map(|id| self.key(id)).collect();
+        let found = self.region.lookup_many(&keys).await;
+        let (mut results, mut others) = (Vec::with_capacity(ids.len()), Vec::new());
+        for (number, ((id, key), found)) in ids.into_iter().zip(keys).zip(found).enumerate() {
+            // With an early refresh, a hit may start a load, which belongs to the batch.
+            if let (Lookup::Fresh(cached), EarlyRefresh::Off) = (&found, policy.early_refresh)
+                && let Some(result) = serve(cached)
+            {
+                observer.found(&key, cached.outcome, cached.version, cached.ttl_ms);
+                observer.observe(&key, cached.outcome);
+                results.push(Some(result));
+                continue;
+            }
+            results.push(None);
+            others.push(Unserved { number, cache: self.in_batch(batch), id, key, found });
+        }
+        (results, others)
     }
+}
+
+/// An entry of a batch that is no hit, or needs more than its lookup.
+struct Unserved<C, I> {
+    /// Its place in the batch.
+    number: usize,
+    cache: C,
+    id: I,
+    key: Key,
+    found: Lookup,
+}
+
+/// Returns the results of a batch, in its order.
+fn merged<R>(mut results: Vec<Option<R>>, others: Vec<(usize, R)>) -> Vec<R> {
+    for (number, result) in others {
+        results[number] = Some(result);
+    }
+    results.into_iter().map(|result| result.expect("each entry has a result")).collect()
 }
 
 /// What the call of a loader returned.

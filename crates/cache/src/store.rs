@@ -85,6 +85,11 @@ impl Store {
         on!(self, store => store.get(key).await)
     }
 
+    /// Reads several entries, which are requested together.
+    pub(crate) async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<StoredValue>>> {
+        on!(self, store => store.get_many(keys).await)
+    }
+
     /// Acquires the lease of an absent entry.
     pub(crate) async fn acquire(&self, key: &Key, lease: Duration) -> LeaseReply {
         on!(self, store => store.acquire(key, lease).await)

@@ -119,6 +119,13 @@ impl MemoryStore {
         Ok(data.get(key, now))
     }
 
+    pub(crate) async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<StoredValue>>> {
+        match self.enter().await {
+            Ok((mut data, now)) => keys.iter().map(|key| Ok(data.get(key, now))).collect(),
+            Err(error) => keys.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
     pub(crate) async fn acquire(&self, key: &Key, lease: Duration) -> LeaseReply {
         match self.enter().await {
             Ok((mut data, now)) => data.acquire(key, millis(lease), now),

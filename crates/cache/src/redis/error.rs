@@ -1,7 +1,7 @@
 //! The failure of an operation on Redis.
 
 /// The operation was not carried out.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// Not sent (breaker open) or not answered in time. A command that was sent may still run.
     #[error("Redis is unavailable: {0}")]

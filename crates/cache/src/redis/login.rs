@@ -83,6 +83,7 @@ impl Incoming {
         loop {
             match self.next().await? {
                 Frame::Reply(reply) => return reply.map_err(io::Error::other),
+                Frame::Values(_) => return Ok(None),
                 Frame::Changed(_) | Frame::Message(_) | Frame::Other => {}
             }
         }

@@ -2,7 +2,7 @@
 //! ask for.
 //!
 //! ```text
-//! readers of a thread ──▶ queue ──▶ task ── GET GET GET … in one write ──▶ Redis
+//! readers of a thread ──▶ queue ──▶ task ── GET GET MGET … in one write ─▶ Redis
 //!                     ◀────────────────── replies, in the same order ─────
 //! ```
 //!
@@ -69,14 +69,10 @@ impl EntryReads {
             Some(pipeline) => pipeline.get(key.bytes()).await,
             None => None,
         };
-        let reply = match reply {
-            Some(reply) => reply,
-            // The library's future is large, and seldom needed.
-            None => connection.accept(Box::pin(connection.client.get(key.bytes())).await),
-        };
         match reply {
-            Err(StoreError::Server(error)) if error.starts_with("WRONGTYPE") => Ok(Some(StoredValue::Unreadable)),
-            raw => Ok(raw?.map(StoredValue::parse)),
+            Some(reply) => value(reply),
+            // The library's future is large, and seldom needed.
+            None => value(connection.accept(Box::pin(connection.client.get(key.bytes())).await)),
         }
     }
 
@@ -114,8 +110,28 @@ impl Drop for EntryReads {
     }
 }
 
-type Reply = std::result::Result<Option<Bytes>, Error>;
-type Reader = oneshot::Sender<Result<Option<Bytes>>>;
+/// Returns what a key holds, from the reply to a `GET`.
+fn value(reply: Result<Option<Bytes>>) -> Result<Option<StoredValue>> {
+    match reply {
+        Err(StoreError::Server(error)) if error.starts_with("WRONGTYPE") => Ok(Some(StoredValue::Unreadable)),
+        raw => Ok(raw?.map(StoredValue::parse)),
+    }
+}
+
+type Reader<T> = oneshot::Sender<Result<T>>;
+
+/// A read, and who waits for it.
+#[derive(Debug)]
+enum Read {
+    One(Bytes, Reader<Option<Bytes>>),
+    Several(Vec<Bytes>, Reader<Vec<Option<Bytes>>>),
+}
+
+/// What Redis has answered.
+enum Reply {
+    One(Option<Bytes>),
+    Several(Vec<Option<Bytes>>),
+}
 
 /// The readers' side.
 #[derive(Debug, Default)]
@@ -127,7 +143,7 @@ struct Pipeline {
 #[derive(Debug, Default)]
 struct Queue {
     state: State,
-    waiting: Vec<(Bytes, Reader)>,
+    waiting: Vec<Read>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,17 +164,23 @@ impl Pipeline {
 
     fn enqueue(&self, key: Bytes) -> Option<oneshot::Receiver<Result<Option<Bytes>>>> {
         let (sender, reply) = oneshot::channel();
+        self.append([Read::One(key, sender)])?;
+        Some(reply)
+    }
+
+    /// Adds reads to those that wait, and wakes the task if it does not know of others.
+    fn append(&self, reads: impl IntoIterator<Item = Read>) -> Option<()> {
         let mut queue = self.queue();
         if queue.state != State::Up {
             return None;
         }
-        queue.waiting.push((key, sender));
-        let is_first = queue.waiting.len() == 1;
+        let is_first = queue.waiting.is_empty();
+        queue.waiting.extend(reads);
         drop(queue);
         if is_first {
             self.wake.notify_one();
         }
-        Some(reply)
+        Some(())
     }
 
     fn is_over(&self) -> bool {
@@ -170,7 +192,7 @@ impl Pipeline {
     }
 
     /// Takes the reads that have not been sent.
-    fn take(&self) -> Vec<(Bytes, Reader)> {
+    fn take(&self) -> Vec<Read> {
         std::mem::take(&mut self.queue().waiting)
     }
 
@@ -229,7 +251,7 @@ struct Session<'a> {
     task: &'a PipelineTask,
     logged_in: LoggedIn,
     /// The reads that were sent, and when.
-    sent: VecDeque<(Instant, Reader)>,
+    sent: VecDeque<(Instant, Read)>,
 }
 
 impl<'a> Session<'a> {
@@ -265,9 +287,16 @@ impl<'a> Session<'a> {
     /// Sends what waits.
     async fn send(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        for (key, reader) in self.task.pipeline.take() {
-            self.logged_in.outgoing.push(&[b"GET", &key]);
-            self.sent.push_back((now, reader));
+        for read in self.task.pipeline.take() {
+            match &read {
+                Read::One(key, _) => self.logged_in.outgoing.push(&[b"GET", key]),
+                Read::Several(keys, _) => {
+                    let command: Vec<&[u8]> =
+                        [b"MGET".as_slice()].into_iter().chain(keys.iter().map(|key| &**key)).collect();
+                    self.logged_in.outgoing.push(&command);
+                }
+            }
+            self.sent.push_back((now, read));
         }
         self.logged_in.outgoing.flush().await
     }
@@ -275,10 +304,13 @@ impl<'a> Session<'a> {
     /// Hands out the replies that have arrived.
     fn deliver(&mut self) -> io::Result<()> {
         while let Some(frame) = self.logged_in.incoming.decode()? {
-            let Frame::Reply(reply) = frame else { continue };
-            let (_, reader) = self.sent.pop_front().ok_or_else(|| io::Error::other("a reply without a command"))?;
-            let reply = reply.map_err(|error| Error::new(ErrorKind::Unknown, error));
-            self.answer(reader, reply);
+            let reply = match frame {
+                Frame::Reply(reply) => reply.map(Reply::One).map_err(|error| Error::new(ErrorKind::Unknown, error)),
+                Frame::Values(values) => Ok(Reply::Several(values)),
+                Frame::Changed(_) | Frame::Message(_) | Frame::Other => continue,
+            };
+            let (_, read) = self.sent.pop_front().ok_or_else(|| io::Error::other("a reply without a command"))?;
+            self.answer(read, reply)?;
         }
         match self.task.login.connection.verification() == Some(self.logged_in.verification) {
             true => Ok(()),
@@ -286,20 +318,29 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn answer(&self, reader: Reader, reply: Reply) {
+    fn answer(&self, read: Read, reply: std::result::Result<Reply, Error>) -> io::Result<()> {
         let accepted = self.task.login.connection.accept_from(self.logged_in.verification, reply);
         // A reader that is gone needs no reply.
-        let _ = reader.send(accepted);
+        match (read, accepted) {
+            (Read::One(_, reader), Ok(Reply::One(value))) => _ = reader.send(Ok(value)),
+            (Read::One(_, reader), Err(error)) => _ = reader.send(Err(error)),
+            (Read::Several(_, reader), Ok(Reply::Several(values))) => _ = reader.send(Ok(values)),
+            (Read::Several(_, reader), Err(error)) => _ = reader.send(Err(error)),
+            _ => return Err(io::Error::other("a reply to another command")),
+        }
+        Ok(())
     }
 
     fn time_out(mut self) -> io::Result<()> {
         self.task.pipeline.enter(State::Down);
-        while let Some((_, reader)) = self.sent.pop_front() {
-            self.answer(reader, Err(Error::new(ErrorKind::Timeout, "no reply in time")));
+        while let Some((_, read)) = self.sent.pop_front() {
+            self.answer(read, Err(Error::new(ErrorKind::Timeout, "no reply in time")))?;
         }
         Err(io::ErrorKind::TimedOut.into())
     }
 }
+
+mod several;
 
 #[cfg(test)]
 mod orders;

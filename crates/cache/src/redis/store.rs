@@ -98,6 +98,10 @@ impl RedisStore {
         self.reads.get(key).await
     }
 
+    pub(crate) async fn get_many(&self, keys: &[Key]) -> Vec<Result<Option<StoredValue>>> {
+        self.reads.get_many(keys).await
+    }
+
     pub(crate) async fn close(&self) {
         self.reads.close();
         self.connection.close().await;

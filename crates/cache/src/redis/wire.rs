@@ -1,5 +1,6 @@
 //! A RESP3 connection: commands are written together, and frames are read in the order in which Redis sent them.
 
+use std::fmt::Write as _;
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -16,6 +17,8 @@ const BUFFER: usize = 64 * 1024;
 pub(super) enum Frame {
     /// The reply to the next command; an error reply is `Err`.
     Reply(Result<Option<Bytes>, String>),
+    /// The reply to the next command, with several values.
+    Values(Vec<Option<Bytes>>),
     /// Keys have changed, or all of them.
     Changed(Option<Vec<Bytes>>),
     /// A message on a channel.
@@ -79,9 +82,8 @@ impl Outgoing {
     }
 
     fn header(&mut self, kind: u8, number: usize) {
-        self.buffer.extend_from_slice(&[kind]);
-        self.buffer.extend_from_slice(number.to_string().as_bytes());
-        self.buffer.extend_from_slice(b"\r\n");
+        // Writing to a buffer in memory cannot fail.
+        let _ = write!(self.buffer, "{}{number}\r\n", char::from(kind));
     }
 
     pub(super) async fn flush(&mut self) -> io::Result<()> {
@@ -99,6 +101,7 @@ impl Frame {
             BytesFrame::Push { data, .. } => Self::push(data),
             BytesFrame::SimpleError { data, .. } => Self::Reply(Err(data.to_string())),
             BytesFrame::BlobError { data, .. } => Self::Reply(Err(String::from_utf8_lossy(&data).into_owned())),
+            BytesFrame::Array { data, .. } => Self::Values(data.into_iter().map(bytes).collect()),
             frame => Self::Reply(Ok(bytes(frame))),
         }
     }
@@ -140,6 +143,7 @@ mod tests {
     fn pushes_are_told_from_replies() {
         assert_eq!(parse(b"$1\r\na\r\n"), Frame::Reply(Ok(Some("a".into()))));
         assert_eq!(parse(b"_\r\n"), Frame::Reply(Ok(None)));
+        assert_eq!(parse(b"*2\r\n$1\r\na\r\n_\r\n"), Frame::Values(vec![Some("a".into()), None]));
         assert_eq!(parse(b"-ERR no\r\n"), Frame::Reply(Err("ERR no".to_owned())));
         assert_eq!(parse(b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n"), Frame::Changed(Some(vec!["k".into()])));
         assert_eq!(parse(b">2\r\n$10\r\ninvalidate\r\n_\r\n"), Frame::Changed(None));

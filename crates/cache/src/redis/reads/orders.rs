@@ -9,7 +9,7 @@ use shuttle::future::block_on;
 use shuttle::sync::atomic::AtomicU8;
 use shuttle::thread;
 
-use super::{Pipeline, State};
+use super::{Pipeline, Read, State};
 
 const ORDERS: usize = 10_000;
 
@@ -28,7 +28,8 @@ fn serve(pipeline: &Pipeline, version: &AtomicU8, case: Case) {
         let sent = pipeline.take();
         let read = if case == Case::Whole { version.load(SeqCst) } else { before };
         thread::yield_now();
-        for (_, reader) in sent {
+        for asked in sent {
+            let Read::One(_, reader) = asked else { continue };
             // A reader that is gone needs no reply.
             let _ = reader.send(Ok(Some(vec![read].into())));
         }

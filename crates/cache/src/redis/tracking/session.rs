@@ -168,6 +168,7 @@ impl<'a> Session<'a> {
     fn take(&mut self, frame: Frame) -> io::Result<()> {
         match frame {
             Frame::Reply(reply) => self.reply(reply)?,
+            Frame::Values(_) => self.reply(Ok(None))?,
             Frame::Changed(None) => self.link.memory.validity.record_change_of_everything(),
             Frame::Changed(Some(keys)) => {
                 for key in keys {
