@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use cache::{CacheClient, Keyspace};
-use testkit::eventually;
+use cache::{Cache, CacheClient, Keyspace};
+use testkit::{Proxy, Redis, eventually};
+use tokio::task::{JoinHandle, yield_now};
 
 use crate::both::many::{Table, only_missing_texts_are_loaded, texts};
-use crate::support::{SOON, calls, node, redis, settings};
+use crate::support::{Node, SOON, behind_proxy, calls, node, redis, settings};
 
 #[tokio::test]
 async fn entries_of_several_partitions_are_loaded_by_one_call() {
@@ -44,6 +45,70 @@ async fn batch_sends_one_command_for_64_lookups_and_two_scripts_for_each_missing
     let writes = written(&redis.cli(&["INFO", "stats"]).await.unwrap()) - writes;
     // Redis answers what it has read at once by one write. A few of them are of the probe and of redis-cli.
     assert!(writes < 100, "{writes} writes for 1,000 hits: they were not sent together");
+}
+
+/// Two hundred stored texts, read by a client whose commands and replies pass through a proxy.
+struct Distant {
+    redis: Redis,
+    proxy: Proxy,
+    node: Node,
+    texts: Cache<String>,
+    table: Table,
+    ids: Vec<u32>,
+}
+
+impl Distant {
+    async fn start() -> Self {
+        let (redis, proxy, behind, node) = behind_proxy().await;
+        let (texts, ids) = (texts(&behind.client), (0..200).collect::<Vec<u32>>());
+        let table = Table::of(ids.clone());
+        let this = Self { redis, proxy, node, texts, table, ids };
+        // Until the thread has its connection, lookups use that of the library.
+        let is_pipelined = async || {
+            let before = calls(&this.redis, "mget").await;
+            this.read().await.unwrap();
+            calls(&this.redis, "mget").await == before + 4
+        };
+        eventually("lookups by four commands", SOON, is_pipelined).await;
+        this
+    }
+
+    fn read(&self) -> JoinHandle<Vec<Option<String>>> {
+        let (table, texts, ids) = (self.table.clone(), self.texts.clone(), self.ids.clone());
+        tokio::spawn(async move { table.read(&texts, &ids).await })
+    }
+
+    /// Begins a batch whose replies are held back after Redis has carried out its commands.
+    async fn read_without_replies(&self) -> JoinHandle<Vec<Option<String>>> {
+        let before = calls(&self.redis, "mget").await;
+        self.proxy.delay_replies();
+        let reading = self.read();
+        eventually("the batch in Redis", SOON, async || calls(&self.redis, "mget").await == before + 4).await;
+        reading
+    }
+}
+
+#[tokio::test]
+async fn batch_does_not_share_the_replies_to_an_earlier_one() {
+    let distant = Distant::start().await;
+    let early = distant.read_without_replies().await;
+    distant.table.change(7, "changed");
+    assert_eq!(texts(&distant.node.client).invalidate(7).await.acknowledged(), Ok(1));
+    let late = distant.read();
+    yield_now().await;
+    distant.proxy.release_replies();
+    assert_eq!(early.await.unwrap()[7].as_deref(), Some("text 7"));
+    assert_eq!(late.await.unwrap()[7].as_deref(), Some("changed"), "it began after the acknowledged invalidation");
+}
+
+#[tokio::test]
+async fn batch_whose_connection_breaks_is_read_again() {
+    let distant = Distant::start().await;
+    let reading = distant.read_without_replies().await;
+    distant.proxy.cut();
+    distant.proxy.release_replies();
+    distant.proxy.restore();
+    assert!(reading.await.unwrap().iter().all(Option::is_some));
 }
 
 #[tokio::test]

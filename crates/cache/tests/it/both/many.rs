@@ -33,7 +33,7 @@ impl Table {
         Ok(found.map(|(id, text)| (id, NewEntry::value(text).tag(shelf(id % 10)))).collect())
     }
 
-    fn change(&self, id: u32, text: &str) {
+    pub(crate) fn change(&self, id: u32, text: &str) {
         self.rows.lock().unwrap().insert(id, text.to_owned());
     }
 
