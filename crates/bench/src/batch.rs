@@ -63,7 +63,7 @@ pub async fn run(options: &Options) -> Result<()> {
     }
     let mut text = format!(
         "\n{ENTRIES} entries of {VALUE} bytes, milliseconds: median (least to most) of {} rounds\n\n{:<8}{:>26}{:>26}{:>22}\n",
-        options.rounds, "", "one by one", "get_or_load_many", "times as fast"
+        options.rounds, "", "one by one", "read_many", "times as fast"
     );
     for (number, kind) in KINDS.into_iter().enumerate() {
         let [single, batch] = &mut times[number];

@@ -1,7 +1,7 @@
 //! A cache: values of one type, under one policy.
 //!
-//! A hit is one `GET`, and takes only [`Cache::read`] and [`Region::lookup`] from this file. The near cache, if the policy has
-//! one, is looked up there, before the `GET` (`near.rs`). `load.rs` handles a miss and a stale hit.
+//! A hit is one `GET`. The near cache, if the policy has one, is looked up before it (`near.rs`). `load.rs` handles a miss
+//! and a stale hit.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -293,10 +293,11 @@ impl Region {
         }
         let epoch = self.shared.invalidator.pending.epoch();
         let found = self.shared.store.get_many(keys).await;
+        debug_assert_eq!(found.len(), keys.len());
         keys.iter().zip(found).map(|(key, found)| self.judge(key, epoch, found.ok(), None)).collect()
     }
 
-    /// Decides what a reader may use of what the store has under a key; `found` is `None` if the store did not answer.
+    /// Decides whether a reader may use what the store has under a key; `found` is `None` if the store did not answer.
     fn judge(&self, key: &Key, epoch: u64, found: Option<Option<StoredValue>>, stamp: Option<Snapshot>) -> Lookup {
         let (store, pending) = (&self.shared.store, &self.shared.invalidator.pending);
         let entry = match found {

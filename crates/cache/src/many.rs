@@ -90,6 +90,8 @@ impl<T, C> Cache<T, C> {
     /// one may fail while the others are returned. `load` is called again, with the single id, for an entry whose load
     /// begins after the call: one that another reader was loading and could not store, or a stale one that is refreshed in the
     /// background.
+    ///
+    /// The values of up to 64 entries share one allocation. Copy a value that is kept for much longer than the others.
     pub async fn read_many<I: BatchId>(
         &self, ids: impl IntoIterator<Item = I>, load: impl BatchLoader<I, T, C>,
     ) -> Vec<Result<Cached<T, C>, LoadError>> {

@@ -60,9 +60,6 @@ impl<'p> Attempts<'p> {
     ) -> bool {
         let Some(cause) = error.database_error() else { return false };
         cause.complete(&connection.connection_state.server_errors());
-        if cause.is_disk_full() {
-            self.pool.probe.note_full_disk();
-        }
         if self.number >= ATTEMPTS || self.began.elapsed() >= MAX_RETRY_TIME {
             return false;
         }

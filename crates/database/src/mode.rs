@@ -23,7 +23,8 @@ const RENEWED_AFTER: Duration = Duration::from_secs(5);
 /// The minimum interval between two checks whether a read-only database is writable again.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a write that was refused because the disk is full counts. Only the next write shows whether it still is.
+/// How long the database counts as full after it has refused a write for this reason. Nothing but another write shows
+/// whether the disk is still full.
 const DISK_FULL_FOR: Duration = Duration::from_secs(10);
 
 /// The capabilities of the database.
@@ -97,7 +98,11 @@ impl ModeProbe {
 
     /// Records that a write was refused because the disk is full.
     pub(crate) fn note_full_disk(&self) {
+        let was_full = self.is_disk_full();
         *self.disk_full_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        if !was_full {
+            warn!("the disk of the database is full; a write was refused");
+        }
     }
 
     fn is_disk_full(&self) -> bool {

@@ -239,6 +239,10 @@ impl<'p> Transaction<'p> {
                     Err(mut error) => {
                         let effect = if error.in_doubt.is_none() { Effect::None } else { Effect::Unknown };
                         if !attempts.may_repeat(connection, &mut error.cause, effect).await {
+                            let cause = error.cause.database_error();
+                            if !self.read_only && cause.is_some_and(|cause| cause.is_disk_full()) {
+                                self.pool.probe.note_full_disk();
+                            }
                             return Err(error);
                         }
                     }

@@ -6,7 +6,7 @@
 //!                     ◀────────────────── replies, in the same order ─────
 //! ```
 //!
-//! The task sends a `GET` only after its reader has called, so the reader receives a value that Redis held after the
+//! The task sends a command only after its reader has called, so the reader receives a value that Redis held after the
 //! call. Reads that begin while the task is busy are sent together, so a read costs less on a busier thread, and a
 //! reply wakes no other thread. When a reply does not arrive in time, all waiting reads fail together, so that none
 //! waits for two time limits. While the connection is down, reads use the connection of the client library.
@@ -120,7 +120,7 @@ fn value(reply: Result<Option<Bytes>>) -> Result<Option<StoredValue>> {
 
 type Reader<T> = oneshot::Sender<Result<T>>;
 
-/// A read, and who waits for it.
+/// A read, and the sender of its result.
 #[derive(Debug)]
 enum Read {
     One(Bytes, Reader<Option<Bytes>>),

@@ -19,7 +19,7 @@ async fn sum(primaries: &[Redis], section: &str, name: &str) -> u64 {
 
 /// The numbers are those of whole servers, so no other test may use this cluster.
 #[tokio::test]
-async fn hits_are_sent_together_to_each_primary_and_removed_by_one_command_for_each_partition() {
+async fn hits_are_sent_together_to_each_primary() {
     let cluster = RedisCluster::start().await.unwrap();
     let primaries = &cluster.nodes()[..3];
     let node = Node::of(Keyspace::partitioned("shop", 8).unwrap(), &settings(cluster.url())).await;

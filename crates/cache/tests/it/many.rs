@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use cache::{Cache, CacheClient, Keyspace};
+use cache::{Cache, CacheClient, CacheSettings, Keyspace};
 use testkit::{Proxy, Redis, eventually};
 use tokio::task::{JoinHandle, yield_now};
 
-use crate::both::many::{Table, only_missing_texts_are_loaded, texts};
-use crate::support::{Node, SOON, behind_proxy, calls, node, redis, settings};
+use crate::both::many::{Table, only_missing_texts_are_loaded, originals, texts};
+use crate::support::{LONG, Node, SOON, calls, node, patient, redis, settings, through};
 
 #[tokio::test]
 async fn entries_of_several_partitions_are_loaded_by_one_call() {
@@ -19,7 +19,7 @@ async fn entries_of_several_partitions_are_loaded_by_one_call() {
 
 /// The lookups of a batch are sent together, and so are its leases and its fills.
 #[tokio::test]
-async fn batch_sends_one_command_for_64_lookups_and_two_scripts_for_each_missing_entry() {
+async fn batch_sends_few_lookups_and_two_scripts_for_each_missing_entry() {
     let (redis, node) = node().await;
     let (texts, table) = (texts(&node.client), Table::of(0..1_000));
     let ids: Vec<u32> = (0..1_000).collect();
@@ -29,7 +29,7 @@ async fn batch_sends_one_command_for_64_lookups_and_two_scripts_for_each_missing
     assert_eq!(table.taken_calls().len(), 1);
     let lookups = async || {
         let before = calls(&redis, "mget").await;
-        assert!(table.read(&texts, &ids).await.iter().all(Option::is_some));
+        assert_eq!(table.read(&texts, &ids).await, originals(&ids));
         calls(&redis, "mget").await - before
     };
     // Until the thread has its connection, lookups use that of the library.
@@ -59,7 +59,11 @@ struct Distant {
 
 impl Distant {
     async fn start() -> Self {
-        let (redis, proxy, behind, node) = behind_proxy().await;
+        let (redis, node) = node().await;
+        let proxy = Proxy::to(redis.port()).await.unwrap();
+        // On a busy machine, a test may hold replies back for a long time.
+        let patience = CacheSettings { command_timeout: LONG, ..settings(through(&proxy)) };
+        let behind = Node::with(&patience, patient()).await;
         let (texts, ids) = (texts(&behind.client), (0..200).collect::<Vec<u32>>());
         let table = Table::of(ids.clone());
         let this = Self { redis, proxy, node, texts, table, ids };
@@ -102,13 +106,25 @@ async fn batch_does_not_share_the_replies_to_an_earlier_one() {
 }
 
 #[tokio::test]
-async fn batch_whose_connection_breaks_is_read_again() {
+async fn batch_whose_connection_breaks_is_complete() {
     let distant = Distant::start().await;
     let reading = distant.read_without_replies().await;
     distant.proxy.cut();
     distant.proxy.release_replies();
     distant.proxy.restore();
-    assert!(reading.await.unwrap().iter().all(Option::is_some));
+    assert_eq!(reading.await.unwrap(), originals(&distant.ids));
+}
+
+/// As for a user without the permission `mget`.
+#[tokio::test]
+async fn batch_whose_command_is_refused_is_read_entry_by_entry() {
+    let distant = Distant::start().await;
+    distant.table.taken_calls();
+    distant.redis.cli(&["ACL", "SETUSER", "default", "-mget"]).await.unwrap();
+    let before = calls(&distant.redis, "get").await;
+    assert_eq!(distant.read().await.unwrap(), originals(&distant.ids));
+    assert!(calls(&distant.redis, "get").await >= before + 200);
+    assert_eq!(distant.table.taken_calls(), Vec::<Vec<u32>>::new(), "all of them are hits");
 }
 
 #[tokio::test]

@@ -44,7 +44,9 @@ fn can_write(mode: DatabaseMode) -> Result<(), &'static str> {
         DatabaseMode::Writable => Ok(()),
         DatabaseMode::Standby => Err("the database is a read-only standby; reads are served, writes are refused"),
         DatabaseMode::ReadOnly => Err("the database is read-only; reads are served, writes are refused"),
-        DatabaseMode::DiskFull => Err("the disk of the database is full; reads are served, writes are refused"),
+        DatabaseMode::DiskFull => {
+            Err("the disk of the database was full for a write of the last 10 s; reads are served")
+        }
         DatabaseMode::NoConnectionLeft => Err("the database has no connection to spare"),
     }
 }

@@ -169,8 +169,8 @@ impl RedisCluster {
     }
 
     async fn join(&self) -> Result<()> {
-        // As `redis-cli --cluster create` does. Nodes with the same epoch choose others later. A replica that has not learned
-        // the one of its primary in time is never promoted.
+        // As `redis-cli --cluster create` does. Otherwise, the nodes choose other epochs after they have met, and a replica that
+        // has not learned the epoch of its primary in time is never promoted.
         for (epoch, node) in (1_usize..).zip(&self.nodes) {
             node.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch.to_string()]).await?;
         }

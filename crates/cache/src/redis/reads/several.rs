@@ -21,25 +21,27 @@ impl EntryReads {
         let is_ready = self.login.connection.ready().is_ok();
         let pipeline = if is_ready { self.pipeline() } else { None };
         let Some(replies) = pipeline.and_then(|pipeline| pipeline.enqueue_several(keys)) else {
-            return self.each(keys).await;
+            return join_all(keys.iter().map(|key| self.get(key))).await;
         };
-        let mut found = Vec::with_capacity(keys.len());
+        let (mut found, mut again) = (Vec::with_capacity(keys.len()), Vec::new());
         for (keys, reply) in keys.chunks(TOGETHER).zip(replies) {
             match reply.await {
                 Ok(Ok(values)) if values.len() == keys.len() => {
                     found.extend(values.into_iter().map(|raw| Ok(raw.map(StoredValue::parse))));
                 }
-                Ok(Ok(_)) => found.extend(keys.iter().map(|_| Err(StoreError::Server("too few values".to_owned())))),
-                Ok(Err(error)) => found.extend(keys.iter().map(|_| Err(error.clone()))),
-                // The connection broke before the reply.
-                Err(_) => found.extend(self.each(keys).await),
+                Ok(Err(error @ StoreError::Unavailable(_))) => found.extend(keys.iter().map(|_| Err(error.clone()))),
+                // Redis has refused the command, or the connection broke before the reply.
+                Ok(_) | Err(_) => {
+                    again.extend(found.len()..found.len() + keys.len());
+                    found.extend(keys.iter().map(|_| Ok(None)));
+                }
             }
         }
+        let values = join_all(again.iter().map(|number| self.get(&keys[*number]))).await;
+        for (number, value) in again.into_iter().zip(values) {
+            found[number] = value;
+        }
         found
-    }
-
-    async fn each(&self, keys: &[Key]) -> Vec<Result<Option<StoredValue>>> {
-        join_all(keys.iter().map(|key| self.get(key))).await
     }
 }
 

@@ -51,7 +51,7 @@ impl Table {
         found.into_iter().map(Result::unwrap).collect()
     }
 
-    /// Reads these rows past the cache, and expects that this is what the outcomes say.
+    /// Reads these rows past the cache, and asserts that the outcomes give the reason.
     pub(crate) async fn read_uncached(&self, texts: &Cache<String>, ids: &[u32]) -> Vec<Option<String>> {
         let table = self.clone();
         let load = move |ids| table.clone().select(ids);
@@ -63,6 +63,11 @@ impl Table {
         };
         read.into_iter().map(value).collect()
     }
+}
+
+/// Returns the texts that a table of [`Table::of`] has for these ids.
+pub(crate) fn originals(ids: &[u32]) -> Vec<Option<String>> {
+    ids.iter().map(|id| Some(format!("text {id}"))).collect()
 }
 
 pub(crate) fn texts(client: &CacheClient) -> Cache<String> {
@@ -93,6 +98,20 @@ pub(crate) async fn only_missing_texts_are_loaded(client: &CacheClient) {
 async fn missing_entries_are_loaded_by_one_call_and_returned_in_order() {
     let (_redis, node) = node().await;
     only_missing_texts_are_loaded(&node.client).await;
+}
+
+/// Sixty-four lookups are one command.
+#[tokio::test]
+async fn batches_around_the_size_of_a_command_are_complete_and_in_order() {
+    let (_redis, node) = node().await;
+    let (texts, table) = (texts(&node.client), Table::of(0..200));
+    for count in [1, 63, 64, 65, 128, 129, 200] {
+        // Neither in the order in which they were stored, nor without repetitions.
+        let ids: Vec<u32> = (0..count).map(|number| (number * 7 + count) % 190).collect();
+        for _ in 0..2 {
+            assert_eq!(table.read(&texts, &ids).await, originals(&ids), "{count} entries");
+        }
+    }
 }
 
 #[tokio::test]
