@@ -41,6 +41,7 @@ impl EntryReads {
         for (number, value) in again.into_iter().zip(values) {
             found[number] = value;
         }
+        debug_assert_eq!(found.len(), keys.len());
         found
     }
 }

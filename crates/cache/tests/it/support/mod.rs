@@ -82,7 +82,16 @@ pub(crate) async fn number(redis: &Redis, command: &[&str]) -> i64 {
 
 /// Returns how often Redis has run `command` so far.
 pub(crate) async fn calls(redis: &Redis, command: &str) -> u64 {
+    calls_in(&redis.cli(&["INFO", "commandstats"]).await.unwrap(), command)
+}
+
+/// Returns how often Redis was asked for an entry, give or take one. A barrier of a near cache is a GET and a SET.
+pub(crate) async fn entry_reads(redis: &Redis) -> u64 {
     let stats = redis.cli(&["INFO", "commandstats"]).await.unwrap();
+    calls_in(&stats, "get").abs_diff(calls_in(&stats, "set"))
+}
+
+fn calls_in(stats: &str, command: &str) -> u64 {
     let line = format!("cmdstat_{command}:calls=");
     let count = stats.lines().find_map(|found| found.strip_prefix(line.as_str())?.split(',').next()?.parse().ok());
     count.unwrap_or(0)
