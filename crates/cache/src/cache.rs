@@ -85,8 +85,8 @@ pub(crate) struct Definition {
 
 /// The result of a lookup in Redis.
 pub(crate) enum Lookup {
-    Fresh(CachedEntry),
-    Stale(CachedEntry, StoredEntry),
+    /// Fresh, or stale within the hard TTL.
+    Found(CachedEntry),
     Miss,
     Bypass(Bypass),
 }
@@ -191,7 +191,7 @@ impl<T, C> Cache<T, C> {
     /// unavailable, it returns entries only under [`Policy::serve_near_in_outage`], from the memory of the process.
     pub async fn get(&self, id: impl Display) -> Option<Cached<T, C>> {
         match self.region.lookup(&self.key(id)).await {
-            Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Some(Cached::new(cached)),
+            Lookup::Found(cached) => Some(Cached::new(cached)),
             Lookup::Miss | Lookup::Bypass(_) => None,
         }
     }
@@ -243,16 +243,11 @@ impl Region {
         let observer = &self.definition.observer;
         // The future of a miss is large. It is boxed, so that a hit does not move it.
         let cached = match found {
-            Lookup::Fresh(cached) => {
+            Lookup::Found(cached) => {
                 observer.found(key, cached.outcome, cached.version, cached.ttl_ms);
-                if let Some(entry) = self.due_early(&cached) {
-                    self.refresh_in_background(key, entry, load.shared());
+                if self.is_due(&cached) {
+                    self.refresh_in_background(key, &cached, load.shared());
                 }
-                cached
-            }
-            Lookup::Stale(cached, entry) => {
-                observer.found(key, cached.outcome, cached.version, cached.ttl_ms);
-                self.refresh_in_background(key, &entry, load.shared());
                 cached
             }
             Lookup::Miss => {
@@ -271,7 +266,7 @@ impl Region {
         if let Some(entry) = near.and_then(|near| near.memory.get(key, epoch)) {
             let now = store.now_ms();
             if entry.is_fresh(now) && self.accepts(&entry) {
-                return Lookup::Fresh(CachedEntry::from_stored(entry, now, Outcome::NearHit));
+                return Lookup::Found(CachedEntry::from_stored(entry, now, Outcome::NearHit));
             }
         }
         let tracked = match near {
@@ -283,46 +278,48 @@ impl Region {
             TrackedRead::Unusable => (store.get(key).await.ok(), None),
             TrackedRead::Late => (None, None),
         };
-        self.judge(key, epoch, found, stamp)
+        self.judge(key, epoch, store.now_ms(), found, stamp)
     }
 
     /// Looks up several entries, which are requested together.
-    pub(crate) async fn lookup_many(&self, keys: &[Key]) -> Vec<Lookup> {
-        if self.definition.near.is_some() {
-            return join_all(keys.iter().map(|key| self.lookup(key))).await;
-        }
-        let epoch = self.shared.invalidator.pending.epoch();
-        let found = self.shared.store.get_many(keys).await;
-        keys.iter().zip(found).map(|(key, found)| self.judge(key, epoch, found.ok(), None)).collect()
+    pub(crate) async fn lookup_many(&self, keys: &[Key]) -> impl Iterator<Item = Lookup> {
+        let (store, epoch) = (&self.shared.store, self.shared.invalidator.pending.epoch());
+        let (lookups, found) = match self.definition.near {
+            Some(_) => (join_all(keys.iter().map(|key| self.lookup(key))).await, Vec::new()),
+            None => (Vec::new(), store.get_many(keys).await),
+        };
+        let now = store.now_ms();
+        let judged = keys.iter().zip(found).map(move |(key, found)| self.judge(key, epoch, now, found.ok(), None));
+        lookups.into_iter().chain(judged)
     }
 
     /// Decides whether a reader may use what the store has under a key; `found` is `None` if the store did not answer.
-    fn judge(&self, key: &Key, epoch: u64, found: Option<Option<StoredValue>>, stamp: Option<Snapshot>) -> Lookup {
-        let (store, pending) = (&self.shared.store, &self.shared.invalidator.pending);
+    fn judge(
+        &self, key: &Key, epoch: u64, now: u64, found: Option<Option<StoredValue>>, stamp: Option<Snapshot>,
+    ) -> Lookup {
         let entry = match found {
             Some(Some(StoredValue::Value(entry))) => entry,
             Some(Some(StoredValue::Lease | StoredValue::Unreadable) | None) => return Lookup::Miss,
-            None => return self.unverified(key, epoch).map_or(Lookup::Bypass(Bypass::RedisDown), Lookup::Fresh),
+            None => return self.unverified(key, epoch).map_or(Lookup::Bypass(Bypass::RedisDown), Lookup::Found),
         };
-        if pending.is_suspect(epoch, key, &entry) {
+        if self.shared.invalidator.pending.is_suspect(epoch, key, &entry) {
             return Lookup::Bypass(Bypass::InvalidationPending);
         }
         if !self.accepts(&entry) {
             return Lookup::Miss;
         }
-        let now = store.now_ms();
         if entry.is_fresh(now) {
             if let Some((near, stamp)) = self.definition.near.as_deref().zip(stamp) {
                 near.memory.insert(key, &entry, stamp);
             }
-            return Lookup::Fresh(CachedEntry::from_stored(entry, now, Outcome::Hit));
+            return Lookup::Found(CachedEntry::from_stored(entry, now, Outcome::Hit));
         }
         // Redis removes an entry at its hard TTL by the same clock, unless the entry is kept as a fallback. This check
         // also covers an entry that Redis removes late.
         if entry.age(now) >= entry.hard {
             return Lookup::Miss;
         }
-        Lookup::Stale(CachedEntry::from_stored(entry.clone(), now, Outcome::Stale), entry)
+        Lookup::Found(CachedEntry::from_stored(entry, now, Outcome::Stale))
     }
 
     /// Returns whether this reader accepts a stored entry: it has the schema of the cache and a stamp that is accepted, and is

@@ -66,7 +66,7 @@ pub(crate) struct StoredEntry {
 
 /// The result of a read of a cache of `T`. The value is decoded only by [`value`](Self::value).
 pub struct Cached<T, C = Json> {
-    entry: CachedEntry,
+    pub(crate) entry: CachedEntry,
     value: PhantomData<fn() -> (T, C)>,
 }
 

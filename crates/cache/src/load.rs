@@ -24,7 +24,7 @@ use tracing::{Instrument, debug, trace_span};
 
 use crate::bulkhead::{self, KeyLock, LoadPermit, Permit, SharedPermit};
 use crate::cache::{Definition, Lookup, Region};
-use crate::entry::{CachedEntry, StoredEntry};
+use crate::entry::CachedEntry;
 use crate::error::LoadError;
 use crate::keyspace::{Key, Tag};
 use crate::lease::{Grant, LeaseReply, RefreshReply};
@@ -85,9 +85,10 @@ impl Region {
             // The value was read before this reader joined, or from a state that it does not accept. Usually, the entry is
             // in the cache by now.
             match self.lookup(key).await {
-                Lookup::Fresh(cached) => return Ok(cached),
-                Lookup::Stale(cached, entry) => {
-                    self.refresh_in_background(key, &entry, load);
+                Lookup::Found(cached) => {
+                    if self.is_due(&cached) {
+                        self.refresh_in_background(key, &cached, load);
+                    }
                     return Ok(cached);
                 }
                 Lookup::Miss => bypass = None,
@@ -147,23 +148,25 @@ impl Region {
     ) -> Result<CachedEntry, LoadError> {
         let Err(LoadError::TimedOut(_)) = &result else { return result };
         match self.lookup(key).await {
-            Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Ok(cached),
+            Lookup::Found(cached) => Ok(cached),
             Lookup::Miss | Lookup::Bypass(_) => result,
         }
     }
 
-    /// Returns the entry of a hit that is to be refreshed although it is fresh.
-    pub(crate) fn due_early<'e>(&self, cached: &'e CachedEntry) -> Option<&'e StoredEntry> {
+    /// Returns whether an entry that is served is to be refreshed: it is stale, or due early.
+    pub(crate) fn is_due(&self, cached: &CachedEntry) -> bool {
         let Definition { policy, load_time, .. } = &*self.definition;
-        if policy.early_refresh == EarlyRefresh::Off {
-            return None;
-        }
-        let now = self.shared.store.now_ms();
-        cached.stored_entry().filter(|entry| policy.early_refresh.is_due(entry, now, load_time, rand::random))
+        let is_due_early = |entry| {
+            let now = self.shared.store.now_ms();
+            policy.early_refresh.is_due(entry, now, load_time, rand::random)
+        };
+        cached.outcome == Outcome::Stale
+            || (policy.early_refresh != EarlyRefresh::Off && cached.stored_entry().is_some_and(is_due_early))
     }
 
-    /// Starts a refresh of `entry`, unless this process already has one in flight.
-    pub(crate) fn refresh_in_background(&self, key: &Key, entry: &StoredEntry, load: SharedLoader) {
+    /// Starts a refresh of a stored entry, unless this process already has one in flight.
+    pub(crate) fn refresh_in_background(&self, key: &Key, cached: &CachedEntry, load: SharedLoader) {
+        let Some(entry) = cached.stored_entry() else { return };
         let Some(turn) = RefreshSet::begin(&self.shared.refreshing, key) else { return };
         let (region, token) = (self.clone(), entry.token());
         self.spawn(async move {

@@ -30,6 +30,7 @@ use crate::error::{GetError, LoadError};
 use crate::invalidate::{Invalidated, Invalidation};
 use crate::keyspace::Key;
 use crate::loader::{Content, LazyLoader, Loader, NewEntry, SharedLoader};
+use crate::outcome::Outcome;
 use crate::policy::EarlyRefresh;
 
 /// The id of an entry of a batch.
@@ -75,7 +76,13 @@ impl<T, C> Cache<T, C> {
         C: Decode<T>,
     {
         let call = Arc::new(Call::new(load));
-        let decoded = |cached: &CachedEntry| Cached::<T, C>::new(cached.clone()).decoded().ok()?.ok().map(Ok);
+        let decoded = |cached| {
+            let cached = Cached::<T, C>::new(cached);
+            match cached.decoded() {
+                Ok(Ok(value)) => Ok(Ok(value)),
+                _ => Err(Box::new(cached.entry)),
+            }
+        };
         let (results, others) = self.hits(&call.batch, ids, decoded).await;
         let read = async |Unserved { number, cache, id, key, found }: Unserved<Self, I>| {
             (number, cache.decode_or_load(&key, found, LazyLoader::new(call.loader(id))).await)
@@ -96,7 +103,7 @@ impl<T, C> Cache<T, C> {
         &self, ids: impl IntoIterator<Item = I>, load: impl BatchLoader<I, T, C>,
     ) -> Vec<Result<Cached<T, C>, LoadError>> {
         let call = Arc::new(Call::new(load));
-        let (results, others) = self.hits(&call.batch, ids, |cached| Some(Ok(Cached::new(cached.clone())))).await;
+        let (results, others) = self.hits(&call.batch, ids, |cached| Ok(Ok(Cached::new(cached)))).await;
         let read = async |Unserved { number, cache, id, key, found }: Unserved<Self, I>| {
             let served = cache.region.serve(&key, found, &mut LazyLoader::<T, C, _>::new(call.loader(id))).await;
             (number, served.map(Cached::new))
@@ -123,28 +130,39 @@ impl<T, C> Cache<T, C> {
         self.region.shared.invalidator.invalidate(names).await
     }
 
-    /// Looks up all entries together. Returns a result for each hit that `serve` accepts, and the other entries: these are
-    /// members of the batch before the first one of them begins a load.
+    /// Looks up all entries together. Returns a result for each hit that `serve` does not give back, and the other entries:
+    /// these are members of the batch before the first one of them begins a load.
     async fn hits<I: BatchId, R>(
-        &self, batch: &Batch, ids: impl IntoIterator<Item = I>, serve: impl Fn(&CachedEntry) -> Option<R>,
+        &self, batch: &Batch, ids: impl IntoIterator<Item = I>,
+        serve: impl Fn(CachedEntry) -> Result<R, Box<CachedEntry>>,
     ) -> (Vec<Option<R>>, Vec<Unserved<Self, I>>) {
         let Definition { policy, observer, .. } = &*self.region.definition;
         let ids: Vec<I> = ids.into_iter().collect();
         let keys: Vec<Key> = ids.iter().map(|id| self.key(id)).collect();
-        let found = self.region.lookup_many(&keys).await;
         let (mut results, mut others) = (Vec::with_capacity(ids.len()), Vec::new());
-        for (number, ((id, key), found)) in ids.into_iter().zip(keys).zip(found).enumerate() {
-            // With an early refresh, a hit may start a load, which belongs to the batch.
-            if let (Lookup::Fresh(cached), EarlyRefresh::Off) = (&found, policy.early_refresh)
-                && let Some(result) = serve(cached)
-            {
-                observer.found(&key, cached.outcome, cached.version, cached.ttl_ms);
-                observer.observe(&key, cached.outcome);
-                results.push(Some(result));
-                continue;
-            }
+        for (number, (found, (id, key))) in
+            self.region.lookup_many(&keys).await.zip(ids.into_iter().zip(&keys)).enumerate()
+        {
+            let found = match found {
+                // A refresh is a load that belongs to the batch.
+                Lookup::Found(cached)
+                    if cached.outcome != Outcome::Stale && policy.early_refresh == EarlyRefresh::Off =>
+                {
+                    let (outcome, version, ttl_ms) = (cached.outcome, cached.version, cached.ttl_ms);
+                    match serve(cached) {
+                        Ok(result) => {
+                            observer.found(key, outcome, version, ttl_ms);
+                            observer.observe(key, outcome);
+                            results.push(Some(result));
+                            continue;
+                        }
+                        Err(cached) => Lookup::Found(*cached),
+                    }
+                }
+                found => found,
+            };
             results.push(None);
-            others.push(Unserved { number, cache: self.in_batch(batch), id, key, found });
+            others.push(Unserved { number, cache: self.in_batch(batch), id, key: key.clone(), found });
         }
         (results, others)
     }

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::KeysInterface;
 use tokio::runtime::{self, Handle};
@@ -124,7 +124,8 @@ type Reader<T> = oneshot::Sender<Result<T>>;
 #[derive(Debug)]
 enum Read {
     One(Bytes, Reader<Option<Bytes>>),
-    Several(Vec<Bytes>, Reader<Vec<Option<Bytes>>>),
+    /// With the encoded command.
+    Several(BytesMut, Reader<Vec<Option<Bytes>>>),
 }
 
 /// What Redis has answered.
@@ -290,11 +291,7 @@ impl<'a> Session<'a> {
         for read in self.task.pipeline.take() {
             match &read {
                 Read::One(key, _) => self.logged_in.outgoing.push(&[b"GET", key]),
-                Read::Several(keys, _) => {
-                    let command: Vec<&[u8]> =
-                        [b"MGET".as_slice()].into_iter().chain(keys.iter().map(|key| &**key)).collect();
-                    self.logged_in.outgoing.push(&command);
-                }
+                Read::Several(command, _) => self.logged_in.outgoing.push_encoded(command),
             }
             self.sent.push_back((now, read));
         }

@@ -1,6 +1,5 @@
 //! A RESP3 connection: commands are written together, and frames are read in the order in which Redis sent them.
 
-use std::fmt::Write as _;
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -8,6 +7,10 @@ use redis_connect::RedisAddress;
 use redis_protocol::resp3::decode::complete::decode_bytes_mut;
 use redis_protocol::resp3::types::BytesFrame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+mod values;
+
+use self::values::Values;
 
 /// The room for replies that a connection keeps.
 const BUFFER: usize = 64 * 1024;
@@ -56,6 +59,11 @@ impl Incoming {
 
     /// Returns the next frame that has arrived completely.
     pub(super) fn decode(&mut self) -> io::Result<Option<Frame>> {
+        match values::take(&mut self.buffer) {
+            Values::Complete(values) => return Ok(Some(Frame::Values(values))),
+            Values::Incomplete => return Ok(None),
+            Values::OtherFrame => {}
+        }
         let decoded = decode_bytes_mut(&mut self.buffer).map_err(io::Error::other)?;
         Ok(decoded.map(|(frame, ..)| Frame::of(frame)))
     }
@@ -73,17 +81,12 @@ impl Incoming {
 impl Outgoing {
     /// Adds a command to those that [`flush`](Self::flush) sends.
     pub(super) fn push(&mut self, command: &[&[u8]]) {
-        self.header(b'*', command.len());
-        for part in command {
-            self.header(b'$', part.len());
-            self.buffer.extend_from_slice(part);
-            self.buffer.extend_from_slice(b"\r\n");
-        }
+        encode(&mut self.buffer, command.len(), command.iter().copied());
     }
 
-    fn header(&mut self, kind: u8, number: usize) {
-        // Writing to a buffer in memory cannot fail.
-        let _ = write!(self.buffer, "{}{number}\r\n", char::from(kind));
+    /// Adds an encoded command.
+    pub(super) fn push_encoded(&mut self, command: &[u8]) {
+        self.buffer.extend_from_slice(command);
     }
 
     pub(super) async fn flush(&mut self) -> io::Result<()> {
@@ -92,6 +95,21 @@ impl Outgoing {
         }
         // TLS keeps what was written until then.
         self.half.flush().await
+    }
+}
+
+/// Appends a command of so many parts to `buffer`.
+pub(super) fn encode<'a>(buffer: &mut BytesMut, count: usize, parts: impl Iterator<Item = &'a [u8]>) {
+    let header = |buffer: &mut BytesMut, kind, number| {
+        buffer.extend_from_slice(kind);
+        buffer.extend_from_slice(itoa::Buffer::new().format::<usize>(number).as_bytes());
+        buffer.extend_from_slice(b"\r\n");
+    };
+    header(buffer, b"*", count);
+    for part in parts {
+        header(buffer, b"$", part.len());
+        buffer.extend_from_slice(part);
+        buffer.extend_from_slice(b"\r\n");
     }
 }
 

@@ -1,6 +1,8 @@
 //! Several entries at once, for a batch.
 
-use bytes::Bytes;
+use std::iter;
+
+use bytes::{Bytes, BytesMut};
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
@@ -8,6 +10,7 @@ use super::{EntryReads, Pipeline, Read};
 use crate::entry::StoredValue;
 use crate::keyspace::Key;
 use crate::redis::error::{Result, StoreError};
+use crate::redis::wire;
 
 /// The entries of one command. Redis serves no other client during a command, so it is not a whole batch.
 const TOGETHER: usize = 64;
@@ -53,7 +56,10 @@ impl Pipeline {
             .chunks(TOGETHER)
             .map(|keys| {
                 let (sender, reply) = oneshot::channel();
-                (Read::Several(keys.iter().map(Key::bytes).collect(), sender), reply)
+                let names = keys.iter().map(|key| key.name());
+                let mut command = BytesMut::new();
+                wire::encode(&mut command, 1 + keys.len(), iter::once(b"MGET".as_slice()).chain(names));
+                (Read::Several(command, sender), reply)
             })
             .unzip();
         self.append(reads)?;

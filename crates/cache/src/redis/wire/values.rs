@@ -1,0 +1,137 @@
+//! The reply to `MGET`. While it is incomplete, only its lengths are read: the library would parse all of it again after
+//! every packet, and build two frames for each value.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+/// Where a value is; `None` for null.
+type Place = Option<Range<usize>>;
+
+const NULL: &[u8] = b"_\r\n";
+
+/// What the received bytes begin with.
+#[derive(Debug, PartialEq)]
+pub(super) enum Values {
+    /// An array of values, which has been removed from the bytes.
+    Complete(Vec<Option<Bytes>>),
+    /// A part of such an array.
+    Incomplete,
+    /// Anything else.
+    OtherFrame,
+}
+
+/// Takes an array of values from the beginning of `received`.
+pub(super) fn take(received: &mut BytesMut) -> Values {
+    match places(received) {
+        Ok((places, end)) => {
+            let reply = received.split_to(end).freeze();
+            Values::Complete(places.into_iter().map(|place| Some(reply.slice(place?))).collect())
+        }
+        Err(other) => other,
+    }
+}
+
+/// Returns where the values are, and where the array ends.
+fn places(received: &[u8]) -> Result<(Vec<Place>, usize), Values> {
+    let (count, mut at) = header(received, 0, b'*')?;
+    let mut places = Vec::new();
+    for _ in 0..count {
+        if received[at..].starts_with(NULL) {
+            places.push(None);
+            at += NULL.len();
+            continue;
+        }
+        let (length, start) = header(received, at, b'$')?;
+        let end = start + length;
+        match received.get(end..end + 2) {
+            Some(b"\r\n") => places.push(Some(start..end)),
+            Some(_) => return Err(Values::OtherFrame),
+            None => return Err(Values::Incomplete),
+        }
+        at = end + 2;
+    }
+    Ok((places, at))
+}
+
+/// Returns the number in a line that begins at `at` with `kind`, and where the next line begins.
+fn header(received: &[u8], at: usize, kind: u8) -> Result<(usize, usize), Values> {
+    let line = &received[at..];
+    match line.first() {
+        Some(first) if *first == kind => {}
+        Some(_) => return Err(Values::OtherFrame),
+        None => return Err(Values::Incomplete),
+    }
+    let digits = line[1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let next = match line.get(digits + 1..digits + 3) {
+        Some(b"\r\n") => digits + 3,
+        Some(_) => return Err(Values::OtherFrame),
+        None => return Err(Values::Incomplete),
+    };
+    let append = |sum: u32, digit: &u8| sum.checked_mul(10)?.checked_add(u32::from(digit - b'0'));
+    let number = line[1..=digits].iter().try_fold(0, append).filter(|_| digits > 0);
+    number.map(|number| (number as usize, at + next)).ok_or(Values::OtherFrame)
+}
+
+#[cfg(test)]
+mod tests {
+    use redis_protocol::resp3::decode::complete::decode_bytes_mut;
+
+    use super::super::Frame;
+    use super::*;
+
+    const REPLIES: [&[u8]; 5] = [
+        b"*0\r\n",
+        b"*1\r\n_\r\n",
+        b"*3\r\n$1\r\na\r\n_\r\n$0\r\n\r\n",
+        b"*2\r\n$12\r\n*1\r\n$1\r\nx\r\n_\r\n$3\r\n\r\n_\r\n",
+        b"*12\r\n_\r\n_\r\n_\r\n_\r\n_\r\n_\r\n_\r\n_\r\n_\r\n_\r\n_\r\n$10\r\n0123456789\r\n",
+    ];
+
+    #[test]
+    fn values_are_those_of_the_library_however_they_arrive() {
+        for reply in REPLIES {
+            let (frame, ..) = decode_bytes_mut(&mut BytesMut::from(reply)).unwrap().unwrap();
+            let Frame::Values(expected) = Frame::of(frame) else { panic!("{reply:?}") };
+            for part in 0..reply.len() {
+                let mut received = BytesMut::from(&reply[..part]);
+                let taken = take(&mut received);
+                assert!(!matches!(taken, Values::Complete(_)), "{taken:?} after {part} bytes of {reply:?}");
+                assert_eq!(received.len(), part);
+                received.extend_from_slice(&reply[part..]);
+                received.extend_from_slice(b"+OK\r\n");
+                assert_eq!(take(&mut received), Values::Complete(expected.clone()), "{reply:?}");
+                assert_eq!(received, b"+OK\r\n"[..], "what follows the reply");
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic() {
+        for reply in REPLIES {
+            for at in 0..reply.len() {
+                for byte in *b"\0$*:_09\r\n\xff" {
+                    let mut changed = BytesMut::from(reply);
+                    changed[at] = byte;
+                    let (taken, before) = (take(&mut changed.clone()), changed.len());
+                    if let Values::Complete(values) = taken {
+                        assert!(values.iter().flatten().map(Bytes::len).sum::<usize>() < before);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_frames_are_left_to_the_library() {
+        let others: [&[u8]; 9] = [
+            b"$1\r\na\r\n", b"+OK\r\n", b">1\r\n$1\r\na\r\n", b"*1\r\n:1\r\n", b"*?\r\n", b"*1\r\n$?\r\n", b"*-1\r\n",
+            b"*1\r\n$1\r\nab\r\n", b"*99999999999\r\n",
+        ];
+        for other in others {
+            let mut received = BytesMut::from(other);
+            assert_eq!(take(&mut received), Values::OtherFrame, "{other:?}");
+            assert_eq!(received, other);
+        }
+    }
+}
