@@ -169,6 +169,7 @@ alone: ## check each reusable crate by itself, and the cache as `make mutants` a
 	cargo check --package contract
 	cargo clippy --package cache --lib -- -D warnings --cfg mutants
 	cargo clippy --package cache --lib --features lz4 -- -D warnings --cfg fuzzing
+	cargo metadata --quiet --locked --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null
 publish-dry-run: ## package and compile the reusable crates as the registry would, under their names there; uploads nothing
 	@deploy/native/tools cargo compiler
 	@deploy/publish dry-run

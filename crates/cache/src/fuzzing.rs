@@ -7,10 +7,19 @@ use bytes::Bytes;
 use crate::entry::{Cached, CachedEntry, StoredValue};
 use crate::loader::Content;
 use crate::outcome::Outcome;
+use crate::redis::compare_with_library;
 use crate::values::{Values, decompressed};
 
 /// A time that no clock will show, in ms since 1970.
 const FAR_FUTURE: u64 = 1 << 62;
+
+/// Parses what a server may send.
+///
+/// # Panics
+/// Panics if the values of several entries are not those that the client library reads.
+pub fn reply(bytes: &[u8]) {
+    compare_with_library(bytes);
+}
 
 /// Parses what a key may hold, and looks at every part of it.
 pub fn entry(raw: &[u8]) {

@@ -86,7 +86,7 @@ impl Region {
             // in the cache by now.
             match self.lookup(key).await {
                 Lookup::Found(cached) => {
-                    if self.is_due(&cached) {
+                    if cached.outcome == Outcome::Stale {
                         self.refresh_in_background(key, &cached, load);
                     }
                     return Ok(cached);

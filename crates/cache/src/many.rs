@@ -98,7 +98,7 @@ impl<T, C> Cache<T, C> {
     /// begins after the call: one that another reader was loading and could not store, or a stale one that is refreshed in the
     /// background.
     ///
-    /// The values of up to 64 entries share one allocation. Copy a value that is kept for much longer than the others.
+    /// Values share the buffers, of 64 KiB and more, in which they arrived. Copy a value that is kept for long.
     pub async fn read_many<I: BatchId>(
         &self, ids: impl IntoIterator<Item = I>, load: impl BatchLoader<I, T, C>,
     ) -> Vec<Result<Cached<T, C>, LoadError>> {

@@ -28,3 +28,5 @@ pub(crate) use removals::{Step, TagCursor};
 pub(crate) use scans::{InspectedEntry, SweepReply};
 pub(crate) use store::RedisStore;
 pub(crate) use tracking::Tracking;
+#[cfg(fuzzing)]
+pub(crate) use wire::compare_with_library;

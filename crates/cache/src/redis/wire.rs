@@ -59,13 +59,7 @@ impl Incoming {
 
     /// Returns the next frame that has arrived completely.
     pub(super) fn decode(&mut self) -> io::Result<Option<Frame>> {
-        match values::take(&mut self.buffer) {
-            Values::Complete(values) => return Ok(Some(Frame::Values(values))),
-            Values::Incomplete => return Ok(None),
-            Values::OtherFrame => {}
-        }
-        let decoded = decode_bytes_mut(&mut self.buffer).map_err(io::Error::other)?;
-        Ok(decoded.map(|(frame, ..)| Frame::of(frame)))
+        Frame::take(&mut self.buffer)
     }
 
     /// Waits for further bytes. If the future is dropped, no data is lost.
@@ -114,6 +108,18 @@ pub(super) fn encode<'a>(buffer: &mut BytesMut, count: usize, parts: impl Iterat
 }
 
 impl Frame {
+    /// Takes a frame from the beginning of the received bytes, if it is complete.
+    fn take(received: &mut BytesMut) -> io::Result<Option<Self>> {
+        match values::take(received) {
+            Values::Complete(values) => Ok(Some(Self::Values(values))),
+            Values::Incomplete => Ok(None),
+            Values::OtherFrame => {
+                let decoded = decode_bytes_mut(received).map_err(io::Error::other)?;
+                Ok(decoded.map(|(frame, ..)| Self::of(frame)))
+            }
+        }
+    }
+
     fn of(frame: BytesFrame) -> Self {
         match frame {
             BytesFrame::Push { data, .. } => Self::push(data),
@@ -148,13 +154,35 @@ fn bytes(frame: BytesFrame) -> Option<Bytes> {
     }
 }
 
+/// Checks that a complete array is read as the library reads it. Other bytes are left as they are.
+///
+/// # Panics
+/// Panics otherwise.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn compare_with_library(received: &[u8]) {
+    let mut rest = BytesMut::from(received);
+    match values::take(&mut rest) {
+        Values::Complete(values) => {
+            assert_eq!((Some(Frame::Values(values)), rest), of_library(received), "{received:?}");
+        }
+        Values::Incomplete | Values::OtherFrame => assert_eq!(rest, received),
+    }
+}
+
+/// Returns what the library makes of these bytes, and what it leaves of them.
+#[cfg(any(test, fuzzing))]
+fn of_library(received: &[u8]) -> (Option<Frame>, BytesMut) {
+    let mut rest = BytesMut::from(received);
+    let decoded = decode_bytes_mut(&mut rest).ok().flatten();
+    (decoded.map(|(frame, ..)| Frame::of(frame)), rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(text: &'static [u8]) -> Frame {
-        let (frame, ..) = decode_bytes_mut(&mut BytesMut::from(text)).unwrap().unwrap();
-        Frame::of(frame)
+        Frame::take(&mut BytesMut::from(text)).unwrap().unwrap()
     }
 
     #[test]
@@ -167,6 +195,29 @@ mod tests {
         assert_eq!(parse(b">2\r\n$10\r\ninvalidate\r\n_\r\n"), Frame::Changed(None));
         assert_eq!(parse(b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n"), Frame::Message("hi".into()));
         assert_eq!(parse(b">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"), Frame::Other);
+    }
+
+    #[test]
+    fn frames_of_all_kinds_are_taken_in_their_order_however_they_arrive() {
+        let text =
+            b"*1\r\n$1\r\na\r\n>2\r\n$10\r\ninvalidate\r\n_\r\n*2\r\n_\r\n_\r\n-ERR no\r\n*1\r\n:1\r\n$1\r\nb\r\n";
+        let expected = [
+            Frame::Values(vec![Some("a".into())]),
+            Frame::Changed(None),
+            Frame::Values(vec![None, None]),
+            Frame::Reply(Err("ERR no".to_owned())),
+            Frame::Values(vec![None]),
+            Frame::Reply(Ok(Some("b".into()))),
+        ];
+        for size in 1..=text.len() {
+            let (mut received, mut frames) = (BytesMut::new(), Vec::new());
+            for part in text.chunks(size) {
+                received.extend_from_slice(part);
+                frames.extend(std::iter::from_fn(|| Frame::take(&mut received).unwrap()));
+            }
+            assert_eq!(frames, expected, "{size} bytes at a time");
+        }
+        assert!(Frame::take(&mut BytesMut::from(&b"*1\r\nrubbish\r\n"[..])).is_err());
     }
 
     /// As TLS, which may keep what was written.

@@ -202,6 +202,7 @@ impl Run {
             stats.failed_reads += log.failed_reads.len() as u64;
             stats.failed_writes += log.failed_writes;
             stats.failure = log.failure.or(stats.failure.take());
+            stats.bypass = log.bypass.or(stats.bypass.take());
             self.failed = self.failed.max(log.failed);
             self.trouble = self.trouble.max(log.trouble);
             self.trouble_writes = self.trouble_writes.max(log.trouble_writes);

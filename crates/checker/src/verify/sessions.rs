@@ -52,6 +52,8 @@ pub(super) struct Log {
     pub(super) failed_writes: u64,
     /// The latest error.
     pub(super) failure: Option<String>,
+    /// The `Cache-Status` of the latest read that bypassed the cache.
+    pub(super) bypass: Option<String>,
     /// When the last operation ended without a usable response.
     pub(super) failed: Nanos,
     /// When the last read ended that failed or bypassed the cache.
@@ -162,18 +164,19 @@ impl Session {
         let answer = connection.send(Method::GET, path, None).await;
         let end = shared.clock.now();
         let failed = Failed { begin, end, key: asked, session, node };
-        let ((seen, flagged), source, kept) = match answer {
-            Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
-                ((vec![(asked, Seen::Absent)], false), answer.source(), answer.kept())
-            }
+        let (answer, (seen, flagged)) = match answer {
+            Ok(answer) if answer.status == StatusCode::NOT_FOUND => (answer, (vec![(asked, Seen::Absent)], false)),
             Ok(answer) if answer.status.is_success() => {
-                (self.prepared.seen(product, &answer.body), answer.source(), answer.kept())
+                let seen = self.prepared.seen(product, &answer.body);
+                (answer, seen)
             }
             Ok(answer) => return log.failed_read(failed, refusal("GET", path, &answer)),
             Err(error) => return log.failed_read(failed, format!("{error:#}")),
         };
+        let (source, kept) = (answer.source(), answer.kept());
         if source == Source::Bypass {
             log.trouble = end;
+            log.bypass = Some(answer.cache_status);
         }
         let read = |(key, seen)| Read { begin, end, key, session, node, source, kept, flagged, seen };
         log.reads.extend(seen.into_iter().map(read));
@@ -220,6 +223,7 @@ impl Log {
             failed_writes: 0,
             failure: None,
             failed: 0,
+            bypass: None,
             trouble: 0,
             trouble_writes: 0,
         }

@@ -48,6 +48,8 @@ pub struct SubjectStats {
     pub failed_writes: u64,
     /// The error of the last operation without a usable response.
     pub failure: Option<String>,
+    /// The `Cache-Status` of the last read that bypassed the cache.
+    pub bypass: Option<String>,
     /// Reads that showed a version which was outdated when they began, whether the promise allows it or not.
     pub stale: u64,
     /// The staleness in microseconds: how long the shown version had been outdated when the read began.
@@ -105,6 +107,7 @@ impl SubjectStats {
             deferred: 0,
             failed_writes: 0,
             failure: None,
+            bypass: None,
             stale: 0,
             staleness: Histogram::new(3).expect("three digits are allowed"),
             longest_write_ms: 0.0,

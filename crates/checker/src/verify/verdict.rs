@@ -65,7 +65,8 @@ pub(super) fn failures(report: &Report) -> Vec<String> {
         if stats.reads == 0 {
             failures.push(of("nothing was read"));
         } else if stats.hits == 0 && report.says_source {
-            failures.push(of("no read came from a cache, so its cache was not checked"));
+            let last = stats.bypass.as_ref().map(|status| format!("; the last bypass: `{status}`")).unwrap_or_default();
+            failures.push(of(&format!("no read came from a cache, so its cache was not checked{last}")));
         }
         if 2 * stats.flagged > stats.reads {
             failures.push(of("most reads were flagged as perhaps outdated, so its promise was hardly checked"));
@@ -141,11 +142,17 @@ mod tests {
     #[test]
     fn run_that_proves_nothing_fails_with_its_reason() {
         type Change = fn(&mut Report);
-        let checks: [(Change, &str); 9] = [
+        let checks: [(Change, &str); 10] = [
             (|report| report.subjects[0].anomalies = [(Anomaly::Stale, 2)].into(), "broken 2 times"),
             (|report| report.wanted_reads = 1_001, "only 1000 of 1001 reads"),
             (|report| (report.subjects[0].reads, report.wanted_reads) = (0, 0), "explicit: nothing was read"),
-            (|report| report.subjects[0].hits = 0, "no read came from a cache"),
+            (|report| report.subjects[0].hits = 0, "no read came from a cache, so its cache was not checked"),
+            (
+                |report| {
+                    (report.subjects[0].hits, report.subjects[0].bypass) = (0, Some("cart; fwd=bypass".to_owned()))
+                },
+                "the last bypass: `cart; fwd=bypass`",
+            ),
             (|report| report.subjects[0].flagged = 501, "most reads were flagged"),
             (|report| report.subjects[0].writes = 0, "no write was acknowledged"),
             (|report| report.subjects[0].failed_reads = 3, "3 reads and 0 writes had no useful answer"),

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use cache::error::{GetError, LoadError};
 use cache::outcome::{Fill, FillRefusal};
-use cache::{Cache, CacheClient, Invalidation, NewEntry, Outcome};
+use cache::{Cache, CacheClient, EarlyRefresh, Invalidation, NewEntry, Outcome};
 use testkit::eventually;
 use tokio::sync::Semaphore;
 
-use crate::support::{DatabaseError, SOON, node, patient, shelf, two_nodes};
+use crate::support::{DatabaseError, LONG, SOON, node, patient, shelf, two_nodes};
 
 /// A table of texts, and the calls that it has answered.
 #[derive(Clone, Default)]
@@ -242,4 +242,23 @@ async fn stale_entries_of_a_batch_are_refreshed_in_the_background() {
     let mut loaded = table.taken_calls().concat();
     loaded.sort_unstable();
     assert_eq!(loaded, [1, 3]);
+}
+
+/// An early refresh does not delay the batch either, and loads one entry.
+#[tokio::test]
+async fn fresh_entries_of_a_batch_are_refreshed_early() {
+    let (_redis, node) = node().await;
+    let policy = patient().early_refresh(EarlyRefresh::Share(0.999_999));
+    let texts: Cache<String> = node.client.cache("early", policy).unwrap();
+    let table = Table::of(0..10);
+    table.read(&texts, &[1]).await;
+    table.change(1, "new");
+    tokio::time::sleep(LONG / 10_000).await;
+    table.taken_calls();
+    assert_eq!(table.read(&texts, &[1]).await[0].as_deref(), Some("text 1"));
+    eventually("the refresh", SOON, async || {
+        texts.get(1).await.is_some_and(|cached| cached.value().unwrap().as_deref() == Some("new"))
+    })
+    .await;
+    assert_eq!(table.taken_calls(), [[1]]);
 }
