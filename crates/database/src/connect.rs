@@ -25,6 +25,9 @@ use crate::sqlstate;
 use crate::tls::{self, secure};
 use crate::watchdog::{ConnectionState, Generation, WatchedStream};
 
+/// The time for one attempt at every host of a URL. It is below each limit of the time to connect.
+const ALL_HOSTS: Duration = Duration::from_millis(1_500);
+
 const NO_URL: &str = "it asks for TLS, which only a URL can do: `postgres://…?sslmode=verify-full`";
 
 /// A new connection and its observed state.
@@ -137,12 +140,13 @@ async fn open_notified(
         addresses.shuffle(&mut rand::rng());
     }
     let setup = format!("{SESSION_SETUP}; {setup}");
+    let limit = config.get_connect_timeout().copied().or_else(|| divided(addresses.len()));
     for address in addresses {
         let connection_state = Arc::new(ConnectionState::new(silence, Arc::clone(&generation)));
         let attempt = Attempt { config: &config, tls: tls.as_ref(), setup: &setup, notified: notified.clone() };
         let attempt = attempt.run(&address, Arc::clone(&connection_state));
-        let attempted = match config.get_connect_timeout() {
-            Some(limit) => in_time(*limit, attempt).await,
+        let attempted = match limit {
+            Some(limit) => in_time(limit, attempt).await,
             None => attempt.await,
         };
         match attempted {
@@ -155,6 +159,12 @@ async fn open_notified(
         }
     }
     Err(last)
+}
+
+/// Returns the longest attempt at one of several hosts, if the URL names none: a host that has vanished must not use up the
+/// time in which the next one could be reached. The only host has all of that time.
+fn divided(hosts: usize) -> Option<Duration> {
+    (hosts > 1).then(|| ALL_HOSTS / u32::try_from(hosts).unwrap_or(u32::MAX))
 }
 
 /// The address of one host of the URL.

@@ -59,7 +59,10 @@ impl Error {
             | ErrorClass::ReadOnly
             | ErrorClass::Busy
             | ErrorClass::Unavailable => true,
-            ErrorClass::UniqueViolation | ErrorClass::ForeignKeyViolation | ErrorClass::Fault => false,
+            ErrorClass::UniqueViolation
+            | ErrorClass::ForeignKeyViolation
+            | ErrorClass::ValueRefused
+            | ErrorClass::Fault => false,
         }
     }
 
@@ -124,6 +127,7 @@ impl From<DieselError> for Error {
         let class = match kind {
             DatabaseErrorKind::UniqueViolation => ErrorClass::UniqueViolation,
             DatabaseErrorKind::ForeignKeyViolation => ErrorClass::ForeignKeyViolation,
+            DatabaseErrorKind::NotNullViolation | DatabaseErrorKind::CheckViolation => ErrorClass::ValueRefused,
             DatabaseErrorKind::SerializationFailure => ErrorClass::Contention,
             DatabaseErrorKind::ReadOnlyTransaction => ErrorClass::ReadOnly,
             DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => ErrorClass::Unavailable,

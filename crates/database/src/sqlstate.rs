@@ -20,6 +20,8 @@ pub enum ErrorClass {
     UniqueViolation,
     /// The row that a foreign key references does not exist, or is still referenced.
     ForeignKeyViolation,
+    /// A column or a constraint does not allow the value.
+    ValueRefused,
     /// A bug in this program.
     Fault,
 }
@@ -38,6 +40,8 @@ pub(crate) fn classify(state: &str, routine: Option<&str>) -> ErrorClass {
         "25006" => ErrorClass::ReadOnly,
         "23505" => ErrorClass::UniqueViolation,
         "23001" | "23503" => ErrorClass::ForeignKeyViolation,
+        // Too long, out of range, null, not within a check, in conflict with an exclusion.
+        "22001" | "22003" | "23502" | "23514" | "23P01" => ErrorClass::ValueRefused,
         // Limits on idle and on whole transactions; a COMMIT whose outcome is unknown.
         "25P03" | "25P04" | "40003" => ErrorClass::Unavailable,
         // Connection, insufficient resources, operator intervention (also cancelled statements), system error.
@@ -66,7 +70,8 @@ mod tests {
             (ErrorClass::Unavailable, &["57014", "57P01", "57P02", "57P03", "57P05", "58030", "25P03", "25P04"]),
             (ErrorClass::UniqueViolation, &["23505"]),
             (ErrorClass::ForeignKeyViolation, &["23503", "23001"]),
-            (ErrorClass::Fault, &["0A000", "25P02", "42P01", "22003", "XX000", "P0001"]),
+            (ErrorClass::ValueRefused, &["22001", "22003", "23502", "23514", "23P01"]),
+            (ErrorClass::Fault, &["0A000", "25P02", "42P01", "22012", "XX000", "P0001"]),
         ];
         for (class, states) in cases {
             for state in states {

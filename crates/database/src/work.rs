@@ -103,6 +103,9 @@ impl Pool {
                     Ok(value) => return Ok(value),
                     Err(mut error) => {
                         if !attempts.may_repeat(connection, &mut error, effect).await {
+                            if effect == Effect::Unknown {
+                                self.note_refusal(&mut error);
+                            }
                             return Err(error);
                         }
                     }
@@ -127,6 +130,13 @@ impl Pool {
         E: AsDatabaseError + Send,
     {
         self.build_transaction().run(work)
+    }
+
+    /// Records the reason why a write was refused, if it concerns all writes.
+    fn note_refusal(&self, error: &mut impl AsDatabaseError) {
+        if error.database_error().is_some_and(|error| error.is_disk_full()) {
+            self.probe.note_full_disk();
+        }
     }
 
     /// Runs a transaction, as [`Pool::transaction`], for a write of which other components must be notified: its error
@@ -239,9 +249,8 @@ impl<'p> Transaction<'p> {
                     Err(mut error) => {
                         let effect = if error.in_doubt.is_none() { Effect::None } else { Effect::Unknown };
                         if !attempts.may_repeat(connection, &mut error.cause, effect).await {
-                            let cause = error.cause.database_error();
-                            if !self.read_only && cause.is_some_and(|cause| cause.is_disk_full()) {
-                                self.pool.probe.note_full_disk();
+                            if !self.read_only {
+                                self.pool.note_refusal(&mut error.cause);
                             }
                             return Err(error);
                         }

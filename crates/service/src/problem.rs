@@ -119,6 +119,11 @@ impl Problem {
         Self { errors, ..Self::new(Kind::InvalidFields, detail) }
     }
 
+    /// 422: the request cannot be used, and no single field is to blame.
+    pub fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::InvalidFields, detail)
+    }
+
     /// 422 for a single field.
     pub fn invalid_field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::invalid_fields(vec![FieldError::new(field, message)])

@@ -21,7 +21,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use bytes::Bytes;
 use cache::Cached;
-use contract::ConsistencyToken;
+use contract::{ConsistencyToken, InvalidId};
 use serde::Serialize;
 use tracing::Instrument;
 
@@ -229,7 +229,8 @@ fn conditional_response(request: &HttpRequest, validator: Option<&Validator>) ->
 /// Returns a problem if the header is not a token.
 pub fn consistency_token(request: &HttpRequest) -> Result<Option<ConsistencyToken>, Problem> {
     let Some(value) = request.headers().get(TOKEN) else { return Ok(None) };
-    Ok(Some(value.to_str().unwrap_or_default().parse()?))
+    let token = value.to_str().unwrap_or_default().parse();
+    token.map(Some).map_err(|error: InvalidId| Problem::malformed(format!("The header is no token: {error}.")))
 }
 
 /// Runs a write to its end even if its client disconnects: a committed change must also be invalidated.

@@ -52,11 +52,6 @@ impl CartError {
             | Self::Internal(_) => false,
         }
     }
-
-    /// Returns whether the database is read-only.
-    pub fn is_read_only(&self) -> bool {
-        matches!(self, Self::Database(error) if error.class() == database::ErrorClass::ReadOnly)
-    }
 }
 
 database::as_database_error!(CartError);

@@ -51,14 +51,9 @@ impl EventHandler for CartEventHandler {
         for event in events {
             self.cache.feed().event(event.change.kind.name(), Some(event.seq), event.change.subject());
         }
-        // The minimum version first: a load that begins from here on rejects older data. A database that is temporarily
-        // read-only refuses this write. The entries are removed all the same, and again when the event is redelivered.
+        // The minimum version first: a load that begins from here on rejects older data. A database that is read-only or full
+        // refuses this write. The entries are removed all the same, and again when the event is redelivered.
         let recorded = self.snapshots.record_events(events).await;
-        if let Err(error) = &recorded
-            && !error.is_read_only()
-        {
-            return recorded.map_err(unavailable);
-        }
         let products: HashSet<ProductId> =
             events.iter().filter_map(|event| event.change.product_id).map(ProductId::from).collect();
         if products.is_empty() {

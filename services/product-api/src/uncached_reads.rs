@@ -16,17 +16,18 @@ const QUEUE: Duration = Duration::from_secs(1);
 /// The permits of uncached reads. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct UncachedReads {
-    /// For single products, pages of all products, and categories.
+    /// For single products, and pages of all products.
     general: Arc<Semaphore>,
-    /// For products by their ids, which the other services read after an event.
-    by_ids: Arc<Semaphore>,
+    /// For products by their ids and for categories, which the other services read after an event.
+    for_services: Arc<Semaphore>,
 }
 
 impl UncachedReads {
-    /// Divides a pool of this many connections: one half for uncached reads in general, and a quarter for those by ids.
+    /// Divides a pool of this many connections: one half for uncached reads in general, and a quarter for what the other services
+    /// read.
     pub fn of_pool(connections: usize) -> Self {
         let permits = |share: usize| Arc::new(Semaphore::new((connections / share).max(1)));
-        Self { general: permits(2), by_ids: permits(4) }
+        Self { general: permits(2), for_services: permits(4) }
     }
 
     /// Waits for a permit.
@@ -34,9 +35,9 @@ impl UncachedReads {
         of(&self.general).await
     }
 
-    /// Waits for a permit to read products by their ids.
-    pub(crate) async fn permit_by_ids(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        of(&self.by_ids).await
+    /// Waits for a permit to read what the other services read after an event.
+    pub(crate) async fn permit_for_services(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        of(&self.for_services).await
     }
 }
 

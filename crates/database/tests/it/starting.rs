@@ -5,9 +5,10 @@ use std::time::Duration;
 use database::{PostgresSettings, StartupError, connect};
 use serde_json::json;
 use testkit::Proxy;
+use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use crate::support::{Database, SOON};
+use crate::support::{Database, SOON, execute};
 
 /// Returns a database, a proxy to it, and settings that lead through the proxy.
 async fn behind_proxy() -> (Database, Proxy, PostgresSettings) {
@@ -31,6 +32,21 @@ async fn pool_waits_for_a_postgres_that_does_not_answer_at_first() {
     };
     let (pool, ()) = tokio::join!(connect(&settings, "pool", SOON), later);
     pool.expect("a pool, once Postgres answers");
+}
+
+/// The first host accepts connections and never answers, as one that has vanished does not either.
+#[tokio::test]
+async fn next_host_of_the_url_is_tried_in_time() {
+    let database = Database::start().await;
+    let vanished = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = vanished.local_addr().expect("a bound port").port();
+    let (login, host) = database.url.rsplit_once('@').expect("a URL with a login");
+    let url = format!("{login}@127.0.0.1:{port},{host}");
+    // The defaults: the whole sequence of attempts has 2 s.
+    let settings = serde_json::from_value(json!({ "url": url })).expect("settings");
+    let pool = connect(&settings, "pool", SOON).await.expect("a connection to the second host");
+    execute(&pool, "CREATE TABLE reached ()").await.expect("a statement on the second host");
+    assert_eq!(database.sql("SELECT count(*) FROM reached").await, "0");
 }
 
 #[tokio::test]

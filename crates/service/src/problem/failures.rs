@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cache::error::LoadError;
 use contract::InvalidId;
+use database::ErrorClass;
 
 use super::Problem;
 
@@ -22,9 +23,17 @@ impl Problem {
         }
     }
 
-    /// Returns the problem of a statement that failed: 503 if a later attempt may succeed, otherwise 500.
+    /// Returns the problem of a statement that failed: 503 if a later attempt may succeed, 422 if the database does not allow
+    /// a value, such as after the operator has added a constraint, and otherwise 500.
     pub fn of_database(error: &database::Error) -> Self {
-        if error.is_transient() { Self::unavailable(RETRY_AFTER, error) } else { Self::internal(error) }
+        match error.class() {
+            ErrorClass::ValueRefused => {
+                let rule = error.constraint().map(|name| format!(" (`{name}`)")).unwrap_or_default();
+                Self::invalid(format!("The database does not allow one of the values{rule}."))
+            }
+            _ if error.is_transient() => Self::unavailable(RETRY_AFTER, error),
+            _ => Self::internal(error),
+        }
     }
 }
 

@@ -74,19 +74,19 @@ impl Source {
             }
         }
         if !news.is_empty() {
-            unless_read_only(self.snapshots.store(&news).await)?;
+            unless_transient(self.snapshots.store(&news).await)?;
         }
         if !gone.is_empty() {
-            unless_read_only(self.snapshots.mark_deleted(&gone).await)?;
+            unless_transient(self.snapshots.mark_deleted(&gone).await)?;
         }
         Ok(())
     }
 }
 
 /// Fetched data can be shown without being stored: the stored data are only a fallback for later.
-fn unless_read_only(remembered: Result<(), CartError>) -> Result<(), CartError> {
+fn unless_transient(remembered: Result<(), CartError>) -> Result<(), CartError> {
     match remembered {
-        Err(error) if error.is_read_only() => {
+        Err(error) if error.is_transient() => {
             debug!(%error, "products that were fetched cannot be saved as last known products");
             Ok(())
         }

@@ -87,6 +87,32 @@ async fn read_only_database_serves_current_views_refuses_writes_and_recovers() {
     eventually("the readiness", SOON, async || readiness(&service).await["status"] == "ready").await;
 }
 
+/// A full disk refuses what is new. Prices that changed are shown all the same, and `/readyz` says that nothing can be written.
+#[tokio::test]
+async fn full_disk_delays_no_price_and_fails_no_read() {
+    let stores = Stores::start().await;
+    let (api, service) = stores.both().await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 2).await.expect(201);
+    cart.cached().await;
+    let refuse = "CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100';
+         END $$;
+         CREATE TRIGGER a_disk_full BEFORE INSERT OR UPDATE ON known_products
+             FOR EACH ROW EXECUTE FUNCTION disk_full()";
+    stores.sql(refuse).await;
+    api.put("/products/1", &json!({ "price_cents": 4_711, "stock": 50 })).await.expect(200);
+    stores.until_price(&cart, 1, 4_711).await;
+    eventually("the full disk", SOON, async || {
+        let report = readiness(&service).await;
+        report["checks"]["postgres-writes"]["detail"].as_str().is_some_and(|detail| detail.contains("disk"))
+    })
+    .await;
+    cart.view().await.expect(200);
+    stores.sql("DROP TRIGGER a_disk_full ON known_products").await;
+    eventually("the readiness", SOON, async || readiness(&service).await["status"] == "ready").await;
+}
+
 #[tokio::test]
 async fn column_type_changed_online_fails_no_request() {
     let (stores, _fake, service) = started(8).await;

@@ -65,9 +65,13 @@ impl Catalogue {
             if let Some((product, snapshot)) = found {
                 return Ok((Some(product), snapshot));
             }
-            // Without a row there is no snapshot either. The next statement sees at least what this one sees.
-            let snapshot: String = diesel::select(snapshot_text(pg_current_snapshot())).get_result(connection).await?;
-            Ok::<_, CatalogueError>((product(connection, id).await?, snapshot))
+            // Without a row there is no snapshot either.
+            let exists = diesel::dsl::exists(products::table.filter(products::id.eq(id.get())));
+            let state = diesel::select((snapshot_text(pg_current_snapshot()), exists));
+            let (snapshot, exists): (String, bool) = state.get_result(connection).await?;
+            // Created in the meantime. The next statement sees at least what this one sees.
+            let created = if exists { product(connection, id).await? } else { None };
+            Ok::<_, CatalogueError>((created, snapshot))
         };
         let (product, snapshot) = self.pool.read(load).await?;
         Ok(LoadedProduct { product, snapshot: TransactionSnapshot::compact(snapshot) })

@@ -39,7 +39,7 @@ pub(super) async fn page(
             service.catalogue.page(after, limit).await
         }
         Page::Of(ids) => {
-            let _permit = service.uncached_reads.permit_by_ids().await?;
+            let _permit = service.uncached_reads.permit_for_services().await?;
             service.catalogue.products(&ids).await
         }
     };

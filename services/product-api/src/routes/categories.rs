@@ -21,7 +21,7 @@ use crate::{NAME, categories};
 )]
 pub(super) async fn all(request: HttpRequest, service: Data<ProductService>) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let permit = service.uncached_reads.permit().await?;
+    let permit = service.uncached_reads.permit_for_services().await?;
     let categories = service.catalogue.categories().await.map_err(problems::catalogue)?;
     drop(permit);
     Ok(answer.uncached(&request, &categories))

@@ -55,7 +55,7 @@ pub(crate) struct Results {
 /// nothing either, it returns products that have at least half of the words, those with the most words first, and
 /// `match` is `partial`. In scripts without spaces, pairs of letters count as words.
 ///
-/// A query without words returns the whole catalogue, by id.
+/// An empty query returns the whole catalogue, by id. A query without a letter or a digit finds nothing.
 #[utoipa::path(
     get,
     path = "/search",

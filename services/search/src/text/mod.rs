@@ -55,7 +55,7 @@ pub struct LocatedWord {
 
 /// Returns the words of `text` in order, with and without their signs.
 pub fn words(text: &str) -> Vec<Word> {
-    let pieces = split::pieces(&fold::letters(text));
+    let pieces = split::pieces(&split::letters(text));
     to_words(&pieces)
 }
 
@@ -80,7 +80,7 @@ pub struct Joined {
 
 /// Returns the words of a query in order. A word with signs replaces the words without them.
 pub fn query_words(query: &str) -> Vec<QueryWord> {
-    let mut pieces = split::pieces(&fold::letters(query));
+    let mut pieces = split::pieces(&split::letters(query));
     pieces.retain(|piece| piece.kind != Kind::Inner);
     let joined: Vec<Piece> = pieces.extract_if(.., |piece| piece.kind == Kind::Joined).collect();
     let signed: Vec<Range<usize>> =
@@ -105,7 +105,7 @@ pub fn query_words(query: &str) -> Vec<QueryWord> {
 
 /// Returns the words of `text` with their positions.
 pub fn located_words(text: &str) -> Vec<LocatedWord> {
-    let letters = fold::letters(text);
+    let letters = split::letters(text);
     let pieces = split::pieces(&letters);
     let words = to_words(&pieces);
     let place = |(piece, word): (Piece, Word)| {

@@ -9,6 +9,7 @@
 //! | `AT&T`, `AT & T` | `at&t`, and `at`, `t` |
 //! | `Wi-Fi`, `wi fi` | `wifi` joined, and `wi`, `fi`; see `join.rs` |
 //! | `智能手机` | one run: a script without spaces is not split into words |
+//! | `10,000`, `哈利·波特` | as without the sign |
 //!
 //! A text has all of these pieces. A query has only the whole ones: `C++` does not search for `c`.
 
@@ -17,7 +18,7 @@ use std::ops::Range;
 use unicode_normalization::char::is_combining_mark;
 use unicode_script::{Script, UnicodeScript};
 
-use super::fold::Letter;
+use super::fold::{self, Letter};
 
 /// The maximum length of a word, in characters. A longer word is cut, in a text as in a query. A query has at most 200
 /// characters.
@@ -43,6 +44,23 @@ pub(super) enum Kind {
     Joined,
     /// Letters of a script without spaces.
     Run,
+}
+
+/// Returns the folded characters of `text`, without the signs that only divide a number or a name: others write it without
+/// them.
+pub(super) fn letters(text: &str) -> Vec<Letter> {
+    let letters = fold::letters(text);
+    let text = Text(&letters);
+    let divides = |at: usize| match text.char(at) {
+        ',' => text.divides_thousands(at),
+        '·' | '・' | '‧' => {
+            let before = at.checked_sub(1).is_some_and(|before| text.class(before) == Class::Unspaced);
+            before && text.class(at + 1) == Class::Unspaced
+        }
+        _ => false,
+    };
+    let kept: Vec<bool> = (0..letters.len()).map(|at| !divides(at)).collect();
+    letters.into_iter().zip(kept).filter_map(|(letter, is_kept)| is_kept.then_some(letter)).collect()
 }
 
 /// Returns the pieces of a text by their beginnings, the longer first.
@@ -100,6 +118,13 @@ impl Text<'_> {
 
     pub(super) fn class(&self, at: usize) -> Class {
         class(self.char(at))
+    }
+
+    /// Returns whether the comma at `at` is one of `10,000`: up to three digits before it, and three after it.
+    fn divides_thousands(&self, at: usize) -> bool {
+        let digits = |count: usize| (1..=count).take_while(|step| self.char(at + step).is_ascii_digit()).count();
+        let before = (0..at).rev().take(4).take_while(|place| self.char(*place).is_ascii_digit()).count();
+        (1..=3).contains(&before) && digits(4) == 3
     }
 
     fn piece(&self, kind: Kind, letters: Range<usize>) -> Piece {
@@ -173,7 +198,6 @@ impl Text<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fold::letters;
     use super::*;
 
     fn split(text: &str) -> String {
@@ -204,6 +228,11 @@ mod tests {
             ("women’s t shirt", "womens= women s tshirt= t shirt"),
             ("USB-C cable", "usbc= usb c cable"),
             ("3.5 1/2 5 10 -4 a lamp", "3 5 1 2 5 10 4 a lamp"),
+            ("10,000 mAh 10000mAh", "10000mah= 10000 mah 10000mah"),
+            ("3.5 mm 3.5mm", "3 5mm= 5 mm 3 5mm"),
+            ("1,234,567 1234,567 1,2345 1,23", "1234567 1234 567 1 2345 1 23"),
+            ("100 volts", "100 volts"),
+            ("哈利·波特 スマート・フォン a·b", "哈利波特~ スマートフォン~ ab= a b"),
             ("2026-11", "202611= 2026 11"),
             ("x c++ -t- c# y", "x c++! c t c#! c y"),
             ("The end...next .5", "the end next 5"),

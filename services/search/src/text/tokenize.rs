@@ -7,8 +7,7 @@ use tantivy::tokenizer::{
 };
 
 use super::bigrams;
-use super::fold::letters;
-use super::split::{Kind, pieces};
+use super::split::{Kind, letters, pieces};
 
 /// The name of the tokenizer for fields of words.
 pub const WORDS: &str = "words";

@@ -218,6 +218,22 @@ async fn joined_hyphenated_and_separate_spellings_find_each_other() {
 }
 
 #[tokio::test]
+async fn numbers_find_their_units_and_names_their_parts() {
+    let (_shop, search) = search_beyond_categories(&[
+        "10000 mAh Power Bank", "10000mAh Battery", "10,000 mAh Charger", "3.5 mm Jack", "3.5mm Plug",
+        "Box of 3 green", "哈利·波特 手办", "哈利波特 书", "スマート・フォン",
+    ])
+    .await;
+    let charge = ["10,000 mAh Charger", "10000 mAh Power Bank", "10000mAh Battery"];
+    all_find(&search, &["10000mAh", "10000 mah", "10,000 mAh", "10,000mah"], &charge).await;
+    all_find(&search, &["3.5mm", "3.5 mm"], &["3.5 mm Jack", "3.5mm Plug"]).await;
+    all_find(&search, &["哈利波特", "哈利·波特"], &["哈利·波特 手办", "哈利波特 书"]).await;
+    all_find(&search, &["スマートフォン"], &["スマート・フォン"]).await;
+    let html = search.find("10000mah").await.json()["hits"].to_string();
+    assert!(html.contains("<b>10,000 mAh</b>"), "{html}");
+}
+
+#[tokio::test]
 async fn letters_with_the_same_meaning_find_each_other() {
     let (_shop, search) = search_beyond_categories(&[
         "Café Crème", "USB Hub", "Große Straße", "10 kΩ Resistor", "ﬁne ﬂour", "Iğdır Isparta", "Müsli Bowl", "ΟΔΟΣ",

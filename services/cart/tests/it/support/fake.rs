@@ -148,9 +148,14 @@ async fn several(query: Query<BTreeMap<String, String>>, responses: Data<Mutex<R
     let ids: Vec<i64> = query["ids"].split(',').map(|id| id.parse().expect("ids")).collect();
     let (unavailable, late, slow, products) = {
         let mut responses = lock(&responses);
-        responses.asked.push(ids.len());
         let products: Vec<Value> = ids.iter().filter_map(|id| responses.products.get(id).cloned()).collect();
-        (responses.unavailable, responses.late, responses.slow, products)
+        // The cart checks with this id whether the product API responds.
+        if ids == [i64::MAX] {
+            (responses.unavailable, Duration::ZERO, Duration::ZERO, products)
+        } else {
+            responses.asked.push(ids.len());
+            (responses.unavailable, responses.late, responses.slow, products)
+        }
     };
     tokio::time::sleep(slow).await;
     if !late.is_zero() {

@@ -52,6 +52,24 @@ async fn contention_is_retried_and_exhausted_resources_are_503() {
     api.put("/products/1", &change).await.problem(500, "internal");
 }
 
+/// The operator has added rules of which the program knows nothing.
+#[tokio::test]
+async fn value_that_the_database_does_not_allow_is_422() {
+    let (stores, api) = started().await;
+    stores
+        .sql("ALTER TABLE products ALTER name TYPE varchar(100), ADD CONSTRAINT cap CHECK (price_cents < 100000)")
+        .await;
+    for strategy in ["", "explicit/", "writethrough/", "production/"] {
+        let path = format!("/products/{strategy}1");
+        api.put(&path, &json!({ "name": "x".repeat(150) })).await.problem(422, "invalid-fields");
+        let problem = api.put(&path, &json!({ "price_cents": 200_000 })).await.problem(422, "invalid-fields");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("`cap`")), "{problem}");
+        api.put(&path, &json!({ "price_cents": 99_999 })).await.expect(200);
+    }
+    let new = json!({ "name": "a", "price_cents": 200_000, "category_id": 1 });
+    api.post("/products", &new).await.problem(422, "invalid-fields");
+}
+
 #[tokio::test]
 async fn pool_without_a_free_connection_leaves_the_service_ready() {
     let stores = Stores::start().await;

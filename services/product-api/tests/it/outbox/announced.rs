@@ -115,6 +115,27 @@ async fn every_row_changed_in_psql_is_announced() {
     assert_eq!(announced, expected);
 }
 
+/// The equality of a type is not the equality of what clients see.
+#[tokio::test]
+async fn change_that_the_type_of_a_column_does_not_see_is_announced() {
+    let (stores, api, head) = started_at_head().await;
+    stores.sql("UPDATE products SET name = 'Lamp' WHERE id = 1").await;
+    stores.sql("CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)").await;
+    stores.sql("ALTER TABLE products ALTER name TYPE text COLLATE any_case, ADD attributes json").await;
+    stores.sql("ALTER TABLE categories ALTER name TYPE text COLLATE any_case").await;
+    let before = bare(stores.announced_after(head).await).len();
+    stores.sql("UPDATE products SET name = 'LAMP' WHERE id = 1").await;
+    stores.sql("UPDATE products SET attributes = '{\"a\": 1}' WHERE id = 1").await;
+    stores.sql("UPDATE products SET attributes = '{\"a\": 1}' WHERE id = 1").await;
+    stores.sql("UPDATE categories SET name = upper(name) WHERE id = 1").await;
+    let announced = bare(stores.announced_after(head).await);
+    let changed: Vec<_> = announced[before..].iter().map(|event| event["changed"].clone()).collect();
+    assert_eq!(changed, [json!(["name"]), json!([]), json!(["name"])]);
+    let stock = api.get("/products/1").await.expect(200).json()["stock"].clone();
+    let written = api.put("/products/1", &json!({ "stock": stock })).await.expect(200);
+    assert_eq!(written.json()["name"], "LAMP");
+}
+
 #[tokio::test]
 async fn change_of_the_whole_catalogue_records_one_event_per_product() {
     let stores = Stores::start().await;
