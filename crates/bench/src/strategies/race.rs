@@ -21,7 +21,7 @@ use super::phases::read;
 
 /// How many times as often the race of naive cache-aside is repeated, until it leaves a stale entry: on a machine with idle
 /// cores, it does so only about once in 200 trials.
-const PATIENCE: u32 = 20;
+const REPEATS: u32 = 20;
 const READERS: usize = 16;
 const WRITES: u32 = 10;
 /// The interval between reads of a stale entry until it shows the last write.
@@ -38,7 +38,7 @@ pub(super) async fn measure(bench: &TestBench, case: &Case, extent: &Extent, rou
     let (mut race, mut left) = (Race::default(), Vec::new());
     let products = case.own();
     // A quick look, of one round, proves nothing.
-    let most = if case.name == "naive" && extent.rounds > 1 { PATIENCE * extent.races } else { extent.races };
+    let most = if case.name == "naive" && extent.rounds > 1 { REPEATS * extent.races } else { extent.races };
     while race.trials < extent.races || (race.stale == 0 && race.trials < most) {
         let id = products.first + u64::from((round - 1) * extent.races + race.trials) % products.count;
         race.trials += 1;
