@@ -9,6 +9,9 @@ use tokio::time::sleep;
 
 use crate::support::{CartOf, SOON, Service, Stores, started};
 
+/// A cart whose events are late does not read past its cache, so only an event brings a new price.
+const ONLY_BY_EVENTS: [(&str, &str); 1] = [("EVENTS__STALE_AFTER", "10m")];
+
 async fn turn(stores: &Stores, read_only: &str) {
     let database = stores.database.name();
     let postgres = Postgres::shared().await;
@@ -54,7 +57,8 @@ async fn ended_sessions_fail_no_request() {
 #[tokio::test]
 async fn read_only_database_serves_current_views_refuses_writes_and_recovers() {
     let stores = Stores::start().await;
-    let (api, service) = stores.both().await;
+    let api = stores.product_api("0").await;
+    let service = stores.cart_with(api.url(), &ONLY_BY_EVENTS).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 2).await.expect(201);
     cart.cached().await;
@@ -91,7 +95,8 @@ async fn read_only_database_serves_current_views_refuses_writes_and_recovers() {
 #[tokio::test]
 async fn full_disk_delays_no_price_and_fails_no_read() {
     let stores = Stores::start().await;
-    let (api, service) = stores.both().await;
+    let api = stores.product_api("0").await;
+    let service = stores.cart_with(api.url(), &ONLY_BY_EVENTS).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 2).await.expect(201);
     cart.cached().await;
