@@ -25,7 +25,7 @@ use crate::sqlstate;
 use crate::tls::{self, secure};
 use crate::watchdog::{ConnectionState, Generation, WatchedStream};
 
-/// The time for one attempt at every host of a URL. It is below each limit of the time to connect.
+/// The time for one attempt at every host of a URL. It is below the default of each limit of the time to connect.
 const ALL_HOSTS: Duration = Duration::from_millis(1_500);
 
 const NO_URL: &str = "it asks for TLS, which only a URL can do: `postgres://…?sslmode=verify-full`";

@@ -119,7 +119,7 @@ impl Problem {
         Self { errors, ..Self::new(Kind::InvalidFields, detail) }
     }
 
-    /// 422: the request cannot be used, and no single field is to blame.
+    /// 422: the request cannot be used, and it is unknown which field is the reason.
     pub fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::InvalidFields, detail)
     }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 mod values;
 
-use self::values::Values;
+use self::values::ArrayReply;
 
 /// The room for replies that a connection keeps.
 const BUFFER: usize = 64 * 1024;
@@ -111,9 +111,9 @@ impl Frame {
     /// Takes a frame from the beginning of the received bytes, if it is complete.
     fn take(received: &mut BytesMut) -> io::Result<Option<Self>> {
         match values::take(received) {
-            Values::Complete(values) => Ok(Some(Self::Values(values))),
-            Values::Incomplete => Ok(None),
-            Values::OtherFrame => {
+            ArrayReply::Complete(values) => Ok(Some(Self::Values(values))),
+            ArrayReply::Incomplete => Ok(None),
+            ArrayReply::OtherFrame => {
                 let decoded = decode_bytes_mut(received).map_err(io::Error::other)?;
                 Ok(decoded.map(|(frame, ..)| Self::of(frame)))
             }
@@ -162,10 +162,10 @@ fn bytes(frame: BytesFrame) -> Option<Bytes> {
 pub(crate) fn compare_with_library(received: &[u8]) {
     let mut rest = BytesMut::from(received);
     match values::take(&mut rest) {
-        Values::Complete(values) => {
+        ArrayReply::Complete(values) => {
             assert_eq!((Some(Frame::Values(values)), rest), of_library(received), "{received:?}");
         }
-        Values::Incomplete | Values::OtherFrame => assert_eq!(rest, received),
+        ArrayReply::Incomplete | ArrayReply::OtherFrame => assert_eq!(rest, received),
     }
 }
 

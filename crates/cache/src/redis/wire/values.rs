@@ -10,7 +10,7 @@ type Place = Option<Range<usize>>;
 
 /// What the received bytes begin with.
 #[derive(Debug, PartialEq)]
-pub(super) enum Values {
+pub(super) enum ArrayReply {
     /// An array of values, which has been removed from the bytes.
     Complete(Vec<Option<Bytes>>),
     /// A part of such an array.
@@ -20,18 +20,18 @@ pub(super) enum Values {
 }
 
 /// Takes an array of values from the beginning of `received`.
-pub(super) fn take(received: &mut BytesMut) -> Values {
+pub(super) fn take(received: &mut BytesMut) -> ArrayReply {
     match places(received) {
         Ok((places, end)) => {
             let reply = received.split_to(end).freeze();
-            Values::Complete(places.into_iter().map(|place| Some(reply.slice(place?))).collect())
+            ArrayReply::Complete(places.into_iter().map(|place| Some(reply.slice(place?))).collect())
         }
         Err(other) => other,
     }
 }
 
 /// Returns where the values are, and where the array ends.
-fn places(received: &[u8]) -> Result<(Vec<Place>, usize), Values> {
+fn places(received: &[u8]) -> Result<(Vec<Place>, usize), ArrayReply> {
     let (count, mut at) = header(received, 0, b'*')?;
     let mut places = Vec::new();
     for _ in 0..count {
@@ -41,7 +41,7 @@ fn places(received: &[u8]) -> Result<(Vec<Place>, usize), Values> {
             continue;
         }
         let (length, start) = header(received, at, b'$')?;
-        let end = start.checked_add(length).ok_or(Values::OtherFrame)?;
+        let end = start.checked_add(length).ok_or(ArrayReply::OtherFrame)?;
         at = after_line(received, end)?;
         places.push(Some(start..end));
     }
@@ -49,29 +49,29 @@ fn places(received: &[u8]) -> Result<(Vec<Place>, usize), Values> {
 }
 
 /// Returns the number in a line that begins at `at` with `kind`, and where the next line begins.
-fn header(received: &[u8], at: usize, kind: u8) -> Result<(usize, usize), Values> {
+fn header(received: &[u8], at: usize, kind: u8) -> Result<(usize, usize), ArrayReply> {
     match received.get(at) {
         Some(first) if *first == kind => {}
-        Some(_) => return Err(Values::OtherFrame),
-        None => return Err(Values::Incomplete),
+        Some(_) => return Err(ArrayReply::OtherFrame),
+        None => return Err(ArrayReply::Incomplete),
     }
     let digits = received[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let end = at + 1 + digits;
     let append = |sum: u32, digit: &u8| sum.checked_mul(10)?.checked_add(u32::from(digit - b'0'));
-    let number = received[at + 1..end].iter().try_fold(0, append).ok_or(Values::OtherFrame)?;
+    let number = received[at + 1..end].iter().try_fold(0, append).ok_or(ArrayReply::OtherFrame)?;
     let next = after_line(received, end)?;
     if digits == 0 {
-        return Err(Values::OtherFrame);
+        return Err(ArrayReply::OtherFrame);
     }
     Ok((number as usize, next))
 }
 
 /// Returns where the line after the one that ends at `at` begins.
-fn after_line(received: &[u8], at: usize) -> Result<usize, Values> {
+fn after_line(received: &[u8], at: usize) -> Result<usize, ArrayReply> {
     match received.get(at..) {
         Some([b'\r', b'\n', ..]) => Ok(at + 2),
-        Some([] | [b'\r']) | None => Err(Values::Incomplete),
-        Some(_) => Err(Values::OtherFrame),
+        Some([] | [b'\r']) | None => Err(ArrayReply::Incomplete),
+        Some(_) => Err(ArrayReply::OtherFrame),
     }
 }
 
@@ -94,11 +94,11 @@ mod tests {
             let (Some(Frame::Values(expected)), _) = of_library(reply) else { panic!("{reply:?}") };
             for part in 0..reply.len() {
                 let mut received = BytesMut::from(&reply[..part]);
-                assert_eq!(take(&mut received), Values::Incomplete, "after {part} bytes of {reply:?}");
+                assert_eq!(take(&mut received), ArrayReply::Incomplete, "after {part} bytes of {reply:?}");
                 assert_eq!(received.len(), part);
                 received.extend_from_slice(&reply[part..]);
                 received.extend_from_slice(b"+OK\r\n");
-                assert_eq!(take(&mut received), Values::Complete(expected.clone()), "{reply:?}");
+                assert_eq!(take(&mut received), ArrayReply::Complete(expected.clone()), "{reply:?}");
                 assert_eq!(received, b"+OK\r\n"[..], "what follows the reply");
             }
         }
@@ -125,7 +125,7 @@ mod tests {
         ];
         for other in others {
             let mut received = BytesMut::from(other);
-            assert_eq!(take(&mut received), Values::OtherFrame, "{other:?}");
+            assert_eq!(take(&mut received), ArrayReply::OtherFrame, "{other:?}");
             assert_eq!(received, other);
         }
     }
