@@ -24,7 +24,7 @@ writes :=
 # Every recipe runs in a clean environment, independent of the caller's shell.
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
-strategies := $(shell ls docs/strategies | sed -n 's/^[0-9]*-\(.*\)\.md$$/\1/p')
+strategies := $(shell printf '%s\n' docs/strategies/*.md | sed -n 's|.*/[0-9]*-\(.*\)\.md$$|\1|p')
 shell_scripts := .ci/run deploy/browser-tests deploy/fuzz deploy/schemathesis/install deploy/schemathesis/run crates/proofs/invariant/install crates/proofs/src/mutants/rustc deploy/hostile-shells deploy/publish deploy/repeat-tests deploy/secrets deploy/shell deploy/stack deploy/tool \
 	deploy/docker/stack deploy/native/stack deploy/native/build deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/cluster deploy/redis/render-acl deploy/redis/start
 

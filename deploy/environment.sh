@@ -10,7 +10,7 @@
 set +o posix +o noclobber +o noglob
 shopt -u nocasematch nocaseglob failglob nullglob dotglob
 while read -r _ _ name; do unset -f "$name"; done < <(declare -F)
-unset CDPATH GLOBIGNORE BASH_ENV ENV POSIXLY_CORRECT GREP_OPTIONS LANGUAGE CONFIG_FILE
+unset CDPATH GLOBIGNORE BASH_ENV ENV POSIXLY_CORRECT GREP_OPTIONS QUOTING_STYLE TAR_OPTIONS LANGUAGE CONFIG_FILE
 export LC_ALL=C
 
 for name in "${!PG@}" "${!REDISCLI_@}" "${!COMPOSE_@}" "${!DOCKER_@}"; do

@@ -22,7 +22,9 @@ load_settings() { # FILE…, NAME=value lines; those that don't exist are skippe
   local file name value variable
   for file; do
     [[ -e $file ]] || continue
-    while IFS='=' read -r name value; do
+    # The last line may have no line break, and each line that of Windows.
+    while IFS='=' read -r name value || [[ -n $name ]]; do
+      value=${value%$'\r'}
       if [[ $name =~ ^[A-Za-z_][A-Za-z0-9_]*$ && -z ${!name+set} ]]; then export "$name=$value"; fi
     done <"$file"
   done

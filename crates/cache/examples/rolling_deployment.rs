@@ -1,5 +1,6 @@
 //! A rolling deployment: old and new processes, whose values have different types, share the entries of one Redis. Each
-//! process reads and writes rows at random, and counts the reads that were older than an acknowledged write of any process.
+//! process reads and writes rows at random, and counts the reads that were older than an acknowledged write of any process. With
+//! `same-schema`, the new program has forgotten to change the schema of its cache.
 //!
 //! ```sh
 //! export REDIS_URL=redis://127.0.0.1:6379
@@ -9,9 +10,12 @@
 mod common;
 
 use std::env;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use cache::{Cache, CacheClient, CacheSettings, Keyspace, NewEntry, Outcome, Policy, Values, with};
+use cache::{Cache, CacheClient, CacheSettings, Keyspace, NewEntry, Policy, Values, with};
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, KeysInterface, SortedSetsInterface};
 use fred::types::Builder;
@@ -81,22 +85,28 @@ impl Post for NewPost {
 /// The results of one process.
 #[derive(Default)]
 struct Counts {
-    hits: u32,
-    loads: u32,
+    reads: u32,
     writes: u32,
     stale: u32,
 }
 
 /// The rows are keys of the same Redis, so that the processes share them.
-async fn load_post<P: Post>(rows: &Client, id: u32) -> Result<NewEntry<P>, fred::error::Error> {
-    let row: Option<u64> = rows.get(format!("rolling-deployment:row:{id}")).await?;
+#[derive(Clone)]
+struct Rows {
+    client: Client,
+    loads: Arc<AtomicU32>,
+}
+
+async fn load_post<P: Post>(rows: &Rows, id: u32) -> Result<NewEntry<P>, fred::error::Error> {
+    rows.loads.fetch_add(1, Relaxed);
+    let row: Option<u64> = rows.client.get(format!("rolling-deployment:row:{id}")).await?;
     Ok(NewEntry::value(&P::of(row.unwrap_or_default())))
 }
 
-async fn run<P: Post>(client: &CacheClient, rows: &Client) -> Result<Counts, Error> {
+async fn run<P: Post>(client: &CacheClient, table: &Rows, schema: u32) -> Result<Counts, Error> {
     let hour = Policy::ttl(Duration::from_secs(3_600));
-    let posts: Cache<P> = client.cache_with("post", hour, Values::new().schema(P::SCHEMA))?;
-    let mut counts = Counts::default();
+    let posts: Cache<P> = client.cache_with("post", hour, Values::new().schema(schema))?;
+    let (rows, mut counts) = (&table.client, Counts::default());
     for _ in 0..OPERATIONS {
         let id = rand::random_range(0..ROWS);
         if rand::random_ratio(1, 20) {
@@ -108,13 +118,9 @@ async fn run<P: Post>(client: &CacheClient, rows: &Client) -> Result<Counts, Err
             continue;
         }
         let at_least: Option<f64> = rows.zscore(ACKNOWLEDGED, id.to_string()).await?;
-        let read = posts.read(id, with(rows, id, load_post::<P>)).await?;
-        let post = read.value()?.ok_or("a post is missing")?;
+        let post = posts.get_or_load(id, with(table, id, load_post::<P>)).await?.ok_or("a post is missing")?;
+        counts.reads += 1;
         counts.stale += u32::from((post.row() as f64) < at_least.unwrap_or_default());
-        match read.outcome() {
-            Outcome::Hit => counts.hits += 1,
-            _ => counts.loads += 1,
-        }
     }
     Ok(counts)
 }
@@ -127,12 +133,16 @@ async fn main() -> Result<(), Error> {
     let client = CacheClient::connect_with(Keyspace::new("rolling-deployment")?, &settings).await?;
     let rows = Builder::from_config(Config::from_url(&redis_url())?).build()?;
     rows.init().await?;
-    let counts = match env::args().nth(1).as_deref() {
-        Some("old") => run::<OldPost>(&client, &rows).await?,
-        Some("new") => run::<NewPost>(&client, &rows).await?,
-        _ => return Err("the argument must be `old` or `new`".into()),
+    let table = Rows { client: rows, loads: Arc::default() };
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let Counts { reads, writes, stale } = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["old"] | ["old", "same-schema"] => run::<OldPost>(&client, &table, OldPost::SCHEMA).await?,
+        ["new"] => run::<NewPost>(&client, &table, NewPost::SCHEMA).await?,
+        ["new", "same-schema"] => run::<NewPost>(&client, &table, OldPost::SCHEMA).await?,
+        _ => return Err("the argument must be `old` or `new`, and `same-schema` may follow".into()),
     };
-    println!("{} hits, {} loads, {} writes, {} stale", counts.hits, counts.loads, counts.writes, counts.stale);
+    let loads = table.loads.load(Relaxed);
+    println!("{} hits, {loads} loads, {writes} writes, {stale} stale", reads - loads);
     client.shutdown(Duration::from_secs(5)).await;
     Ok(())
 }

@@ -299,7 +299,11 @@ impl Region {
     ) -> Lookup {
         let entry = match found {
             Some(Some(StoredValue::Value(entry))) => entry,
-            Some(Some(StoredValue::Lease | StoredValue::Unreadable) | None) => return Lookup::Miss,
+            Some(Some(StoredValue::Unreadable)) => {
+                self.definition.observer.unreadable(key);
+                return Lookup::Miss;
+            }
+            Some(Some(StoredValue::Lease) | None) => return Lookup::Miss,
             None => return self.unverified(key, epoch).map_or(Lookup::Bypass(Bypass::RedisDown), Lookup::Found),
         };
         if self.shared.invalidator.pending.is_suspect(epoch, key, &entry) {
@@ -322,8 +326,7 @@ impl Region {
         Lookup::Found(CachedEntry::from_stored(entry, now, Outcome::Stale))
     }
 
-    /// Returns whether this reader accepts a stored entry: it has the schema of the cache and a stamp that is accepted, and is
-    /// not the one that could not be decoded.
+    /// Returns whether this reader accepts a stored entry: its schema, its stamp, and that it can be decoded.
     pub(crate) fn accepts(&self, entry: &StoredEntry) -> bool {
         entry.schema == self.definition.values.schema
             && self.accepts_stamp(entry.stamp())

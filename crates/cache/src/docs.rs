@@ -25,7 +25,9 @@ pages! {
     single_flight_and_leases: "single-flight-and-leases";
     /// [`Tag`](crate::Tag), [`NewEntry::tag`](crate::NewEntry::tag), [`NewEntry::absent`](crate::NewEntry::absent),
     /// [`CacheClient::invalidate_tag`](crate::CacheClient::invalidate_tag),
-    /// [`Invalidation::tags`](crate::Invalidation::tags), [`CacheSettings::sweep_rest`](crate::CacheSettings::sweep_rest)
+    /// [`Invalidation::tags`](crate::Invalidation::tags),
+    /// [`Invalidation::tags_together`](crate::Invalidation::tags_together),
+    /// [`CacheSettings::sweep_rest`](crate::CacheSettings::sweep_rest)
     tags: "tags";
     /// [`Policy::soft_ttl`](crate::Policy::soft_ttl), [`Policy::early_refresh`](crate::Policy::early_refresh),
     /// [`EarlyRefresh`](crate::EarlyRefresh), [`Policy::stale_if_error`](crate::Policy::stale_if_error),
@@ -62,6 +64,9 @@ pages! {
     /// [`RedisAddress`](crate::RedisAddress), [`CacheSettings::url`](crate::CacheSettings::url),
     /// [`ConnectError`](crate::error::ConnectError)
     reaching_redis: "reaching-redis";
+    /// [`Keyspace::partitioned`](crate::Keyspace::partitioned), [`Keyspace::for_redis`](crate::Keyspace::for_redis),
+    /// [`CacheSettings::url`](crate::CacheSettings::url)
+    cluster: "cluster";
     /// [`Memory`](crate::memory::Memory), [`Clock`](crate::memory::Clock),
     /// [`CacheClient::in_memory`](crate::CacheClient::in_memory),
     /// [`CacheClient::in_memory_with`](crate::CacheClient::in_memory_with)

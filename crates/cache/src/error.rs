@@ -58,7 +58,7 @@ pub enum GetError {
 #[non_exhaustive]
 pub enum InvalidCache {
     /// The name of a cache is a part of its keys.
-    #[error("cache `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
+    #[error("`{0}` cannot be the name of a cache: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
     Name(String),
     /// A near cache needs [`CacheSettings::near_bound`](crate::CacheSettings::near_bound), and a bound within it.
     #[error("the near cache's bound must be between 10 ms and near_bound ({longest:?}), not {bound:?}")]

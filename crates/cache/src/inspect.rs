@@ -151,7 +151,8 @@ impl CacheClient {
         let (limit, store) = (limit.max(1), &self.shared.store);
         let mut entries = Vec::new();
         for _ in 0..SCANS {
-            let (next, names) = store.scan(cursor.partition, &cursor.scan, NAMES).await?;
+            let server = store.scanned_server(cursor.partition)?;
+            let (next, names) = store.scan(&server, cursor.partition, &cursor.scan, NAMES).await?;
             let keys = names.iter().filter_map(|name| self.shared.store.keyspace.parse(name));
             let mut keys: Vec<(u64, Key)> = keys.map(|key| (fnv1a(key.as_str().as_bytes()), key)).collect();
             keys.sort_unstable_by_key(|(hash, _)| *hash);

@@ -40,10 +40,10 @@ pub struct Key {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyspaceError {
     /// The name is empty, too long or contains a character with a special meaning.
-    #[error("keyspace `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
+    #[error("`{0}` cannot be the name of a keyspace: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
     Name(String),
     /// There must be between 1 and 4096 partitions.
-    #[error("{0} partitions: there must be between 1 and 4096")]
+    #[error("a keyspace has between 1 and 4096 partitions, and not {0}")]
     Partitions(u16),
 }
 
@@ -151,6 +151,11 @@ impl Keyspace {
     /// Returns the name of the hash with the generation, the clock and the fences of a partition.
     pub(crate) fn fence(&self, partition: u16) -> String {
         format!("{}~fence", self.prefix(partition))
+    }
+
+    /// Returns a name that never exists: with it, a command fails if the server does not have the whole partition.
+    pub(crate) fn never_used(&self, partition: u16) -> String {
+        format!("{}~none", self.prefix(partition))
     }
 
     /// Returns the name of the sorted set of the registrations in the tag sets of a partition, ordered by the time at

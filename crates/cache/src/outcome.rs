@@ -268,6 +268,12 @@ impl Observer {
         }
     }
 
+    /// Reports bytes that are no entry, or are of another format.
+    pub(crate) fn unreadable(&self, key: &Key) {
+        self.undecodable.increment(1);
+        debug!(%key, "an entry has a format that this version cannot read, so it is loaded again");
+    }
+
     /// Reports an entry that could not be decoded, and is loaded again.
     pub(crate) fn undecodable(&self, key: &Key, error: &CodecError) {
         self.undecodable.increment(1);

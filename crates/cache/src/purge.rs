@@ -8,7 +8,7 @@ use crate::feed::{CacheEvent, InvalidationRecord};
 use crate::invalidate::{Invalidated, Invalidator};
 use crate::keyspace::Key;
 use crate::purge_queue::PurgeQueue;
-use crate::redis::{Step, StoreError};
+use crate::redis::StoreError;
 
 impl PurgeQueue for Invalidator {
     fn request_purge(&self) {
@@ -44,20 +44,18 @@ impl Invalidator {
     pub(crate) async fn run_purge(&self) -> Result<u64, StoreError> {
         let mut total = 0;
         for partition in 0..self.store.keyspace.partitions() {
-            self.store.drop_generation(partition).await?;
+            let server = self.store.scanned_server(partition)?;
+            self.store.drop_generation(&server, partition).await?;
             let mut cursor = "0".to_owned();
             loop {
-                let (next, names) = self.store.scan(partition, &cursor, 512).await?;
+                let (next, names) = self.store.scan(&server, partition, &cursor, 512).await?;
                 let keys: Vec<Key> = names.iter().filter_map(|name| self.store.keyspace.parse(name)).collect();
-                if !keys.is_empty() {
-                    total += self.store.remove(&Step::Keys(keys)).await?;
-                }
+                total += self.store.remove_scanned(&server, partition, &keys).await?;
                 if next == "0" {
                     break;
                 }
                 cursor = next;
             }
-            self.store.check_scanned(partition).await?;
         }
         if let Some(near) = &self.near {
             near.memory.validity.record_change_of_everything();

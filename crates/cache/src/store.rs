@@ -13,7 +13,7 @@ use crate::loader::Content;
 use crate::memory::MemoryStore;
 use crate::outcome::Fill;
 use crate::purge_queue::PurgeQueue;
-use crate::redis::{GuardMembers, InspectedEntry, RedisStore, Step, StoreError, SweepReply, TagCursor};
+use crate::redis::{GuardMembers, InspectedEntry, RedisStore, ScannedServer, Step, StoreError, SweepReply, TagCursor};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -151,11 +151,6 @@ impl Store {
         on!(self, store => store.scan_tag(partition, tag, cursor).await)
     }
 
-    /// Drops the generation of a partition: no load in flight can be stored.
-    pub(crate) async fn drop_generation(&self, partition: u16) -> Result<()> {
-        on!(self, store => store.drop_generation(partition).await)
-    }
-
     /// Places the part of a guard that lies in one partition. After `lease` it is over.
     pub(crate) async fn place_guard(&self, guard: &GuardMembers, lease: Duration) -> Result<()> {
         on!(self, store => store.place_guard(guard, lease).await)
@@ -166,17 +161,31 @@ impl Store {
         on!(self, store => store.remove_guard(guard).await)
     }
 
-    /// Returns the next cursor (`0` at the end) and one page of the names of entries in a partition.
-    pub(crate) async fn scan(&self, partition: u16, cursor: &str, count: u32) -> Result<(String, Vec<String>)> {
-        on!(self, store => store.scan(partition, cursor, count).await)
+    /// Returns the server that a scan of a partition asks.
+    pub(crate) fn scanned_server(&self, partition: u16) -> Result<ScannedServer> {
+        match &self.backend {
+            Backend::Redis(store) => store.scanned_server(partition),
+            Backend::Memory(_) => Ok(ScannedServer::default()),
+        }
     }
 
-    /// Returns an error if the scan may have missed entries of a partition since its generation was dropped.
-    pub(crate) async fn check_scanned(&self, partition: u16) -> Result<()> {
-        match &self.backend {
-            Backend::Redis(store) => store.check_scanned(partition).await,
-            Backend::Memory(_) => Ok(()),
-        }
+    /// Drops the generation of a partition: no load in flight can be stored. Fails if the server does not have the whole
+    /// partition.
+    pub(crate) async fn drop_generation(&self, server: &ScannedServer, partition: u16) -> Result<()> {
+        on!(self, store => store.drop_generation(server, partition).await)
+    }
+
+    /// Returns the next cursor (`0` at the end) and one page of the names of entries in a partition.
+    pub(crate) async fn scan(
+        &self, server: &ScannedServer, partition: u16, cursor: &str, count: u32,
+    ) -> Result<(String, Vec<String>)> {
+        on!(self, store => store.scan(server, partition, cursor, count).await)
+    }
+
+    /// Removes the entries that one page of a scan has returned. Returns how many existed. Fails if the server does not have
+    /// the whole partition: then the scan may have missed entries.
+    pub(crate) async fn remove_scanned(&self, server: &ScannedServer, partition: u16, keys: &[Key]) -> Result<u64> {
+        on!(self, store => store.remove_scanned(server, partition, keys).await)
     }
 
     /// Removes some of the data that belongs to entries that no longer exist.

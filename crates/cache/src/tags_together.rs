@@ -27,7 +27,7 @@ impl Invalidator {
             StoredValue::Unreadable => true,
             StoredValue::Lease => false,
         };
-        let (mut total, mut cursor) = (0, Some(TagCursor::default()));
+        let (mut total, mut cursor) = (0, Some(TagCursor::first(self.store.scanned_server(partition)?)));
         while let Some(at) = cursor {
             let (next, names) = self.store.scan_tag(partition, rarest, at).await?;
             let keys: Vec<Key> = names.iter().filter_map(|name| self.store.keyspace.parse(name)).collect();

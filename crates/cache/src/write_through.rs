@@ -20,9 +20,10 @@ use tracing::{debug, error};
 use crate::cache::{Cache, Region};
 use crate::codec::Json;
 use crate::invalidate::{Invalidated, Invalidation};
-use crate::keyspace::Key;
+use crate::keyspace::{Key, Tag};
 use crate::lease::Grant;
-use crate::loader::NewEntry;
+use crate::loader::{Content, NewEntry};
+use crate::names::InvalidName;
 use crate::outcome::{Fill, Outcome};
 
 /// A writer's lease on an entry, held from within its transaction until after its COMMIT.
@@ -71,10 +72,14 @@ impl<T: 'static, C: 'static> WriteLease<T, C> {
     ///
     /// It runs in its own task: once the returned future has been polled, dropping it stops nothing.
     ///
-    /// A value that cannot be encoded is not stored; the entry is invalidated.
+    /// A value that cannot be encoded, or that has a name that no entry can have, is not stored; the entry is invalidated.
     pub async fn publish(mut self, written: impl Into<NewEntry<T, C>>) -> Published {
         let region = self.region.clone();
-        let written = written.into().into_content();
+        let written = written.into().into_content().map_err(|error| error.to_string());
+        let written = written.and_then(|written| match self.check_names(&written) {
+            Ok(()) => Ok(written),
+            Err(error) => Err(error.to_string()),
+        });
         let task = region.spawn(async move {
             self.is_open = false;
             match (self.grant.take(), written) {
@@ -86,7 +91,7 @@ impl<T: 'static, C: 'static> WriteLease<T, C> {
                     }
                 }
                 (_, Err(error)) => {
-                    error!(key = %self.key, %error, "a written value cannot be encoded; the entry is invalidated");
+                    error!(key = %self.key, error, "a written value cannot be stored; the entry is invalidated");
                 }
                 (None, Ok(_)) => {}
             }
@@ -97,6 +102,11 @@ impl<T: 'static, C: 'static> WriteLease<T, C> {
             }
         });
         task.await.unwrap_or(Published::Deferred)
+    }
+
+    fn check_names(&self, written: &Content) -> Result<(), InvalidName> {
+        self.key.check()?;
+        written.tags.iter().try_for_each(Tag::check)
     }
 
     /// Releases the lease after a rollback; the next read loads.

@@ -105,16 +105,20 @@ impl ProductApi {
     /// # Errors
     /// Returns an error if the product API does not respond in time, or if its response is invalid.
     pub async fn product(&self, id: i64) -> Result<Option<Product>, ProductApiError> {
+        if id <= 0 {
+            return Ok(None);
+        }
         self.get(&format!("products/{id}"), &[]).await
     }
 
     /// Returns several products with one request, read from the database and ordered by id; missing products are
-    /// omitted.
+    /// omitted. An id below 1, which an event written by hand may have, names no product.
     ///
     /// # Errors
     /// Returns an error if the product API does not respond in time, or if its response is invalid.
     pub async fn products(&self, ids: &[i64]) -> Result<Vec<Product>, ProductApiError> {
         let mut products = Vec::with_capacity(ids.len());
+        let ids: Vec<i64> = ids.iter().copied().filter(|id| *id > 0).collect();
         for some in ids.chunks(MAX_IDS) {
             let list = some.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
             products.extend(self.page(&[("ids", &list)]).await?.products);

@@ -13,7 +13,7 @@
 //! The digest depends on everything in the body, including data from other rows, and so also distinguishes a row that
 //! was deleted and created again. The version is for people: the digest alone would suffice. Every validator is strong.
 //!
-//! **Conditional requests** (RFC 9110, 13) have `If-Match` and `If-None-Match` on writes, `If-None-Match` on reads.
+//! **Conditional requests** (RFC 9110, 13) have `If-Match` and `If-None-Match`, on writes and on reads.
 //! The conditions of a write are compared while the row is locked, in the transaction that changes it:
 //!
 //! ```text
@@ -161,13 +161,26 @@ impl Preconditions {
     }
 }
 
-/// Returns the problem of a write whose preconditions do not hold; `current` is the validator that it should have
+/// Returns the problem of a request whose preconditions do not hold; `current` is the validator that it should have
 /// named.
 pub fn precondition_failed(current: Option<&Validator>) -> Problem {
     Problem::precondition_failed(match current {
         Some(current) => format!("The preconditions do not hold for the current ETag, which is {current}."),
         None => "The preconditions do not hold, because there is no current representation.".to_owned(),
     })
+}
+
+/// Checks the `If-Match` of a read, which names the representation that the client wants (RFC 9110, 13.1.1).
+///
+/// # Errors
+/// Returns a problem if it does not name `current`, or is malformed.
+pub(crate) fn require_match(request: &HttpRequest, current: Option<&Validator>) -> Result<(), Problem> {
+    if !request.headers().contains_key(header::IF_MATCH) {
+        return Ok(());
+    }
+    let if_match = EntityTags::of(request, &header::IF_MATCH).map_err(|_| malformed(header::IF_MATCH))?;
+    let required = Preconditions { if_match, if_none_match: None };
+    if required.hold_for(current) { Ok(()) } else { Err(precondition_failed(current)) }
 }
 
 /// Returns whether the `If-None-Match` of a read names `current`. An invalid header names nothing.

@@ -6,6 +6,7 @@ mod complete;
 
 use std::sync::Arc;
 
+use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -13,6 +14,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 pub use complete::complete;
 
 const OPENAPI: &str = "/openapi.json";
+const PAGE: &str = "/docs/{_:.*}";
 
 /// The API's description, ready to be sent.
 #[derive(Debug, Clone)]
@@ -31,7 +33,13 @@ impl Docs {
             async { HttpResponse::Ok().content_type("application/json").body(json) }
         });
         cfg.service(web::resource(OPENAPI).route(description))
-            .service(web::redirect("/docs", "/docs/"))
-            .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from(OPENAPI)));
+            .service(web::resource("/docs").route(web::get().to(to_page)))
+            .service(SwaggerUi::new(PAGE).config(Config::from(OPENAPI)))
+            // The page's service refuses other methods as if there were no page.
+            .service(web::resource(PAGE).route(web::get().to(HttpResponse::NotFound)));
     }
+}
+
+async fn to_page() -> HttpResponse {
+    HttpResponse::TemporaryRedirect().insert_header((LOCATION, "/docs/")).finish()
 }

@@ -2,7 +2,7 @@
 //!
 //! `Cache-Status` (RFC 9211) names the service and the origin, `ETag` is the [validator](crate::caching) of exactly these bytes,
 //! `Cache-Control` states what other caches may do, `Age` is the number of seconds since the fill, and `Server-Timing`
-//! the milliseconds in the handler. Every read supports `If-None-Match`.
+//! the milliseconds in the handler. Every read supports `If-Match` and `If-None-Match`.
 //!
 //! | header | meaning |
 //! |---|---|
@@ -25,7 +25,7 @@ use contract::{ConsistencyToken, InvalidId};
 use serde::Serialize;
 use tracing::Instrument;
 
-use crate::caching::{Caching, Validator, is_unchanged};
+use crate::caching::{Caching, Validator, is_unchanged, require_match};
 use crate::problem::Problem;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -100,7 +100,10 @@ impl CacheResponse {
             return missing;
         };
         let validator = Validator::of_fetched(fetched, self.beside.as_deref());
-        let (mut response, is_unchanged) = conditional_response(request, validator.as_ref());
+        let (mut response, is_unchanged) = match conditional_response(request, validator.as_ref()) {
+            Ok(conditional) => conditional,
+            Err(problem) => return failed(problem),
+        };
         response.insert_header((header::CACHE_CONTROL, self.caching.of(fetched)));
         response.insert_header((header::AGE, HeaderValue::from(fetched.age().as_secs())));
         response.insert_header((CACHE_STATUS, status));
@@ -128,7 +131,10 @@ impl CacheResponse {
             Ok(body) => body,
             Err(problem) => return failed(problem),
         };
-        let (mut response, is_unchanged) = conditional_response(request, Some(&validator(&body)));
+        let (mut response, is_unchanged) = match conditional_response(request, Some(&validator(&body))) {
+            Ok(conditional) => conditional,
+            Err(problem) => return failed(problem),
+        };
         response.insert_header((header::CACHE_CONTROL, self.caching.without_entry()));
         self.timed(&mut response);
         if is_unchanged { response.finish() } else { response.insert_header(json()).body(body) }
@@ -214,21 +220,32 @@ fn cache_status<T>(cache: &str, fetched: &Cached<T>, detail: Option<&str>) -> St
 }
 
 /// Returns 200, or 304 if the client names the validator; both carry the validator.
-fn conditional_response(request: &HttpRequest, validator: Option<&Validator>) -> (HttpResponseBuilder, bool) {
+///
+/// # Errors
+/// Returns a problem if the client requires another representation.
+fn conditional_response(
+    request: &HttpRequest, validator: Option<&Validator>,
+) -> Result<(HttpResponseBuilder, bool), Problem> {
+    require_match(request, validator)?;
     let is_same = validator.is_some_and(|validator| is_unchanged(request, validator));
     let mut response = if is_same { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     if let Some(tag) = validator.and_then(Validator::header) {
         response.insert_header((header::ETAG, tag));
     }
-    (response, is_same)
+    Ok((response, is_same))
 }
 
 /// Returns the token of the write that this read must see; `None` if the client does not require one.
 ///
 /// # Errors
-/// Returns a problem if the header is not a token.
+/// Returns a problem if the header is not a token, or is sent more than once: of two writes, the one with the higher number
+/// need not be the later one.
 pub fn consistency_token(request: &HttpRequest) -> Result<Option<ConsistencyToken>, Problem> {
-    let Some(value) = request.headers().get(TOKEN) else { return Ok(None) };
+    let mut values = request.headers().get_all(TOKEN);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::malformed("The request may have one X-Consistency-Token."));
+    }
     let token = value.to_str().unwrap_or_default().parse();
     token.map(Some).map_err(|error: InvalidId| Problem::malformed(format!("The header is no token: {error}.")))
 }

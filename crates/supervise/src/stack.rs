@@ -66,8 +66,7 @@ impl Stack {
         self.folder(part).join("log")
     }
 
-    /// Returns the folder of Postgres' socket. The path of a socket has at most 107 bytes, so a deep checkout gets a
-    /// short folder instead.
+    /// Returns the folder of Postgres' socket: a short one elsewhere, if the checkout's path is long or has quotes.
     pub(crate) fn socket_folder(&self) -> Result<PathBuf> {
         if fits_socket(&self.state) {
             return Ok(self.state.join("postgres/run"));
@@ -194,9 +193,11 @@ pub(crate) fn succeed(command: &mut Command, otherwise: &str) -> Result<()> {
     if status.success() { Ok(()) } else { Err(Failure::new(otherwise)) }
 }
 
-/// Returns whether the path of a socket in this folder has at most 107 bytes.
+/// Returns whether Postgres can have its socket in this folder: the path of a socket has at most 107 bytes, and the setting is
+/// a list with commas, in quotes.
 fn fits_socket(state: &Path) -> bool {
-    state.as_os_str().len() < 75
+    let path = state.as_os_str().as_encoded_bytes();
+    path.len() < 75 && !path.iter().any(|byte| b"'\",\\".contains(byte))
 }
 
 /// Returns eight digits that distinguish a path from others on this machine; the scripts of Docker use the same.

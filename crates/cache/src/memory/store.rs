@@ -19,7 +19,7 @@ use crate::lease::{Grant, LeaseReply, RandomId, RefreshReply};
 use crate::loader::Content;
 use crate::outcome::Fill;
 use crate::purge_queue::PurgeQueue;
-use crate::redis::{GuardMembers, InspectedEntry, Step, StoreError, SweepReply, TagCursor};
+use crate::redis::{GuardMembers, InspectedEntry, ScannedServer, Step, StoreError, SweepReply, TagCursor};
 
 /// Entries that one step of the sweep removes at most.
 const SWEEP: usize = 128;
@@ -202,7 +202,7 @@ impl MemoryStore {
         Ok((None, names.iter().map(|(_, name)| String::from_utf8_lossy(name).into_owned()).collect()))
     }
 
-    pub(crate) async fn drop_generation(&self, _: u16) -> Result<()> {
+    pub(crate) async fn drop_generation(&self, _: &ScannedServer, _: u16) -> Result<()> {
         self.enter().await?.0.drop_generation();
         Ok(())
     }
@@ -218,10 +218,16 @@ impl MemoryStore {
         Ok(data.remove_guard(&guard.members) == guard.members.len())
     }
 
-    pub(crate) async fn scan(&self, _: u16, cursor: &str, count: u32) -> Result<(String, Vec<String>)> {
+    pub(crate) async fn scan(
+        &self, _: &ScannedServer, _: u16, cursor: &str, count: u32,
+    ) -> Result<(String, Vec<String>)> {
         let (data, now) = self.enter().await?;
         let (next, names) = data.entries.names(cursor.parse().unwrap_or(0), count as usize, now);
         Ok((next.unwrap_or(0).to_string(), names))
+    }
+
+    pub(crate) async fn remove_scanned(&self, _: &ScannedServer, _: u16, keys: &[Key]) -> Result<u64> {
+        self.remove(&Step::Keys(keys.to_vec())).await
     }
 
     pub(crate) async fn sweep(&self, _: u16) -> Result<SweepReply> {

@@ -25,7 +25,7 @@ pub(crate) use error::StoreError;
 pub(crate) use guards::GuardMembers;
 pub(crate) use holders::Holders;
 pub(crate) use removals::{Step, TagCursor};
-pub(crate) use scans::{InspectedEntry, SweepReply};
+pub(crate) use scans::{InspectedEntry, ScannedServer, SweepReply};
 pub(crate) use store::RedisStore;
 pub(crate) use tracking::Tracking;
 #[cfg(fuzzing)]

@@ -10,6 +10,7 @@ use fred::types::{ClusterHash, CustomCommand, Value};
 
 use super::error::Result;
 use super::holders::Holders;
+use super::scans::ScannedServer;
 use super::store::{Call, RedisStore, args, is_unknown_script};
 use crate::keyspace::Key;
 use crate::keyspace::Tag;
@@ -39,13 +40,15 @@ pub(crate) enum Step {
 /// A position among the entries that carry a tag: first in its set, then in the set that a hard invalidation empties.
 #[derive(Debug)]
 pub(crate) struct TagCursor {
+    server: ScannedServer,
     is_emptying: bool,
     at: String,
 }
 
-impl Default for TagCursor {
-    fn default() -> Self {
-        Self { is_emptying: false, at: "0".to_owned() }
+impl TagCursor {
+    /// Returns the position of the first entry on a server.
+    pub(crate) fn first(server: ScannedServer) -> Self {
+        Self { server, is_emptying: false, at: "0".to_owned() }
     }
 }
 
@@ -186,7 +189,7 @@ impl RedisStore {
     }
 
     async fn expire_tagged(&self, partition: u16, tag: &Tag) -> Result<u64> {
-        let (mut total, mut cursor) = (0, Some(TagCursor::default()));
+        let (mut total, mut cursor) = (0, Some(TagCursor::first(self.scanned_server(partition)?)));
         while let Some(at) = cursor {
             let (next, names) = self.scan_tag(partition, tag, at).await?;
             for some in names.chunks(EXPIRE_BATCH as usize) {
@@ -225,14 +228,14 @@ impl RedisStore {
         };
         let scan = CustomCommand::new_static("SSCAN", ClusterHash::FirstKey, false);
         let args = args![set, cursor.at.as_str(), "COUNT", EXPIRE_BATCH];
-        let (at, members): (String, Vec<String>) =
-            self.connection.accept(self.connection.client.custom(scan, args).await)?;
+        let page = self.client_of(&cursor.server).custom(scan, args).await;
+        let (at, members): (String, Vec<String>) = self.connection.accept(page)?;
         let prefix = self.keyspace.prefix(partition);
         let names = members.iter().map(|bare| format!("{prefix}{bare}")).collect();
         let next = match (at.as_str(), cursor.is_emptying) {
             ("0", true) => None,
             // In this order, because a hard invalidation moves members in that direction.
-            ("0", false) => Some(TagCursor { is_emptying: true, ..TagCursor::default() }),
+            ("0", false) => Some(TagCursor { is_emptying: true, ..TagCursor::first(cursor.server) }),
             _ => Some(TagCursor { at, ..cursor }),
         };
         Ok((next, names))
@@ -244,13 +247,6 @@ impl RedisStore {
             return Ok(0);
         }
         self.run(&self.scripts.expire, names, args![RandomId::random().to_string()]).await
-    }
-
-    /// Drops the fence table of a partition, and with it the generation: no load in flight can be stored.
-    ///
-    /// It only removes data, so it also works when Redis has no memory left.
-    pub(crate) async fn drop_generation(&self, partition: u16) -> Result<()> {
-        self.connection.unlink([self.keyspace.fence(partition)]).await.map(drop)
     }
 
     /// Returns the maximum number of fences in one partition: its share of `MAX_FENCES`, but at least

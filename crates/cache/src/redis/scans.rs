@@ -2,9 +2,11 @@
 //! entries.
 
 use bytes::Bytes;
+use fred::clients::WithOptions;
 use fred::error::Error;
-use fred::interfaces::{ClientLike, SetsInterface};
-use fred::types::config::Options;
+use fred::interfaces::{ClientLike, KeysInterface, SetsInterface};
+use fred::prelude::Client;
+use fred::types::config::{Options, Server};
 use fred::types::{ClusterHash, CustomCommand};
 use redis_connect::primary_of;
 
@@ -27,6 +29,11 @@ pub(crate) struct InspectedEntry {
     pub(crate) left: i64,
 }
 
+/// The server that has a partition when a scan of it begins; `None` without a cluster, which has one server. Every command of
+/// the scan goes there: the cursor of one server means nothing to another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ScannedServer(Option<Server>);
+
 #[derive(Debug)]
 pub(crate) struct SweepReply {
     /// Registrations that it removed.
@@ -36,31 +43,62 @@ pub(crate) struct SweepReply {
 }
 
 impl RedisStore {
+    /// Returns the server that a scan of a partition asks.
+    pub(crate) fn scanned_server(&self, partition: u16) -> Result<ScannedServer> {
+        let unknown = |error: Error| StoreError::Unavailable(error.details().to_owned());
+        primary_of(&self.connection.client, self.keyspace.prefix(partition)).map(ScannedServer).map_err(unknown)
+    }
+
+    /// Returns a client whose commands go to one server, wherever their slot is.
+    pub(super) fn client_of(&self, server: &ScannedServer) -> WithOptions<Client> {
+        self.connection.client.with_options(&Options { cluster_node: server.0.clone(), ..Options::default() })
+    }
+
     /// Returns the next cursor (`0` at the end) and one page of the names of strings under the prefix, without the
     /// cache's own names. A stream under the prefix belongs to another program.
-    pub(crate) async fn scan(&self, partition: u16, cursor: &str, count: u32) -> Result<(String, Vec<String>)> {
+    ///
+    /// `SCAN` has no key, so no server refuses it: a server that has handed entries over leaves them out.
+    pub(crate) async fn scan(
+        &self, server: &ScannedServer, partition: u16, cursor: &str, count: u32,
+    ) -> Result<(String, Vec<String>)> {
         self.connection.ready()?;
         // A keyspace name contains no character that is special in a pattern.
         let pattern = format!("{}[^~]*", self.keyspace.prefix(partition));
-        // On the server that has the partition, and on no other: SCAN has no key, so no server refuses it.
-        let unknown = |error: Error| StoreError::Unavailable(error.details().to_owned());
-        let cluster_node = primary_of(&self.connection.client, self.keyspace.prefix(partition)).map_err(unknown)?;
-        let client = self.connection.client.with_options(&Options { cluster_node, ..Options::default() });
         let scan = CustomCommand::new_static("SCAN", ClusterHash::Random, false);
         let args = args![cursor, "MATCH", pattern, "COUNT", i64::from(count), "TYPE", "string"];
-        let page = client.custom(scan, args).await;
+        let page = self.client_of(server).custom(scan, args).await;
         let (next, names): (String, Vec<Bytes>) = self.connection.accept(page)?;
         // A name that is not text is not a name of this cache.
         Ok((next, names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect()))
     }
 
-    /// Fails if a server has handed entries of the partition over since its generation was dropped: a scan may have missed
-    /// them. The fence table is gone by then, so a cluster answers with ASK while the slot migrates, and with MOVED afterwards.
-    pub(crate) async fn check_scanned(&self, partition: u16) -> Result<()> {
-        match self.connection.is_cluster {
-            true => self.drop_generation(partition).await,
-            false => Ok(()),
+    /// Drops the fence table of a partition, and with it the generation: no load in flight can be stored. Fails like
+    /// [`remove_scanned`](Self::remove_scanned).
+    ///
+    /// It only removes data, so it also works when Redis has no memory left.
+    pub(crate) async fn drop_generation(&self, server: &ScannedServer, partition: u16) -> Result<()> {
+        self.unlink_if_complete(server, partition, vec![self.keyspace.fence(partition)]).await.map(drop)
+    }
+
+    /// Removes the entries that one page of a scan has returned. Returns how many existed.
+    ///
+    /// In a cluster, it fails if the server does not have the whole partition: the scan may have missed what another server
+    /// has.
+    pub(crate) async fn remove_scanned(&self, server: &ScannedServer, partition: u16, keys: &[Key]) -> Result<u64> {
+        self.unlink_if_complete(server, partition, keys.iter().map(Key::to_string).collect()).await
+    }
+
+    /// Removes names of one partition. The command also has a name that never exists: while the slot migrates, the server
+    /// answers with `ASK` or `TRYAGAIN`, and after that with `MOVED`.
+    async fn unlink_if_complete(&self, server: &ScannedServer, partition: u16, mut names: Vec<String>) -> Result<u64> {
+        self.connection.ready()?;
+        if self.connection.is_cluster {
+            names.push(self.keyspace.never_used(partition));
         }
+        if names.is_empty() {
+            return Ok(0);
+        }
+        self.connection.accept(self.client_of(server).unlink(names).await)
     }
 
     /// Removes registrations of entries that are gone: examines those that are due, and a random sample of the others.

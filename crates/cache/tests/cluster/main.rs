@@ -6,6 +6,7 @@
 mod both;
 mod many;
 mod partitions;
+mod purges;
 mod support;
 mod tls;
 mod topology;

@@ -18,13 +18,13 @@ async fn cluster() -> (RedisCluster, Node, Node) {
     (cluster, nodes.0, nodes.1)
 }
 
-async fn until_used(node: &Node) {
+pub(crate) async fn until_used(node: &Node) {
     let is_usable = async || node.client.health().is_in_use() && node.client.pending_invalidations() == 0;
     eventually("the node uses the cluster, and nothing is deferred", LONG, is_usable).await;
 }
 
 /// Returns the first ids whose entries are in one partition.
-fn neighbours(node: &Node, count: usize) -> Vec<u32> {
+pub(crate) fn neighbours(node: &Node, count: usize) -> Vec<u32> {
     let partition = |id| node.key(id).to_string().split_once('}').map(|(prefix, _)| prefix.to_owned());
     (0..).filter(|id| partition(*id) == partition(0)).take(count).collect()
 }

@@ -102,18 +102,20 @@ async fn cluster_example_divides_the_posts_into_partitions() {
 #[tokio::test]
 async fn old_and_new_processes_of_a_rolling_deployment_read_nothing_stale() {
     // The program has a connection of its own, for its rows, which knows no certificates.
-    let redis = Redis::start_over(Transport::Tcp).await.unwrap();
-    let processes = ["old", "new", "old", "new"].map(|version| {
-        let mut process = example("rolling_deployment", &redis.url());
-        process.arg(version);
-        async move { process.output().await.unwrap() }
-    });
-    for output in join_all(processes).await {
-        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(output.status.success(), "{text}");
-        let counts: Vec<u32> = text.split(' ').filter_map(|word| word.parse().ok()).collect();
-        let [hits, loads, writes, stale] = counts[..] else { panic!("{text}") };
-        assert!(hits > 0 && loads > writes && writes > 20 && stale == 0, "{text}");
+    for schemas in [None, Some("same-schema")] {
+        let redis = Redis::start_over(Transport::Tcp).await.unwrap();
+        let processes = ["old", "new", "old", "new"].map(|version| {
+            let mut process = example("rolling_deployment", &redis.url());
+            process.arg(version).args(schemas);
+            async move { process.output().await.unwrap() }
+        });
+        for output in join_all(processes).await {
+            let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            assert!(output.status.success(), "{text}");
+            let counts: Vec<u32> = text.split(' ').filter_map(|word| word.parse().ok()).collect();
+            let [hits, loads, writes, stale] = counts[..] else { panic!("{text}") };
+            assert!(hits > 0 && loads > writes && writes > 20 && stale == 0, "{text}");
+        }
     }
 }
 

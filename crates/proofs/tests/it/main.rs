@@ -1,6 +1,7 @@
 //! Tests of the protocol's model, and tests that concern the whole repository.
 
 mod docs;
+mod env_file;
 mod imports;
 mod isolation;
 mod model;

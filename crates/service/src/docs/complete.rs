@@ -5,7 +5,7 @@
 //! | every error is a problem, `application/problem+json` | [`crate::problem`] |
 //! | requests refused before a handler: 400, 408, 413, 415, 431; and 500, 503 | [`crate::problem`], [`crate::server`] |
 //! | HEAD for every GET | [`crate::response_middleware`] |
-//! | `If-None-Match` with every 304; also with `If-Match` for every 412 | [`crate::caching`] |
+//! | `If-Match` and `If-None-Match` with every 304 or 412; 412 for every read with 304 | [`crate::caching`] |
 //! | `Cache-Control` always; `WWW-Authenticate` with 401 | [`crate::response_middleware`], [`crate::problem`] |
 //! | `Retry-After` with 503; `ETag` with 304, `Location` with 201 | [`crate::problem`], [`crate::response`] |
 
@@ -86,6 +86,9 @@ fn complete_operation(operation: &mut Operation) {
     for kind in ALWAYS.iter().chain(with_body) {
         let status = kind.status().as_u16().to_string();
         responses.entry(status).or_insert_with(|| Response::new(kind.title()).into());
+    }
+    if responses.contains_key("304") {
+        responses.entry("412".to_owned()).or_insert_with(|| Response::new(Kind::PreconditionFailed.title()).into());
     }
     for (status, response) in responses.iter_mut() {
         let RefOr::T(response) = response else { continue };

@@ -23,13 +23,17 @@ impl Problem {
         }
     }
 
-    /// Returns the problem of a statement that failed: 503 if a later attempt may succeed, 422 if the database does not allow
-    /// a value, such as after the operator has added a constraint, and otherwise 500.
+    /// Returns the problem of a statement that failed: 503 if a later attempt may succeed, and otherwise 500. If the operator
+    /// has added a rule, it is 422 for a value that the database does not allow, and 409 for one that contradicts other rows.
     pub fn of_database(error: &database::Error) -> Self {
+        let rule = || error.constraint().map(|name| format!(" (`{name}`)")).unwrap_or_default();
         match error.class() {
             ErrorClass::ValueRefused => {
-                let rule = error.constraint().map(|name| format!(" (`{name}`)")).unwrap_or_default();
-                Self::invalid(format!("The database does not allow one of the values{rule}."))
+                Self::invalid(format!("The database does not allow one of the values{}.", rule()))
+            }
+            ErrorClass::UniqueViolation => Self::conflict(format!("Another row has this value{}.", rule())),
+            ErrorClass::ForeignKeyViolation => {
+                Self::conflict(format!("A row of another table requires it to be otherwise{}.", rule()))
             }
             _ if error.is_transient() => Self::unavailable(RETRY_AFTER, error),
             _ => Self::internal(error),

@@ -19,6 +19,10 @@ pub(super) fn complete_allow(response: &mut ServiceResponse) {
     let Some(allow) = response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok()) else { return };
     let mut methods = Vec::new();
     for method in allow.split(',').map(str::trim).filter(|method| !matches!(*method, "HEAD" | "OPTIONS")) {
+        // Two routes of one address may have the same method.
+        if methods.contains(&method) {
+            continue;
+        }
         methods.push(method);
         if method == "GET" {
             methods.push("HEAD");

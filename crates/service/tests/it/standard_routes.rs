@@ -1,5 +1,6 @@
 //! `/openapi.json` and `/docs/`.
 
+use reqwest::Method;
 use service::health::Readiness;
 use tokio_util::sync::CancellationToken;
 
@@ -19,4 +20,13 @@ async fn the_docs_page_shows_the_description_of_this_service() {
     assert_eq!((page.status().as_u16(), page.url().path()), (200, "/docs/"));
     assert_eq!(page.headers()["content-type"], "text/html");
     assert!(server.get("/docs/swagger-initializer.js").await.1.contains("/openapi.json"));
+
+    for path in ["/docs", "/docs/", "/docs/swagger-ui.css"] {
+        for (method, status) in [(Method::OPTIONS, 204), (Method::POST, 405)] {
+            let response = reqwest::Client::new().request(method, server.url(path)).send().await.unwrap();
+            assert_eq!(response.status(), status, "{path}");
+            assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS", "{path}");
+        }
+    }
+    assert_eq!(server.get("/docs/missing.css").await.0, 404);
 }

@@ -38,6 +38,7 @@ async fn each_change_of_a_line_is_announced_once_and_nothing_else_is() {
     cart.put(1, 2).await.expect(201);
     cart.view().await.expect(200);
     // Also by SQL: two lines in a statement, one of them of no pieces; a change; no change; a removal; a rollback.
+    stores.sql("ALTER TABLE cart_items ADD twice bigint GENERATED ALWAYS AS (quantity * 2) STORED").await;
     stores
         .sql(
             "INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents)

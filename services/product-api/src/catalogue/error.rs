@@ -29,7 +29,10 @@ pub enum CatalogueError {
 impl From<database::Error> for CatalogueError {
     fn from(error: database::Error) -> Self {
         match error.class() {
-            ErrorClass::ForeignKeyViolation => Self::UnknownCategory,
+            // A table of the operator may refer to products, too.
+            ErrorClass::ForeignKeyViolation if error.constraint() == Some("products_category_exists") => {
+                Self::UnknownCategory
+            }
             ErrorClass::UniqueViolation if error.violates_unique("categories_name_key") => Self::NameTaken,
             _ => Self::Database(error),
         }

@@ -101,7 +101,8 @@ pub(super) async fn read(
     request_body = ProductChange,
     responses(
         (status = 200, body = Product), (status = 400, body = Problem), (status = 404, body = Problem),
-        (status = 412, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
+        (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem),
     )
 )]
 pub(super) async fn write(
@@ -126,7 +127,8 @@ pub(super) async fn write(
     tag = "catalogue",
     params(("id" = i64, Path, minimum = 1)),
     responses(
-        (status = 204), (status = 400, body = Problem), (status = 404, body = Problem), (status = 412, body = Problem),
+        (status = 204), (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem),
     )
 )]
 pub(super) async fn delete(

@@ -47,9 +47,9 @@ pub(super) async fn read(
     request_body = ProductChange,
     responses(
         (status = 200, body = Product, description = "`Cache-Status` says what became of the entry"),
-        (status = 400, body = Problem), (status = 404, body = Problem), (status = 412, body = Problem),
-        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
-        (status = 503, body = Problem),
+        (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
+        (status = 422, body = Problem), (status = 503, body = Problem),
     )
 )]
 pub(super) async fn write(
@@ -72,7 +72,7 @@ pub(super) async fn write(
     params(("id" = i64, Path, minimum = 1)),
     responses(
         (status = 204), (status = 400, body = Problem), (status = 404, body = Problem),
-        (status = 412, body = Problem), (status = 503, body = Problem),
+        (status = 409, body = Problem), (status = 412, body = Problem), (status = 503, body = Problem),
     )
 )]
 pub(super) async fn delete_explicit(

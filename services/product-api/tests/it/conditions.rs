@@ -37,6 +37,30 @@ async fn read_with_a_matching_if_none_match_is_304() {
 }
 
 #[tokio::test]
+async fn read_of_another_representation_than_if_match_names_is_412() {
+    let (_stores, api) = started().await;
+    let lists = ["/products", "/products?ids=1,2", "/products/featured", "/products/by-category/1", "/categories"];
+    for path in paths().into_iter().chain(lists.map(str::to_owned)) {
+        let tag = api.get(&path).await.expect(200).header("etag").to_owned();
+        let get =
+            async |condition: &str| Service::send(api.request(Method::GET, &path).header("if-match", condition)).await;
+        for wrong in ["\"0\"", &format!("W/{tag}")] {
+            get(wrong).await.problem(412, "precondition-failed");
+        }
+        get("nonsense").await.problem(400, "malformed");
+        for right in [&tag, "*", &format!("\"0\", {tag}")] {
+            get(right).await.expect(200);
+        }
+        let both = api.request(Method::GET, &path).header("if-match", &tag).header("if-none-match", &tag);
+        Service::send(both).await.expect(304);
+        let head = api.request(Method::HEAD, &path).header("if-match", "\"0\"");
+        assert!(Service::send(head).await.expect(412).body.is_empty(), "{path}");
+    }
+    // Without the condition, it would be 404 as well (RFC 9110, 13.2.1).
+    Service::send(api.request(Method::GET, "/products/explicit/4711").header("if-match", "*")).await.expect(404);
+}
+
+#[tokio::test]
 async fn a_write_with_the_wrong_version_changes_nothing() {
     let (stores, api) = started().await;
     for path in paths() {

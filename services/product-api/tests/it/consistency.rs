@@ -122,6 +122,11 @@ async fn text_that_is_no_token_is_refused() {
         let refused = read_after(&api, "/products/production/1", text).await.expect(400);
         assert!(refused.json()["detail"].as_str().is_some_and(|detail| detail.contains("X-Consistency-Token")));
     }
+    // Of two writes, the one with the higher number need not be the later one.
+    let request = api.request(Method::GET, "/products/production/1");
+    Service::send(request.header(ConsistencyToken::HEADER, "1").header(ConsistencyToken::HEADER, "2"))
+        .await
+        .problem(400, "malformed");
     // A token of the future, which this database has not issued, costs a load and nothing else.
     let future = read_after(&api, "/products/production/1", &"9".repeat(18)).await.expect(200);
     assert_eq!(future.json()["id"], Value::from(1));

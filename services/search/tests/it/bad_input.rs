@@ -100,7 +100,7 @@ async fn search_reports_metrics_and_describes_its_parameters() {
     let openapi = search.get("/openapi.json").await.json();
     let parameters = openapi["paths"]["/search"]["get"]["parameters"].as_array().expect("parameters").clone();
     let names: Vec<_> = parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
-    let headers = ["x-consistency-token", "If-None-Match"];
+    let headers = ["x-consistency-token", "If-Match", "If-None-Match"];
     assert_eq!(names, [&["q", "category", "min_price", "max_price", "limit", "cursor"][..], &headers].concat());
 }
 

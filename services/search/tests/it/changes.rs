@@ -98,6 +98,24 @@ async fn renamed_category_keeps_its_new_name_when_most_products_leave_it() {
     assert_eq!(shown["hits"][0]["category"]["name"], "Turntables");
 }
 
+/// Events that a person has written into the outbox by hand.
+#[tokio::test]
+async fn event_that_names_no_product_or_cannot_be_parsed_stops_nothing() {
+    let (shop, search) = started().await;
+    shop.sql(
+        r#"INSERT INTO outbox (event) VALUES ('{"type": "x", "n": 1e400}');
+         INSERT INTO outbox (event)
+         SELECT announce('product.updated', jsonb_build_object(
+             'product_id', n, 'version', 1, 'category_id', 1, 'changed', '[]'::jsonb)) FROM generate_series(-1, 0) n;
+         NOTIFY outbox"#,
+    )
+    .await;
+    shop.create(&[Product { name: "Cobalt Vase", ..Product::default() }]).await;
+    search.until_found("cobalt", &["Cobalt Vase"]).await;
+    search.until_current(&shop).await;
+    eventually("a current index", SOON, async || !is_stale(&search).await).await;
+}
+
 async fn events(search: &Search) -> Value {
     search.get("/readyz").await.expect(200).json()["checks"]["events"].clone()
 }

@@ -10,6 +10,7 @@ use cache::inspect::{EntryInfo, EntryState};
 use cache::outcome::Fill;
 use cache::{Cache, CacheClient, Invalidation, Key, NewEntry, Outcome, Policy, Values};
 use futures_util::future::join_all;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -170,6 +171,22 @@ async fn entry_that_cannot_be_decoded_is_loaded_again_and_replaced() {
     assert!(old.items.get(1).await.unwrap().value().is_err());
     assert_eq!(old.read().await.unwrap(), version);
     assert_eq!(old.items.get(1).await.unwrap().value().unwrap().unwrap(), Old::at(version));
+}
+
+#[tokio::test]
+async fn entry_that_cannot_be_decoded_is_counted() {
+    let (_redis, old, new) = two_programs([0, 0]).await;
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let items: Cache<New> = metrics::with_local_recorder(&recorder, || new.client.cache("item", patient()).unwrap());
+    let load = || async { Ok::<_, DatabaseError>(New::at(7)) };
+    for expected in 0..3 {
+        let counted = recorder.handle().render();
+        let count = counted.lines().find(|line| line.starts_with("cache_undecodable_total{"));
+        assert_eq!(count.and_then(|line| line.split(' ').next_back()?.parse().ok()), Some(expected), "{counted}");
+        old.write().await;
+        old.read().await.unwrap();
+        items.get_or_load(1, load).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cache::outcome::{Fill, FillRefusal};
 use cache::write_through::Published;
-use cache::{Invalidation, Outcome};
+use cache::{Invalidation, Outcome, Tag};
 use futures_util::future::poll_immediate;
 
 use crate::support::{LONG, filled_node, one_node, patient, shelf, two_nodes};
@@ -68,6 +68,18 @@ async fn write_is_refused_after_its_key_or_tag_was_invalidated() {
         assert_eq!(writing.publish(written).await, Published::Invalidated);
         assert_eq!(peer.read(id, &row).await.version(), Some(row.version()));
     }
+}
+
+#[tokio::test]
+async fn write_with_a_name_that_no_entry_can_have_is_not_stored() {
+    let (_redis, node, row) = filled_node([]).await;
+    for (id, tag) in [("1", Tag::new("shelf", "")), ("1", Tag::new("shelf", "x".repeat(Tag::LONGEST))), ("", shelf(1))]
+    {
+        let writing = node.cache.begin_write(id).await;
+        row.commit();
+        assert_eq!(writing.publish(row.read().tag(tag)).await, Published::Invalidated);
+    }
+    assert_eq!(node.read(1, &row).await.version(), Some(4));
 }
 
 #[tokio::test]

@@ -41,15 +41,15 @@ fn required(schema: ObjectBuilder, description: &str) -> Header {
 /// A list of entity tags (RFC 9110, 8.8.3 and 5.6.1). A comma between quotes is a part of a tag.
 const ENTITY_TAGS: &str = r#"[ ,]*(W/)?"[!#-~]*"( *,[ ,]*(W/)?"[!#-~]*")*[ ,]*"#;
 
-/// Adds `If-None-Match` to operations with 304, and both preconditions to operations with 412.
+/// Adds both preconditions to operations with 304 or 412.
 pub(super) fn add_preconditions(operation: &mut Operation) {
     let responses = &operation.responses.responses;
-    let (is_validated, is_guarded) = (responses.contains_key("304"), responses.contains_key("412"));
-    if is_validated {
-        // A read ignores a header that it cannot parse.
+    if responses.contains_key("304") {
+        let if_match = "Reads only where the present ETag is among these, or `*`; otherwise 412";
+        add(operation, header("If-Match", Some(format!(r"^(\*|{ENTITY_TAGS})$")), if_match));
+        // A read ignores an `If-None-Match` that it cannot parse.
         add(operation, header("If-None-Match", None, "Answers 304 where the present ETag is among these, or `*`"));
-    }
-    if is_guarded {
+    } else if responses.contains_key("412") {
         let (if_match, if_none_match) = (
             "Writes only where the present ETag is among these, or `*` where there is any; otherwise 412",
             "Writes only where the present ETag is not among these, or `*` where there is none; otherwise 412",

@@ -71,6 +71,53 @@ async fn value_that_the_database_does_not_allow_is_422() {
 }
 
 #[tokio::test]
+async fn write_that_contradicts_a_row_of_the_operator_is_409() {
+    let (stores, api) = started().await;
+    stores
+        .sql(
+            "CREATE UNIQUE INDEX one_name ON products (name); UPDATE products SET name = 'Taken' WHERE id = 2;
+             CREATE TABLE reviews (product_id bigint CONSTRAINT reviewed REFERENCES products);
+             INSERT INTO reviews VALUES (1)",
+        )
+        .await;
+    for strategy in ["", "explicit/", "writethrough/", "production/"] {
+        let path = format!("/products/{strategy}1");
+        let problem = api.put(&path, &json!({ "name": "Taken" })).await.problem(409, "conflict");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("`one_name`")), "{problem}");
+        api.put(&path, &json!({ "category_id": 999_999 })).await.problem(422, "invalid-fields");
+    }
+    api.post("/products", &json!({ "name": "Taken", "price_cents": 1, "category_id": 1 }))
+        .await
+        .problem(409, "conflict");
+    for path in ["/products/1", "/products/explicit/1"] {
+        let problem = api.delete(path).await.problem(409, "conflict");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("`reviewed`")), "{problem}");
+    }
+    api.delete("/products/3").await.expect(204);
+}
+
+/// One such row would make every page with it unreadable.
+#[tokio::test]
+async fn row_that_no_service_can_read_is_refused() {
+    let (stores, api) = started().await;
+    for sql in [
+        "INSERT INTO products (id, name, price_cents, category_id) VALUES (0, 'x', 1, 1)",
+        "INSERT INTO products (id, name, price_cents, category_id) VALUES (-1, 'x', 1, 1)",
+        "INSERT INTO categories (id, name) VALUES (0, 'x')",
+        "INSERT INTO products (name, price_cents, category_id, created_at) VALUES ('x', 1, 1, 'infinity')",
+        "UPDATE products SET created_at = 'infinity' WHERE id = 1",
+        "UPDATE products SET created_at = '-infinity' WHERE id = 1",
+        "UPDATE products SET created_at = '290000-01-01' WHERE id = 1",
+        "INSERT INTO categories (name, updated_at) VALUES ('x', '-infinity')",
+    ] {
+        let refused = stores.try_sql(sql).await.expect_err(sql).to_string();
+        assert!(refused.contains("violates check constraint"), "{sql}: {refused}");
+    }
+    stores.sql("UPDATE products SET created_at = '0001-01-01 00:00:00+00' WHERE id = 1").await;
+    assert_eq!(api.get("/products/1").await.expect(200).json()["created_at"], "0001-01-01T00:00:00Z");
+}
+
+#[tokio::test]
 async fn pool_without_a_free_connection_leaves_the_service_ready() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("POSTGRES__WAIT_TIMEOUT", "2s"), ("POSTGRES__STATEMENT_TIMEOUT", "30s")]).await;

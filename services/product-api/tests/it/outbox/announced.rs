@@ -136,6 +136,30 @@ async fn change_that_the_type_of_a_column_does_not_see_is_announced() {
     assert_eq!(written.json()["name"], "LAMP");
 }
 
+/// In a trigger before the change, the generated columns of the new row have no value.
+#[tokio::test]
+async fn generated_column_makes_no_change() {
+    let (stores, api, head) = started_at_head().await;
+    for table in ["products", "categories"] {
+        stores
+            .sql(&format!(
+                "ALTER TABLE {table} ADD lower_name text GENERATED ALWAYS AS (lower(name)) STORED, ADD note text"
+            ))
+            .await;
+        stores.sql(&format!("UPDATE {table} SET name = name")).await;
+    }
+    let tag = api.get("/products/1").await.expect(200).header("etag").to_owned();
+    api.put("/products/1", &json!({})).await.expect(200);
+    api.put("/products/explicit/1", &json!({})).await.expect(200);
+    assert_eq!(api.get("/products/1").await.expect(200).header("etag"), tag);
+    stores.sql("UPDATE products SET name = 'LAMP' WHERE id = 1").await;
+    stores.sql("UPDATE products SET note = 'x' WHERE id = 1").await;
+    stores.sql("UPDATE categories SET name = 'Lamps' WHERE id = 1").await;
+    let announced = bare(stores.announced_after(head).await);
+    let changed: Vec<_> = announced.iter().map(|event| (event["version"].clone(), event["changed"].clone())).collect();
+    assert_eq!(changed, [(json!(2), json!(["name"])), (json!(3), json!([])), (json!(2), json!(["name"]))]);
+}
+
 #[tokio::test]
 async fn change_of_the_whole_catalogue_records_one_event_per_product() {
     let stores = Stores::start().await;

@@ -193,3 +193,25 @@ async fn the_stream_keeps_about_as_many_events_as_it_may() {
     assert!((100..=300).contains(&stream.len()), "{}", stream.len());
     assert_eq!(stream.last().map(seq), Some(2_013));
 }
+
+/// Postgres accepts numbers and depths that a parser refuses.
+#[tokio::test]
+async fn row_that_cannot_be_parsed_does_not_hide_the_others() {
+    let (stores, api) = started().await;
+    let head = stores.settled_head().await;
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    for event in [r#"{"type": "x", "n": 1e400}"#, &deep] {
+        stores.sql(&format!("INSERT INTO outbox (event) VALUES ('{event}')")).await;
+    }
+    stores.sql("UPDATE products SET stock = 777 WHERE id = 1").await;
+    let page = eventually("the events", SOON, async || {
+        let page = api.get(&format!("/events?after={head}")).await.expect(200).json();
+        (page["events"].as_array().is_some_and(|events| events.len() == 3)).then_some(page)
+    })
+    .await;
+    assert_eq!(numbers(&page), (head + 1..=head + 3).collect::<Vec<_>>());
+    let events = &page["events"];
+    assert!(events[0]["unreadable"].as_str().is_some_and(|text| text.contains("\"type\"")), "{page}");
+    assert_eq!(events[2]["product_id"], 1);
+    assert_eq!(events[0]["epoch"], events[2]["epoch"]);
+}

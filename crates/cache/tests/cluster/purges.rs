@@ -1,0 +1,161 @@
+//! Purges of a cluster whose slots begin or end a migration in the middle of the scan.
+
+use std::cell::Cell;
+
+use cache::{Invalidated, Keyspace};
+use testkit::{Redis, RedisCluster};
+
+use crate::support::{LONG, Node, Row, settings, shelf};
+use crate::topology::{neighbours, until_used};
+
+/// Names of another program. A scan reads them, so it takes many commands.
+const FOREIGN: &str = "100000";
+/// How often a migration is tried: on a busy machine, it may begin too late.
+const ATTEMPTS: u32 = 20;
+
+/// The entries of one slot, and the servers that have it and will have it.
+struct Fixture {
+    cluster: RedisCluster,
+    nodes: [Node; 2],
+    rows: Vec<(u32, Row)>,
+    is_scanning: Cell<bool>,
+    /// The migrations that began during a scan.
+    interrupted: Cell<u32>,
+}
+
+impl Fixture {
+    async fn start() -> Self {
+        let cluster = RedisCluster::start().await.unwrap();
+        let node = async || Node::of(Keyspace::partitioned("shop", 8).unwrap(), &settings(cluster.url())).await;
+        let nodes = [node().await, node().await];
+        let rows = neighbours(&nodes[0], 40).into_iter().map(|id| (id, Row::new([shelf(1)]))).collect();
+        Self { cluster, nodes, rows, is_scanning: Cell::default(), interrupted: Cell::default() }
+    }
+
+    fn key(&self) -> String {
+        self.nodes[0].key(0).to_string()
+    }
+
+    /// Returns the prefix of the slot's names.
+    fn prefix(&self) -> String {
+        self.key().split_once('}').map(|(prefix, _)| format!("{prefix}}}:")).unwrap()
+    }
+
+    /// Makes a scan of this server take long.
+    async fn fill(&self, server: &Redis) {
+        let mut tag = 0;
+        let tag = loop {
+            let name = format!("{{foreign-{tag}}}:");
+            if self.cluster.primary_of(&name).await.unwrap().port() == server.port() {
+                break name;
+            }
+            tag += 1;
+        };
+        let script = "for i = 1, ARGV[1] do redis.call('SET', KEYS[1] .. i, 'x') end";
+        server.cli(&["EVAL", script, "1", &tag, FOREIGN]).await.unwrap();
+    }
+
+    /// Waits until the purge has dropped the fence table of the slot: then it scans the slot's server.
+    async fn until_scanned(&self, server: &Redis) {
+        let fence = format!("{}~fence", self.prefix());
+        while server.cli(&["EXISTS", &fence]).await.unwrap() != "0" {}
+    }
+
+    /// Begins to migrate the slot, and moves its entries.
+    async fn move_entries(&self, source: &Redis, target: &Redis) -> (String, String) {
+        let slot = source.cli(&["CLUSTER", "KEYSLOT", &self.key()]).await.unwrap();
+        let [from, to] = [source, target].map(async |node| node.cli(&["CLUSTER", "MYID"]).await.unwrap());
+        let (from, to) = (from.await, to.await);
+        target.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]).await.unwrap();
+        source.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to]).await.unwrap();
+        self.interrupted.set(self.interrupted.get() + u32::from(self.is_scanning.get()));
+        let keys: Vec<String> = self.rows.iter().map(|(id, _)| self.nodes[0].key(*id).to_string()).collect();
+        let port = target.port().to_string();
+        let mut command = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+        command.extend(keys.iter().map(String::as_str));
+        source.cli(&command).await.unwrap();
+        (slot, to)
+    }
+}
+
+/// Purges the keyspace again and again while `meanwhile` migrates the slot. Asserts that no acknowledged purge has left an entry.
+/// `meanwhile` gets the servers that have the slot and will have it.
+async fn assert_purges_are_complete(meanwhile: impl AsyncFn(&Fixture, &Redis, &Redis)) {
+    let fixture = Fixture::start().await;
+    let [node, peer] = &fixture.nodes;
+    for server in &fixture.cluster.nodes()[..2] {
+        fixture.fill(server).await;
+    }
+    let mut attempts = 0;
+    while fixture.interrupted.get() < 2 && attempts < ATTEMPTS {
+        attempts += 1;
+        let source = fixture.cluster.primary_of(&fixture.key()).await.unwrap();
+        if fixture.cluster.nodes()[..2].iter().all(|server| server.port() != source.port()) {
+            fixture.cluster.migrate_to(&fixture.cluster.nodes()[0], &fixture.key(), async || {}).await.unwrap();
+            continue;
+        }
+        let target = fixture.cluster.nodes()[..2].iter().find(|server| server.port() != source.port()).unwrap();
+        until_used(node).await;
+        until_used(peer).await;
+        for (id, row) in &fixture.rows {
+            node.fill(*id, row).await;
+            row.commit();
+        }
+        let purging = async {
+            fixture.is_scanning.set(true);
+            let done = node.client.purge().await;
+            fixture.is_scanning.set(false);
+            done
+        };
+        let migrating = async {
+            fixture.until_scanned(source).await;
+            meanwhile(&fixture, source, target).await;
+        };
+        let (done, ()) = tokio::join!(purging, migrating);
+        if fixture.cluster.primary_of(&fixture.key()).await.unwrap().port() == source.port() {
+            fixture.cluster.migrate_to(target, &fixture.key(), async || {}).await.unwrap();
+        }
+        if done == Invalidated::Deferred {
+            continue;
+        }
+        // The peer knows nothing of a deferred purge, so it uses what it finds.
+        for (id, row) in &fixture.rows {
+            let read = peer.read(*id, row).await;
+            assert_eq!(read.version(), Some(row.version()), "entry {id} has outlived the purge: {:?}", read.outcome());
+        }
+    }
+    assert!(fixture.interrupted.get() > 0, "in {attempts} attempts, no migration began during a scan");
+    testkit::eventually("the retries", LONG, async || node.client.pending_invalidations() == 0).await;
+}
+
+/// Another process stores a fence for a load of its own, before the slot begins to migrate.
+#[tokio::test]
+async fn purge_is_not_acknowledged_if_the_slot_begins_to_migrate_during_its_scan() {
+    assert_purges_are_complete(async |fixture, source, target| {
+        let missing = neighbours(&fixture.nodes[1], 41)[40];
+        fixture.nodes[1].read(missing, &Row::new([])).await;
+        fixture.move_entries(source, target).await;
+    })
+    .await;
+}
+
+/// Another command learns where the slot is now, so the client knows it before the scan goes on.
+#[tokio::test]
+async fn purge_does_not_continue_its_scan_on_another_server() {
+    assert_purges_are_complete(async |fixture, source, target| {
+        let (slot, to) = fixture.move_entries(source, target).await;
+        let rest = source.cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "1000"]).await.unwrap();
+        let port = target.port().to_string();
+        let mut command = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+        command.extend(rest.lines().filter(|name| !name.is_empty()));
+        if command.len() > 7 {
+            source.cli(&command).await.unwrap();
+        }
+        for node in [target, source] {
+            node.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &to]).await.unwrap();
+        }
+        let (id, row) = &fixture.rows[0];
+        fixture.nodes[0].read(*id, row).await;
+    })
+    .await;
+}

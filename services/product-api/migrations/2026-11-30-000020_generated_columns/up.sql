@@ -1,0 +1,20 @@
+-- Postgres computes the generated columns of a table after this trigger: here, they are null in the new row. So a statement that
+-- changes nothing would count as a change of such a column. Its value can only change with another column.
+create or replace function advance_version() returns trigger language plpgsql as $$
+declare
+    generated pg_catalog.jsonb;
+begin
+    -- A value that the statement sets here is ignored, and does not count as a change.
+    new.version := old.version;
+    new.updated_at := old.updated_at;
+    if new operator(pg_catalog.*<>) old then
+        select pg_catalog.jsonb_object_agg(attname, null::pg_catalog.text) into generated from pg_catalog.pg_attribute
+            where attrelid operator(pg_catalog.=) tg_relid and attgenerated operator(pg_catalog.<>) '' and not attisdropped;
+        if generated is null or new operator(pg_catalog.*<>) pg_catalog.jsonb_populate_record(old, generated) then
+            new.version := old.version operator(pg_catalog.+) 1;
+            new.updated_at := pg_catalog.now();
+        end if;
+    end if;
+    return new;
+end
+$$;
