@@ -128,10 +128,11 @@ new-strategy: ## add the strategy of CONTRIBUTING.md to a copy of the checkout, 
 test-programs:
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace --no-run
-test-transports: ## the tests of cache and outbox, over a Unix socket and over TLS with a client certificate (five minutes)
+test-transports: ## the tests of cache and outbox, over a Unix socket, over TLS with a client certificate, and through sentinels
 	@deploy/native/tools cargo compiler redis postgres
 	TEST_REDIS=unix cargo test --package cache --package outbox
 	TEST_REDIS=tls cargo test --package cache --package outbox
+	TEST_REDIS=sentinel cargo test --package cache --package outbox
 test-valkey: ## the tests of cache and outbox on Valkey: server=… is its program (default: the installed valkey-server)
 	@deploy/native/tools cargo compiler redis postgres
 	@if [ -n '$(server)' ] || deploy/native/tools valkey-server; \

@@ -19,6 +19,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 pub use self::cluster::RedisCluster;
+use self::sentinels::Sentinel;
 pub use self::sentinels::Sentinels;
 pub use self::transport::{Certificates, Transport};
 use crate::ports::free_port;
@@ -55,6 +56,7 @@ pub struct Redis {
     /// The port without TLS.
     plain_port: u16,
     settings: Vec<(String, String)>,
+    sentinel: Option<Sentinel>,
 }
 
 impl Deref for Redis {
@@ -88,23 +90,29 @@ impl Redis {
     async fn launch(supervisor: Supervisor, transport: Transport, settings: &[(&str, &str)]) -> Result<Self> {
         let settings = settings.iter().map(|(name, value)| (format!("--{name}"), (*value).to_owned())).collect();
         let server = PrivateServer { supervisor, port: 0 };
-        let mut redis = Self { server, transport, plain_port: 0, settings };
+        let mut redis = Self { server, transport, plain_port: 0, settings, sentinel: None };
         let mut attempt = 1;
         loop {
             redis.server.port = free_port();
             redis.plain_port = if transport == Transport::Tls { free_port() } else { redis.port };
             match redis.run().await {
                 Err(_) if attempt < ATTEMPTS => attempt += 1,
-                started => return started.map(|()| redis),
+                Err(error) => return Err(error),
+                Ok(()) => break,
             }
         }
+        if transport == Transport::Sentinel {
+            redis.sentinel = Some(Sentinel::watch(redis.port, transport, 1).await?);
+        }
+        Ok(redis)
     }
 
     /// Returns the address for the user with all rights.
     pub fn url(&self) -> String {
-        match self.transport {
-            Transport::Unix => format!("redis+unix://{}", self.socket().display()),
-            transport => transport.url(self.port),
+        match (self.transport, &self.sentinel) {
+            (Transport::Unix, _) => format!("redis+unix://{}", self.socket().display()),
+            (_, Some(sentinel)) => sentinel.url(),
+            (transport, None) => transport.url(self.port),
         }
     }
 
@@ -181,7 +189,7 @@ impl Redis {
             argv.extend([name.to_owned(), value.to_owned()]);
         }
         match self.transport {
-            Transport::Tcp => {}
+            Transport::Tcp | Transport::Sentinel => {}
             Transport::Unix => argv.extend(["--unixsocket".to_owned(), socket]),
             Transport::Tls => {
                 for (name, value) in tls_settings(self.port) {

@@ -49,8 +49,10 @@ async fn until_used(node: &Node) {
 
 /// Returns a primary with an entry, and a server that was its replica and has this entry as well.
 async fn primary_and_promoted_replica(node_of: impl AsyncFn(&Redis) -> Node, row: &Row) -> (Redis, Redis, Node) {
-    let primary = redis().await;
-    let replica = Redis::start_with(&[("repl-diskless-sync-delay", "0")]).await.unwrap();
+    // A sentinel would make the promoted server a replica again.
+    let start = async || Redis::start_over(Transport::of_this_run().direct()).await.unwrap();
+    let (primary, replica) = (start().await, start().await);
+    primary.cli(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]).await.unwrap();
     // Replication is over TCP, also where the clients use another transport.
     replica.cli(&["REPLICAOF", "127.0.0.1", &primary.plain_port().to_string()]).await.unwrap();
     let is_linked = async || replica.cli(&["INFO", "replication"]).await.unwrap().contains("master_link_status:up");

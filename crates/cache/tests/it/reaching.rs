@@ -8,7 +8,7 @@ use cache::outcome::{Bypass, Fill};
 use cache::{CacheSettings, Near, Outcome};
 use testkit::{Certificates, Redis, Transport, eventually};
 
-use crate::support::{Node, Row, SOON, patient, settings};
+use crate::support::{Node, Row, SOON, connections, patient, settings};
 
 const BOUND: Duration = Duration::from_secs(2);
 
@@ -22,9 +22,8 @@ async fn is_fully_usable(redis: &Redis, url: String) {
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
     eventually("a hit from memory", SOON, async || node.read(1, &row).await.outcome() == Outcome::NearHit).await;
     eventually("a hit from Redis", SOON, async || peer.read(1, &row).await.outcome() == Outcome::Hit).await;
-    // The library's and the tracked one of each, the one of the peer's pipelined reads, and redis-cli's.
-    let is_complete = async || redis.cli(&["CLIENT", "LIST"]).await.unwrap().lines().count() == 6;
-    eventually("all connections", SOON, is_complete).await;
+    // The library's and the tracked one of each, and the one of the peer's pipelined reads.
+    eventually("all connections", SOON, async || connections(redis).await == 5).await;
     row.commit();
     assert_eq!(peer.remove(1).await, 1);
     assert_eq!(node.read(1, &row).await.version(), Some(2));
@@ -104,11 +103,6 @@ async fn changed_password_is_read_from_its_file() {
     })
     .await;
     eventually("a hit", SOON, async || node.read(1, &row).await.outcome() == Outcome::Hit).await;
-}
-
-/// The number of connections, without that of `redis-cli`.
-async fn connections(redis: &Redis) -> usize {
-    redis.cli(&["CLIENT", "LIST"]).await.unwrap().lines().filter(|line| !line.is_empty()).count() - 1
 }
 
 #[tokio::test]

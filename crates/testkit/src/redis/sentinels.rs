@@ -32,7 +32,7 @@ pub struct Sentinels {
 
 /// A sentinel, and the port for clients, which differs from that of the server if they use TLS.
 #[derive(Debug)]
-struct Sentinel {
+pub(super) struct Sentinel {
     server: PrivateServer,
     port: u16,
 }
@@ -58,8 +58,7 @@ impl Sentinels {
         second.cli(&["REPLICAOF", "127.0.0.1", &replication.port().to_string()]).await?;
         let mut group = Self { first, second, replication, sentinels: Vec::new(), transport };
         for _ in 0..3 {
-            let sentinel = group.start_sentinel().await?;
-            group.sentinels.push(sentinel);
+            group.sentinels.push(Sentinel::watch(group.first.port(), transport, 2).await?);
         }
         group.until_complete().await?;
         Ok(group)
@@ -89,7 +88,23 @@ impl Sentinels {
         cli(self.sentinels[sentinel].server.port(), command).await
     }
 
-    async fn start_sentinel(&self) -> Result<Sentinel> {
+    async fn until_complete(&self) -> Result<()> {
+        for sentinel in 0..self.sentinels.len() {
+            let complete = async || {
+                let found = self.ask(sentinel, &["SENTINEL", "MASTER", SERVICE]).await.unwrap_or_default();
+                let words: Vec<&str> = found.lines().collect();
+                let is = |name, value| words.windows(2).any(|pair| pair == [name, value]);
+                is("num-slaves", "1") && is("num-other-sentinels", "2") && is("flags", "master")
+            };
+            self.first.until_ready("the group of sentinels", START, complete).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Sentinel {
+    /// Starts a sentinel that watches a server. `quorum` sentinels must agree that it is down.
+    pub(super) async fn watch(primary: u16, transport: Transport, quorum: u8) -> Result<Self> {
         let mut server = PrivateServer { supervisor: Supervisor::new("sentinel", None, |_| ())?, port: 0 };
         let mut attempt = 1;
         loop {
@@ -98,13 +113,12 @@ impl Sentinels {
             let configuration = server.supervisor.directory().join("sentinel.conf");
             // A replica that was disconnected for ten times this time is never promoted.
             let mut text = format!(
-                "bind 127.0.0.1\nport {}\nsentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
+                "bind 127.0.0.1\nport {}\nsentinel monitor {SERVICE} 127.0.0.1 {primary} {quorum}\n\
                  sentinel down-after-milliseconds {SERVICE} 5000\nsentinel failover-timeout {SERVICE} 10000\n",
                 server.port,
-                self.first.port(),
             );
             let mut port = server.port;
-            if self.transport == Transport::Tls {
+            if transport == Transport::Tls {
                 port = tls_port;
                 text.push_str("tls-replication yes\n");
                 for (name, value) in tls_settings(tls_port) {
@@ -120,22 +134,14 @@ impl Sentinels {
             let answers = async || cli(server.port, &["PING"]).await.is_ok_and(|answer| answer == "PONG");
             match server.until_ready("a sentinel", START, answers).await {
                 Err(_) if attempt < ATTEMPTS => attempt += 1,
-                started => return started.map(|()| Sentinel { server, port }),
+                started => return started.map(|()| Self { server, port }),
             }
         }
     }
 
-    async fn until_complete(&self) -> Result<()> {
-        for sentinel in 0..self.sentinels.len() {
-            let complete = async || {
-                let found = self.ask(sentinel, &["SENTINEL", "MASTER", SERVICE]).await.unwrap_or_default();
-                let words: Vec<&str> = found.lines().collect();
-                let is = |name, value| words.windows(2).any(|pair| pair == [name, value]);
-                is("num-slaves", "1") && is("num-other-sentinels", "2") && is("flags", "master")
-            };
-            self.first.until_ready("the group of sentinels", START, complete).await?;
-        }
-        Ok(())
+    /// Returns the URL of the server that it watches, without TLS.
+    pub(super) fn url(&self) -> String {
+        format!("redis-sentinel://127.0.0.1:{}?service={SERVICE}", self.port)
     }
 }
 

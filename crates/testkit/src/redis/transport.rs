@@ -1,4 +1,4 @@
-//! The ways in which tests reach their Redis. `TEST_REDIS=tls` or `unix` runs a suite over another one than TCP.
+//! The ways in which tests reach their Redis. `TEST_REDIS=tls`, `unix` or `sentinel` runs a suite over another one than TCP.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -15,6 +15,8 @@ pub enum Transport {
     Unix,
     /// `rediss://`; the server requires a certificate of the client.
     Tls,
+    /// `redis-sentinel://`: a sentinel knows the address of the server. What leads through a proxy does not ask it.
+    Sentinel,
 }
 
 /// The certificates of a test run: those of the server and of a client, and the authority that has signed both.
@@ -39,14 +41,21 @@ impl Transport {
             Err(_) | Ok("tcp") => Self::Tcp,
             Ok("unix") => Self::Unix,
             Ok("tls") => Self::Tls,
-            Ok(other) => panic!("TEST_REDIS must be tcp, unix or tls, got {other:?}"),
+            Ok("sentinel") => Self::Sentinel,
+            Ok(other) => panic!("TEST_REDIS must be tcp, unix, tls or sentinel, got {other:?}"),
         }
+    }
+
+    /// Returns the transport between a client and a server that no sentinel watches.
+    #[must_use]
+    pub fn direct(self) -> Self {
+        if self == Self::Sentinel { Self::Tcp } else { self }
     }
 
     /// Returns the address of a port on loopback that leads to a server of this transport, directly or through a proxy.
     pub fn url(self, port: u16) -> String {
         match self {
-            Self::Tcp | Self::Unix => format!("redis://127.0.0.1:{port}"),
+            Self::Tcp | Self::Unix | Self::Sentinel => format!("redis://127.0.0.1:{port}"),
             Self::Tls => format!("rediss://127.0.0.1:{port}?{}", Certificates::get().parameters()),
         }
     }

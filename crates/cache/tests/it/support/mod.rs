@@ -97,6 +97,12 @@ fn calls_in(stats: &str, command: &str) -> u64 {
     count.unwrap_or(0)
 }
 
+/// Returns the number of connections, without those of `redis-cli` and of a sentinel.
+pub(crate) async fn connections(redis: &Redis) -> usize {
+    let clients = redis.cli(&["CLIENT", "LIST"]).await.unwrap();
+    clients.lines().filter(|client| !client.is_empty() && !client.contains(" name=sentinel-")).count() - 1
+}
+
 /// Returns the URL of Redis through a proxy.
 pub(crate) fn through(proxy: &Proxy) -> String {
     Transport::of_this_run().url(proxy.port())
