@@ -78,7 +78,7 @@ impl PendingInvalidations {
     }
 
     pub(crate) fn add_everything(&self) {
-        self.change(|pending| pending.everything = Some(pending.number));
+        self.change(PendingSet::replace_by_everything);
     }
 
     /// Returns the epoch, to be taken before a read is sent; see [`is_suspect`](Self::is_suspect) and
@@ -110,8 +110,8 @@ impl PendingInvalidations {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.number += 1;
         change(&mut pending);
-        if pending.everything.is_some() || pending.keys.len() + pending.tags.len() > LIMIT {
-            *pending = PendingSet { number: pending.number, everything: Some(pending.number), ..PendingSet::default() };
+        if pending.keys.len() + pending.tags.len() > LIMIT {
+            pending.replace_by_everything();
         }
         self.counted(&pending);
         self.added.notify_one();
@@ -122,9 +122,14 @@ impl PendingInvalidations {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         remove_if_unchanged(&mut pending.keys, &retried.keys);
         remove_if_unchanged(&mut pending.tags, &retried.tags);
-        if retried.everything.is_some() && pending.everything == retried.everything {
-            pending.everything = None;
-        }
+        self.counted(&pending);
+    }
+
+    /// Removes a request for a purge that has been carried out, unless there is a later one. Names that were added since the
+    /// request remain: the purge may have emptied their partitions before.
+    pub(crate) fn purged(&self, request: u64) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.everything = pending.everything.filter(|pending| *pending != request);
         self.counted(&pending);
     }
 
@@ -196,9 +201,14 @@ fn remove_if_unchanged<T: Eq + Hash>(pending: &mut HashMap<T, u64>, retried: &Ha
 }
 
 impl PendingSet {
-    /// Returns whether a purge of the keyspace is pending, which covers every name.
-    pub(crate) fn is_everything(&self) -> bool {
-        self.everything.is_some()
+    /// Returns the number of the request if a purge of the keyspace is pending.
+    pub(crate) fn everything(&self) -> Option<u64> {
+        self.everything
+    }
+
+    /// Requests a purge of the keyspace, which covers the names.
+    fn replace_by_everything(&mut self) {
+        *self = Self { number: self.number, everything: Some(self.number), ..Self::default() };
     }
 
     pub(crate) fn names(&self) -> (impl Iterator<Item = Key>, impl Iterator<Item = Tag>) {
@@ -239,6 +249,26 @@ mod tests {
             let second = pending.pending.lock().unwrap().clone();
             pending.done(&second);
             assert_eq!(pending.len(), 0);
+        });
+    }
+
+    #[test]
+    fn purge_does_not_complete_what_was_added_while_it_ran() {
+        in_any_order(|| {
+            let pending = PendingInvalidations::new("test");
+            let key = Keyspace::new("test").unwrap().key("a", 1);
+            pending.add([key.clone()], []);
+            pending.add_everything();
+            assert_eq!(pending.len(), 1, "the purge covers the key");
+            let first = pending.snapshot().everything().unwrap();
+            pending.add([key.clone()], []);
+            pending.purged(first);
+            assert_eq!(pending.len(), 1, "the partition of the key may have been purged before");
+            pending.add_everything();
+            let second = pending.snapshot().everything().unwrap();
+            pending.add_everything();
+            pending.purged(second);
+            assert_eq!(pending.len(), 1, "a purge was requested again");
         });
     }
 

@@ -6,17 +6,19 @@ use tracing::info;
 
 use crate::feed::{CacheEvent, InvalidationRecord};
 use crate::invalidate::{Invalidation, Invalidator};
+use crate::purge::PurgeProgress;
 use crate::redis::StoreError;
 
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Retries deferred invalidations until the future is dropped. Never returns.
 pub(crate) async fn run_retries(invalidator: &Invalidator) {
+    let mut purge = PurgeProgress::default();
     loop {
         invalidator.pending.wait_until_pending().await;
         // Only while Redis is in use. Polling is enough, because the probe polls as well.
         if invalidator.store.is_in_use() {
-            retry(invalidator).await;
+            retry(invalidator, &mut purge).await;
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -24,14 +26,15 @@ pub(crate) async fn run_retries(invalidator: &Invalidator) {
 
 /// Retries what is pending, one chunk at a time. Each chunk is completed on its own, so an interrupted retry makes
 /// progress.
-async fn retry(invalidator: &Invalidator) {
+async fn retry(invalidator: &Invalidator, purge: &mut PurgeProgress) {
     let (pending, events) = (&invalidator.pending, &invalidator.events);
     let retried = pending.snapshot();
-    if retried.is_everything() {
-        let Ok(entries) = invalidator.run_purge().await else { return };
+    if let Some(request) = retried.everything() {
+        purge.begin(request);
+        let Ok(entries) = invalidator.run_purge(purge).await else { return };
         info!(entries, "the keyspace is purged by a deferred invalidation");
         events.emit(|| CacheEvent::Invalidate(InvalidationRecord::everything(Some(entries))));
-        pending.done(&retried);
+        pending.purged(request);
         return pending.log_recovered();
     }
     for chunk in retried.chunks() {

@@ -1,12 +1,12 @@
 //! Purges of a cluster whose slots begin or end a migration in the middle of the scan.
 
-use std::cell::Cell;
+use std::time::Duration;
 
 use cache::{Invalidated, Keyspace};
-use testkit::{Redis, RedisCluster};
+use testkit::{Redis, RedisCluster, eventually};
 
 use crate::support::{LONG, Node, Row, settings, shelf};
-use crate::topology::{neighbours, until_used};
+use crate::topology::until_used;
 
 /// Names of another program. A scan reads them, so it takes many commands.
 const FOREIGN: &str = "100000";
@@ -18,9 +18,11 @@ struct Fixture {
     cluster: RedisCluster,
     nodes: [Node; 2],
     rows: Vec<(u32, Row)>,
-    is_scanning: Cell<bool>,
-    /// The migrations that began during a scan.
-    interrupted: Cell<u32>,
+}
+
+/// Returns the ids whose entries are in the last partition: a purge scans it at its end.
+fn ids(node: &Node) -> impl Iterator<Item = u32> {
+    (0..).filter(|id| node.key(*id).to_string().starts_with("{shop:7}:"))
 }
 
 impl Fixture {
@@ -28,12 +30,12 @@ impl Fixture {
         let cluster = RedisCluster::start().await.unwrap();
         let node = async || Node::of(Keyspace::partitioned("shop", 8).unwrap(), &settings(cluster.url())).await;
         let nodes = [node().await, node().await];
-        let rows = neighbours(&nodes[0], 40).into_iter().map(|id| (id, Row::new([shelf(1)]))).collect();
-        Self { cluster, nodes, rows, is_scanning: Cell::default(), interrupted: Cell::default() }
+        let rows = ids(&nodes[0]).take(40).map(|id| (id, Row::new([shelf(1)]))).collect();
+        Self { cluster, nodes, rows }
     }
 
     fn key(&self) -> String {
-        self.nodes[0].key(0).to_string()
+        self.nodes[0].key(self.rows[0].0).to_string()
     }
 
     /// Returns the prefix of the slot's names.
@@ -68,7 +70,6 @@ impl Fixture {
         let (from, to) = (from.await, to.await);
         target.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]).await.unwrap();
         source.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to]).await.unwrap();
-        self.interrupted.set(self.interrupted.get() + u32::from(self.is_scanning.get()));
         let keys: Vec<String> = self.rows.iter().map(|(id, _)| self.nodes[0].key(*id).to_string()).collect();
         let port = target.port().to_string();
         let mut command = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
@@ -86,9 +87,10 @@ async fn assert_purges_are_complete(meanwhile: impl AsyncFn(&Fixture, &Redis, &R
     for server in &fixture.cluster.nodes()[..2] {
         fixture.fill(server).await;
     }
-    let mut attempts = 0;
-    while fixture.interrupted.get() < 2 && attempts < ATTEMPTS {
+    let (mut deferred, mut attempts) = (0, 0);
+    while deferred < 2 && attempts < ATTEMPTS {
         attempts += 1;
+        let _ = node.client.purge().await;
         let source = fixture.cluster.primary_of(&fixture.key()).await.unwrap();
         if fixture.cluster.nodes()[..2].iter().all(|server| server.port() != source.port()) {
             fixture.cluster.migrate_to(&fixture.cluster.nodes()[0], &fixture.key(), async || {}).await.unwrap();
@@ -101,21 +103,16 @@ async fn assert_purges_are_complete(meanwhile: impl AsyncFn(&Fixture, &Redis, &R
             node.fill(*id, row).await;
             row.commit();
         }
-        let purging = async {
-            fixture.is_scanning.set(true);
-            let done = node.client.purge().await;
-            fixture.is_scanning.set(false);
-            done
-        };
         let migrating = async {
             fixture.until_scanned(source).await;
             meanwhile(&fixture, source, target).await;
         };
-        let (done, ()) = tokio::join!(purging, migrating);
+        let (done, ()) = tokio::join!(node.client.purge(), migrating);
         if fixture.cluster.primary_of(&fixture.key()).await.unwrap().port() == source.port() {
             fixture.cluster.migrate_to(target, &fixture.key(), async || {}).await.unwrap();
         }
         if done == Invalidated::Deferred {
+            deferred += 1;
             continue;
         }
         // The peer knows nothing of a deferred purge, so it uses what it finds.
@@ -124,15 +121,15 @@ async fn assert_purges_are_complete(meanwhile: impl AsyncFn(&Fixture, &Redis, &R
             assert_eq!(read.version(), Some(row.version()), "entry {id} has outlived the purge: {:?}", read.outcome());
         }
     }
-    assert!(fixture.interrupted.get() > 0, "in {attempts} attempts, no migration began during a scan");
-    testkit::eventually("the retries", LONG, async || node.client.pending_invalidations() == 0).await;
+    assert!(deferred > 0, "in {attempts} attempts, no migration began during a purge");
+    eventually("the retries", LONG, async || node.client.pending_invalidations() == 0).await;
 }
 
 /// Another process stores a fence for a load of its own, before the slot begins to migrate.
 #[tokio::test]
 async fn purge_is_not_acknowledged_if_the_slot_begins_to_migrate_during_its_scan() {
     assert_purges_are_complete(async |fixture, source, target| {
-        let missing = neighbours(&fixture.nodes[1], 41)[40];
+        let missing = ids(&fixture.nodes[1]).nth(40).unwrap();
         fixture.nodes[1].read(missing, &Row::new([])).await;
         fixture.move_entries(source, target).await;
     })
@@ -158,4 +155,30 @@ async fn purge_does_not_continue_its_scan_on_another_server() {
         fixture.nodes[0].read(*id, row).await;
     })
     .await;
+}
+
+/// A slot may stay open for hours, as after a migration that was interrupted.
+#[tokio::test]
+async fn deferred_purge_empties_each_partition_once() {
+    let fixture = Fixture::start().await;
+    let [node, peer] = &fixture.nodes;
+    let source = fixture.cluster.primary_of(&fixture.key()).await.unwrap();
+    let target = fixture.cluster.nodes()[..3].iter().find(|server| server.port() != source.port()).unwrap();
+    let slot = source.cli(&["CLUSTER", "KEYSLOT", &fixture.key()]).await.unwrap();
+    let id_of = async |server: &Redis| server.cli(&["CLUSTER", "MYID"]).await.unwrap();
+    source.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id_of(target).await]).await.unwrap();
+
+    assert_eq!(node.client.purge().await, Invalidated::Deferred);
+    let elsewhere = (0..).find(|id| !node.key(*id).to_string().starts_with("{shop:7}:")).unwrap();
+    let row = Row::new([]);
+    let stays = async || {
+        peer.read(elsewhere, &row).await;
+        // The time of several retries.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        peer.cached(elsewhere).await.is_some()
+    };
+    eventually("an entry of another partition that stays", LONG, stays).await;
+    assert_eq!(node.client.pending_invalidations(), 1);
+    source.cli(&["CLUSTER", "SETSLOT", &slot, "STABLE"]).await.unwrap();
+    until_used(node).await;
 }

@@ -24,7 +24,7 @@ pub(crate) async fn until_used(node: &Node) {
 }
 
 /// Returns the first ids whose entries are in one partition.
-pub(crate) fn neighbours(node: &Node, count: usize) -> Vec<u32> {
+fn neighbours(node: &Node, count: usize) -> Vec<u32> {
     let partition = |id| node.key(id).to_string().split_once('}').map(|(prefix, _)| prefix.to_owned());
     (0..).filter(|id| partition(*id) == partition(0)).take(count).collect()
 }

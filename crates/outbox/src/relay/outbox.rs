@@ -4,7 +4,7 @@ use database::{Pool, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use serde_json::json;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::table::{self, IS_PART};
@@ -109,10 +109,8 @@ impl Outbox {
         if holes || (rows.is_empty() && first <= head) {
             return Err(OutboxError::Pruned(after));
         }
-        // Postgres accepts numbers and depths that the parser refuses. Such a row must not hide the others.
-        let unreadable = |row: &table::Row| json!({ "seq": row.seq, "epoch": row.epoch, "unreadable": row.event });
-        let events =
-            rows.iter().map(|row| serde_json::from_str(&row.event).unwrap_or_else(|_| unreadable(row))).collect();
+        let events: Result<Vec<Value>, _> = rows.iter().map(|row| serde_json::from_str(&row.event)).collect();
+        let events = events.map_err(|error| OutboxError::Unavailable(error.to_string()))?;
         // A row that was numbered between the two queries may have begun an epoch.
         let newer = rows.last().filter(|row| row.seq > head).map(|row| (row.seq, row.epoch));
         let (head, epoch) = newer.unwrap_or((head, epoch));

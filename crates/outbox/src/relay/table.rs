@@ -4,6 +4,7 @@ use database::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::{Value, json};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -31,6 +32,20 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Returns the row with an event that every parser accepts: Postgres accepts numbers and depths that others refuse. Such an
+    /// event becomes a text in an event of its own, so that it hides no other event.
+    fn parsable(self) -> Self {
+        // A page of the log has the event two levels deeper.
+        let is_parsable = serde_json::from_str::<Value>(&format!("[[{}]]", self.event)).is_ok();
+        match is_parsable {
+            true => self,
+            false => {
+                let event = json!({ "seq": self.seq, "epoch": self.epoch, "unreadable": self.event }).to_string();
+                Self { event, ..self }
+            }
+        }
+    }
+
     /// Parses the event. `types` are the values of `type` that `T` supports.
     pub(super) fn parse<T: EventData>(&self, types: &[&str]) -> Result<OutboxEvent<T>, Unreadable> {
         let event = Event::parse(self.event.as_bytes(), types)?;
@@ -149,7 +164,7 @@ pub(super) async fn number(connection: &mut AsyncPgConnection, limit: u32, at_le
     .load(connection)
     .await?;
     rows.sort_unstable_by_key(|row| row.seq);
-    Ok(rows)
+    Ok(parsable(rows))
 }
 
 /// Returns the numbered rows that have not been appended for `age` seconds, by number.
@@ -163,6 +178,7 @@ pub(super) async fn unfinished(connection: &mut AsyncPgConnection, age: f64, lim
     .bind::<BigInt, _>(i64::from(limit))
     .load(connection)
     .await
+    .map(parsable)
 }
 
 /// Returns the rows `first` to `last`, at most `limit`, by number.
@@ -175,6 +191,11 @@ pub(super) async fn between(
         .bind::<BigInt, _>(i64::from(limit))
         .load(connection)
         .await
+        .map(parsable)
+}
+
+fn parsable(rows: Vec<Row>) -> Vec<Row> {
+    rows.into_iter().map(Row::parsable).collect()
 }
 
 pub(super) async fn done(connection: &mut AsyncPgConnection, first: i64, last: i64) -> QueryResult<usize> {
@@ -240,7 +261,7 @@ pub(super) fn warn_of_unreadable<T: EventData>(rows: &[Row], read: &[OutboxEvent
     let all_read = rows.len() == read.len();
     for row in rows.iter().filter(|_| !all_read) {
         if let Err(error) = row.parse::<T>(types) {
-            warn!(seq = row.seq, %error, "a row of the outbox is not a valid event; it is appended unchanged");
+            warn!(seq = row.seq, %error, "a row of the outbox is not a valid event; it is appended nonetheless");
         }
     }
 }

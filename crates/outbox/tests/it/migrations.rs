@@ -20,7 +20,7 @@ const ROWS: &str = "
     SET shop.writer = 'checkout'; INSERT INTO outbox (event) VALUES ('{\"order_id\": 3}')";
 
 /// The migrations of the outbox.
-const MIGRATION_COUNT: usize = 4;
+const MIGRATION_COUNT: usize = 5;
 
 /// Everything that the tables contain, without the column that the second migration adds.
 const CONTENT: &str =

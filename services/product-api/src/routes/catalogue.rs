@@ -54,8 +54,9 @@ pub(super) async fn page(
     tag = "catalogue",
     request_body = NewProduct,
     responses(
-        (status = 201, body = Product), (status = 400, body = Problem), (status = 413, body = Problem),
-        (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
+        (status = 201, body = Product), (status = 400, body = Problem), (status = 409, body = Problem),
+        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem),
     )
 )]
 pub(super) async fn create(body: Body<NewProduct>, service: Data<ProductService>) -> Result<HttpResponse, Problem> {

@@ -105,6 +105,8 @@ async fn event_that_names_no_product_or_cannot_be_parsed_stops_nothing() {
     shop.sql(
         r#"INSERT INTO outbox (event) VALUES ('{"type": "x", "n": 1e400}');
          INSERT INTO outbox (event)
+         SELECT jsonb_build_object('a', (repeat('[', n) || repeat(']', n))::jsonb) FROM generate_series(122, 130) n;
+         INSERT INTO outbox (event)
          SELECT announce('product.updated', jsonb_build_object(
              'product_id', n, 'version', 1, 'category_id', 1, 'changed', '[]'::jsonb)) FROM generate_series(-1, 0) n;
          NOTIFY outbox"#,
