@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 /// The lengths of the forms of a UUID: with hyphens, and without.
 const LENGTHS: [usize; 2] = [36, 32];
-/// How often a path may be encoded. The router decodes it once.
-const ENCODED_AT_MOST: usize = 3;
+/// How often a path is decoded. The router decodes it once.
+const DECODED_AT_MOST: usize = 3;
 
 /// Returns `path` with each UUID replaced by a reference, also if it is percent-encoded, and in forms that no route accepts.
 pub(crate) fn path(path: &str) -> Cow<'_, str> {
     let mut decoded = Cow::Borrowed(path);
-    for _ in 0..ENCODED_AT_MOST {
+    for _ in 0..DECODED_AT_MOST {
         if !decoded.contains('%') {
             break;
         }

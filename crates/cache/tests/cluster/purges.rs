@@ -20,6 +20,15 @@ struct Fixture {
     rows: Vec<(u32, Row)>,
 }
 
+/// A prepared migration: a single command begins it, so that it comes in time.
+struct Migration<'a> {
+    source: &'a Redis,
+    target: &'a Redis,
+    slot: String,
+    /// The id of the target.
+    to: String,
+}
+
 /// Returns the ids whose entries are in the last partition: a purge scans it at its end.
 fn ids(node: &Node) -> impl Iterator<Item = u32> {
     (0..).filter(|id| node.key(*id).to_string().starts_with("{shop:7}:"))
@@ -63,25 +72,28 @@ impl Fixture {
         while server.cli(&["EXISTS", &fence]).await.unwrap() != "0" {}
     }
 
-    /// Begins to migrate the slot, and moves its entries.
-    async fn move_entries(&self, source: &Redis, target: &Redis) -> (String, String) {
+    /// Lets the target accept the slot, which it does not have yet. Returns the slot and the id of the target.
+    async fn prepare(&self, source: &Redis, target: &Redis) -> (String, String) {
         let slot = source.cli(&["CLUSTER", "KEYSLOT", &self.key()]).await.unwrap();
         let [from, to] = [source, target].map(async |node| node.cli(&["CLUSTER", "MYID"]).await.unwrap());
         let (from, to) = (from.await, to.await);
         target.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]).await.unwrap();
-        source.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to]).await.unwrap();
+        (slot, to)
+    }
+
+    /// Begins to migrate the slot, and moves its entries.
+    async fn move_entries(&self, Migration { source, target, slot, to }: &Migration<'_>) {
+        source.cli(&["CLUSTER", "SETSLOT", slot, "MIGRATING", to]).await.unwrap();
         let keys: Vec<String> = self.rows.iter().map(|(id, _)| self.nodes[0].key(*id).to_string()).collect();
         let port = target.port().to_string();
         let mut command = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
         command.extend(keys.iter().map(String::as_str));
         source.cli(&command).await.unwrap();
-        (slot, to)
     }
 }
 
 /// Purges the keyspace again and again while `meanwhile` migrates the slot. Asserts that no acknowledged purge has left an entry.
-/// `meanwhile` gets the servers that have the slot and will have it.
-async fn assert_purges_are_complete(meanwhile: impl AsyncFn(&Fixture, &Redis, &Redis)) {
+async fn assert_purges_are_complete(meanwhile: impl AsyncFn(&Fixture, &Migration<'_>)) {
     let fixture = Fixture::start().await;
     let [node, peer] = &fixture.nodes;
     for server in &fixture.cluster.nodes()[..2] {
@@ -103,9 +115,11 @@ async fn assert_purges_are_complete(meanwhile: impl AsyncFn(&Fixture, &Redis, &R
             node.fill(*id, row).await;
             row.commit();
         }
+        let (slot, to) = fixture.prepare(source, target).await;
+        let migration = Migration { source, target, slot, to };
         let migrating = async {
             fixture.until_scanned(source).await;
-            meanwhile(&fixture, source, target).await;
+            meanwhile(&fixture, &migration).await;
         };
         let (done, ()) = tokio::join!(node.client.purge(), migrating);
         if fixture.cluster.primary_of(&fixture.key()).await.unwrap().port() == source.port() {
@@ -128,10 +142,10 @@ async fn assert_purges_are_complete(meanwhile: impl AsyncFn(&Fixture, &Redis, &R
 /// Another process stores a fence for a load of its own, before the slot begins to migrate.
 #[tokio::test]
 async fn purge_is_not_acknowledged_if_the_slot_begins_to_migrate_during_its_scan() {
-    assert_purges_are_complete(async |fixture, source, target| {
+    assert_purges_are_complete(async |fixture, migration| {
         let missing = ids(&fixture.nodes[1]).nth(40).unwrap();
         fixture.nodes[1].read(missing, &Row::new([])).await;
-        fixture.move_entries(source, target).await;
+        fixture.move_entries(migration).await;
     })
     .await;
 }
@@ -139,9 +153,10 @@ async fn purge_is_not_acknowledged_if_the_slot_begins_to_migrate_during_its_scan
 /// Another command learns where the slot is now, so the client knows it before the scan goes on.
 #[tokio::test]
 async fn purge_does_not_continue_its_scan_on_another_server() {
-    assert_purges_are_complete(async |fixture, source, target| {
-        let (slot, to) = fixture.move_entries(source, target).await;
-        let rest = source.cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "1000"]).await.unwrap();
+    assert_purges_are_complete(async |fixture, migration| {
+        fixture.move_entries(migration).await;
+        let Migration { source, target, slot, to } = migration;
+        let rest = source.cli(&["CLUSTER", "GETKEYSINSLOT", slot, "1000"]).await.unwrap();
         let port = target.port().to_string();
         let mut command = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
         command.extend(rest.lines().filter(|name| !name.is_empty()));
@@ -149,7 +164,7 @@ async fn purge_does_not_continue_its_scan_on_another_server() {
             source.cli(&command).await.unwrap();
         }
         for node in [target, source] {
-            node.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &to]).await.unwrap();
+            node.cli(&["CLUSTER", "SETSLOT", slot, "NODE", to]).await.unwrap();
         }
         let (id, row) = &fixture.rows[0];
         fixture.nodes[0].read(*id, row).await;
