@@ -29,7 +29,7 @@ pub(crate) const MAX_KEYS_PER_COMMAND: usize = 64;
 /// The maximum number of keys, and of tags, that a feed record names.
 const MAX_NAMES_IN_FEED: usize = 16;
 /// The maximum number of concurrent commands of one invalidation.
-const MAX_CONCURRENT: usize = 16;
+pub(crate) const MAX_CONCURRENT: usize = 16;
 
 /// The entries to invalidate, and how. Made by [`Invalidation::hard`] or [`Invalidation::soft`].
 #[derive(Clone, Debug)]
@@ -175,18 +175,22 @@ impl Invalidation {
 
     pub(crate) fn steps(&self, partitions: u16) -> Vec<Step> {
         let mut steps = Vec::new();
-        // In one partition, one call fences a tag and removes its entries. In many, most calls would find no entry.
-        let tags_per_step = if partitions == 1 { 1 } else { MAX_KEYS_PER_COMMAND };
         for partition in 0..partitions {
             let keys: Vec<Key> = self.keys.iter().filter(|key| key.partition() == partition).cloned().collect();
             steps.extend(keys.chunks(MAX_KEYS_PER_COMMAND).map(|some| Step::Keys(some.to_vec())));
             let is_here = |(key, _): &&(Key, u64)| key.partition() == partition;
             let keys_before: Vec<(Key, u64)> = self.keys_before.iter().filter(is_here).cloned().collect();
             steps.extend(keys_before.chunks(MAX_KEYS_PER_COMMAND).map(|some| Step::Older(some.to_vec())));
-            steps.extend(self.tags.chunks(tags_per_step).map(|some| Step::Tags(partition, some.to_vec())));
+            steps.extend(self.tags.chunks(tags_per_step(partitions)).map(|some| Step::Tags(partition, some.to_vec())));
         }
         steps
     }
+}
+
+/// Returns how many tags a step has at most. In one partition, one call fences a tag and removes its entries. In many, most
+/// calls would find no entry.
+pub(crate) fn tags_per_step(partitions: u16) -> usize {
+    if partitions == 1 { 1 } else { MAX_KEYS_PER_COMMAND }
 }
 
 /// Invalidates entries of one keyspace.
@@ -292,6 +296,12 @@ impl Invalidator {
     pub(crate) async fn confirm_replaced(&self, key: &Key) -> Result<(), StoreError> {
         let Some(near) = &self.near else { return Ok(()) };
         near.confirm(None, Some(std::slice::from_ref(key))).await
+    }
+
+    /// Waits until no process can return an entry from its memory that Redis no longer has.
+    pub(crate) async fn confirm_removed(&self) -> Result<(), StoreError> {
+        let Some(near) = &self.near else { return Ok(()) };
+        near.confirm(None, None).await
     }
 
     async fn run_without_near(&self, invalidation: &Invalidation, steps: Vec<Step>) -> Result<u64, StoreError> {

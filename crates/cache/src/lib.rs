@@ -1,6 +1,7 @@
 #![cfg_attr(not(doctest), doc = include_str!("docs/links.txt"))]
 #![doc = include_str!("../README.md")]
 
+mod acknowledged;
 mod batch;
 mod bulkhead;
 mod cache;

@@ -6,8 +6,8 @@
 //! processes may serve the old value in the meantime, and a crash of this process loses the invalidation, unless a log
 //! that survives (an outbox) repeats it.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+mod names;
+
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -15,17 +15,17 @@ use metrics::{Gauge, gauge};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
+pub(crate) use names::PendingSet;
+
 use crate::entry::StoredEntry;
 use crate::keyspace::Key;
 use crate::keyspace::Tag;
 use crate::recurring_failure::RecurringFailure;
-use crate::redis::StoreError;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex};
+use crate::redis::{Step, StoreError};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard};
 
 /// Pending names above which the whole keyspace is purged instead.
 const LIMIT: usize = 10_000;
-/// Keys, and tags, in one chunk of a retry at most.
-const CHUNK: usize = 128;
 
 #[derive(Debug)]
 pub(crate) struct PendingInvalidations {
@@ -35,22 +35,12 @@ pub(crate) struct PendingInvalidations {
     /// The epoch: grows with every change of the pending set.
     changes: AtomicU64,
     added: Notify,
-    /// Wakes the tasks that wait until nothing is pending.
-    emptied: Notify,
+    /// Wakes the tasks that wait until something is carried out.
+    progressed: Notify,
     /// What is logged once while it lasts: invalidations are deferred (`deferring`); Redis refuses them (`refusal`).
     deferring: RecurringFailure,
     refusal: RecurringFailure,
     gauge: Gauge,
-}
-
-/// Pending names, each with the number of its latest invalidation: a retry that began earlier does not complete a later
-/// one.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct PendingSet {
-    number: u64,
-    keys: HashMap<Key, u64>,
-    tags: HashMap<Tag, u64>,
-    everything: Option<u64>,
 }
 
 impl PendingInvalidations {
@@ -61,7 +51,7 @@ impl PendingInvalidations {
             count: AtomicUsize::new(0),
             changes: AtomicU64::new(0),
             added: Notify::new(),
-            emptied: Notify::new(),
+            progressed: Notify::new(),
             deferring: RecurringFailure::default(),
             refusal: RecurringFailure::default(),
             gauge,
@@ -70,11 +60,7 @@ impl PendingInvalidations {
 
     /// Adds the names of an invalidation. A soft one is retried as a hard one, which promises more.
     pub(crate) fn add(&self, keys: impl IntoIterator<Item = Key>, tags: impl IntoIterator<Item = Tag>) {
-        self.change(|pending| {
-            let number = pending.number;
-            pending.keys.extend(keys.into_iter().map(|key| (key, number)));
-            pending.tags.extend(tags.into_iter().map(|tag| (tag, number)));
-        });
+        self.change(|pending| pending.add(keys, tags));
     }
 
     pub(crate) fn add_everything(&self) {
@@ -90,10 +76,8 @@ impl PendingInvalidations {
     /// Returns whether `entry`, found under `key` by a read that was sent after `epoch`, must not be trusted.
     pub(crate) fn is_suspect(&self, epoch: u64, key: &Key, entry: &StoredEntry) -> bool {
         let pending = self.len() > 0 && {
-            let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            pending.everything.is_some()
-                || pending.keys.contains_key(key)
-                || entry.tags().any(|tag| pending.tags.contains_key(tag))
+            let pending = self.lock();
+            pending.everything().is_some() || pending.names_key(key) || entry.tags().any(|tag| pending.names_tag(tag))
         };
         // The epoch is compared last: an invalidation whose retry has completed since the read is no longer pending,
         // but the read may have returned the entry that it removed.
@@ -107,40 +91,41 @@ impl PendingInvalidations {
     }
 
     fn change(&self, change: impl FnOnce(&mut PendingSet)) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.lock();
         pending.number += 1;
         change(&mut pending);
-        if pending.keys.len() + pending.tags.len() > LIMIT {
+        if pending.len() > LIMIT {
             pending.replace_by_everything();
         }
         self.counted(&pending);
         self.added.notify_one();
     }
 
-    /// Removes what has been carried out, unless it was added again since.
-    pub(crate) fn done(&self, retried: &PendingSet) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        remove_if_unchanged(&mut pending.keys, &retried.keys);
-        remove_if_unchanged(&mut pending.tags, &retried.tags);
+    /// Removes the names of `retried` of which nothing is left after these steps, unless they were added again since.
+    pub(crate) fn carried_out(&self, retried: &PendingSet, steps: &[Step], partitions: u16) {
+        let mut pending = self.lock();
+        pending.carried_out(retried, steps, partitions);
         self.counted(&pending);
+        self.progressed.notify_waiters();
     }
 
     /// Removes a request for a purge that has been carried out, unless there is a later one. Names that were added since the
     /// request remain: the purge may have emptied their partitions before.
     pub(crate) fn purged(&self, request: u64) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.everything = pending.everything.filter(|pending| *pending != request);
+        let mut pending = self.lock();
+        pending.purged(request);
         self.counted(&pending);
+        self.progressed.notify_waiters();
     }
 
     fn counted(&self, pending: &PendingSet) {
-        let count = pending.keys.len() + pending.tags.len() + usize::from(pending.everything.is_some());
         self.changes.fetch_add(1, SeqCst);
-        self.count.store(count, SeqCst);
-        self.gauge.set(count as f64);
-        if count == 0 {
-            self.emptied.notify_waiters();
-        }
+        self.count.store(pending.len(), SeqCst);
+        self.gauge.set(pending.len() as f64);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PendingSet> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Logs once that invalidations are deferred, however many follow.
@@ -177,53 +162,33 @@ impl PendingInvalidations {
     }
 
     pub(crate) fn snapshot(&self) -> PendingSet {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().clone()
     }
 
     pub(crate) async fn wait_until_empty(&self) {
+        self.wait_until(|pending| pending.len() == 0).await;
+    }
+
+    /// Waits until the invalidations of these names that are pending now are carried out, and all purges. Later
+    /// invalidations of the same names may still be pending then.
+    pub(crate) async fn wait_for(&self, keys: impl IntoIterator<Item = Key>, tags: impl IntoIterator<Item = Tag>) {
+        let awaited = self.lock().await_names(keys, tags);
+        self.wait_until(|pending| pending.has_reached(&awaited)).await;
+    }
+
+    async fn wait_until(&self, is_reached: impl Fn(&PendingSet) -> bool) {
         loop {
-            // Before the count is read: it receives every notification from here on.
-            let emptied = self.emptied.notified();
-            if self.len() == 0 {
+            // Before the set is examined: it receives every notification from here on.
+            let progressed = self.progressed.notified();
+            if is_reached(&self.lock()) {
                 return;
             }
-            emptied.await;
+            progressed.await;
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.count.load(SeqCst)
-    }
-}
-
-fn remove_if_unchanged<T: Eq + Hash>(pending: &mut HashMap<T, u64>, retried: &HashMap<T, u64>) {
-    pending.retain(|name, number| retried.get(name) != Some(number));
-}
-
-impl PendingSet {
-    /// Returns the number of the request if a purge of the keyspace is pending.
-    pub(crate) fn everything(&self) -> Option<u64> {
-        self.everything
-    }
-
-    /// Requests a purge of the keyspace, which covers the names.
-    fn replace_by_everything(&mut self) {
-        *self = Self { number: self.number, everything: Some(self.number), ..Self::default() };
-    }
-
-    pub(crate) fn names(&self) -> (impl Iterator<Item = Key>, impl Iterator<Item = Tag>) {
-        (self.keys.keys().cloned(), self.tags.keys().cloned())
-    }
-
-    /// Divides the names into parts, each of which is retried and completed on its own.
-    pub(crate) fn chunks(self) -> Vec<Self> {
-        let (mut keys, mut tags) = (self.keys.into_iter().peekable(), self.tags.into_iter().peekable());
-        let mut chunks = Vec::new();
-        while keys.peek().is_some() || tags.peek().is_some() {
-            let (keys, tags) = (keys.by_ref().take(CHUNK).collect(), tags.by_ref().take(CHUNK).collect());
-            chunks.push(Self { keys, tags, ..Self::default() });
-        }
-        chunks
     }
 }
 
@@ -242,12 +207,38 @@ mod tests {
             let pending = PendingInvalidations::new("test");
             let key = Keyspace::new("test").unwrap().key("a", 1);
             pending.add([key.clone()], [Tag::new("t", 1)]);
-            let first = pending.pending.lock().unwrap().clone();
+            let first = pending.snapshot();
             pending.add([key.clone()], []);
-            pending.done(&first);
+            pending.carried_out(&first, &first.steps(1), 1);
             assert_eq!(pending.len(), 1, "the second invalidation of the key remains, and the tag is done");
-            let second = pending.pending.lock().unwrap().clone();
-            pending.done(&second);
+            let second = pending.snapshot();
+            pending.carried_out(&second, &second.steps(1), 1);
+            assert_eq!(pending.len(), 0);
+        });
+    }
+
+    #[test]
+    fn tag_is_done_when_each_partition_has_carried_it_out_once() {
+        in_any_order(|| {
+            let (pending, tag) = (PendingInvalidations::new("test"), Tag::new("t", 1));
+            let carry_out = |partition| {
+                let retried = pending.snapshot();
+                pending.carried_out(&retried, &[Step::Tags(partition, vec![tag.clone()])], 2);
+            };
+            pending.add([], [tag.clone()]);
+            let awaited = pending.lock().await_names([], [tag.clone()]);
+            carry_out(1);
+            assert_eq!(pending.snapshot().steps(2), [Step::Tags(0, vec![tag.clone()])], "partition 0 is left");
+            pending.add([], [tag.clone()]);
+            assert_eq!(pending.snapshot().steps(2).len(), 2, "a later invalidation is for both");
+            assert!(!pending.lock().has_reached(&awaited));
+            carry_out(0);
+            assert!(
+                pending.lock().has_reached(&awaited),
+                "the earlier one is done, in either partition at its own time"
+            );
+            assert_eq!(pending.len(), 1, "the later one is left in partition 1");
+            carry_out(1);
             assert_eq!(pending.len(), 0);
         });
     }
@@ -277,7 +268,7 @@ mod tests {
         in_any_order(|| {
             let pending = PendingInvalidations::new("test");
             pending.add((0..=LIMIT).map(|id| Keyspace::new("test").unwrap().key("a", id)), []);
-            assert!(pending.pending.lock().unwrap().everything.is_some());
+            assert!(pending.snapshot().everything().is_some());
         });
     }
 }

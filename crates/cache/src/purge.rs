@@ -81,8 +81,8 @@ impl Invalidator {
         }
         if let Some(near) = &self.near {
             near.memory.validity.record_change_of_everything();
-            near.confirm(None, None).await?;
         }
+        self.confirm_removed().await?;
         Ok(progress.removed)
     }
 

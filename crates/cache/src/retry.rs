@@ -1,13 +1,16 @@
 //! Retries deferred invalidations until Redis has carried them out.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use tracing::info;
 
 use crate::feed::{CacheEvent, InvalidationRecord};
-use crate::invalidate::{Invalidation, Invalidator};
+use crate::invalidate::{Invalidation, Invalidator, MAX_CONCURRENT};
+use crate::pending::PendingSet;
 use crate::purge::PurgeProgress;
-use crate::redis::StoreError;
+use crate::redis::{Step, StoreError};
 
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -24,8 +27,8 @@ pub(crate) async fn run_retries(invalidator: &Invalidator) {
     }
 }
 
-/// Retries what is pending, one chunk at a time. Each chunk is completed on its own, so an interrupted retry makes
-/// progress.
+/// Retries what is pending, in all partitions. Each step is recorded on its own, so an interrupted retry makes progress, and
+/// so does one of which Redis refuses a part.
 async fn retry(invalidator: &Invalidator, purge: &mut PurgeProgress) {
     let (pending, events) = (&invalidator.pending, &invalidator.events);
     let retried = pending.snapshot();
@@ -37,19 +40,45 @@ async fn retry(invalidator: &Invalidator, purge: &mut PurgeProgress) {
         pending.purged(request);
         return pending.log_recovered();
     }
-    for chunk in retried.chunks() {
-        let (keys, tags) = chunk.names();
-        let invalidation = keys.fold(Invalidation::hard().tags(tags), Invalidation::key);
-        match invalidator.run(&invalidation).await {
+    let partitions = invalidator.store.keyspace.partitions();
+    let (carried_out, entries) = carry_out(invalidator, &retried, partitions).await;
+    if carried_out.is_empty() || invalidator.confirm_removed().await.is_err() {
+        return;
+    }
+    pending.carried_out(&retried, &carried_out, partitions);
+    events.emit(|| CacheEvent::Invalidate(invalidation_of(&carried_out).record(Some(entries))));
+    pending.log_recovered();
+}
+
+/// Removes the entries, and returns the steps that Redis has carried out and how many entries existed.
+async fn carry_out(invalidator: &Invalidator, retried: &PendingSet, partitions: u16) -> (Vec<Step>, u64) {
+    let run = async |step: Step| (invalidator.store.remove(&step).await, step);
+    let mut done = stream::iter(retried.steps(partitions)).map(run).buffer_unordered(MAX_CONCURRENT);
+    let (mut carried_out, mut total) = (Vec::new(), 0);
+    while let Some((result, step)) = done.next().await {
+        match result {
             Ok(entries) => {
-                pending.done(&chunk);
-                events.emit(|| CacheEvent::Invalidate(invalidation.record(Some(entries))));
+                carried_out.push(step);
+                total += entries;
             }
             // Redis is unavailable again.
-            Err(StoreError::Unavailable(_)) => return,
-            // Redis refuses a part of this chunk; the other chunks should not wait for it.
-            Err(StoreError::Server(error)) => pending.log_refused(&error),
+            Err(StoreError::Unavailable(_)) => break,
+            // Redis refuses this step; the others should not wait for it.
+            Err(StoreError::Server(error)) => invalidator.pending.log_refused(&error),
         }
     }
-    pending.log_recovered();
+    (carried_out, total)
+}
+
+/// Returns an invalidation with the names of these steps.
+fn invalidation_of(steps: &[Step]) -> Invalidation {
+    let (mut keys, mut tags) = (Vec::new(), HashSet::new());
+    for step in steps {
+        match step {
+            Step::Keys(some) => keys.extend(some.iter().cloned()),
+            Step::Older(some) => keys.extend(some.iter().map(|(key, _)| key.clone())),
+            Step::Tags(_, some) => tags.extend(some.iter().cloned()),
+        }
+    }
+    keys.into_iter().fold(Invalidation::hard().tags(tags), Invalidation::key)
 }

@@ -1,6 +1,9 @@
 //! The events of the shop: the payloads of `contract` in the envelope of `outbox`.
 
-use cache::Invalidated;
+use std::time::Duration;
+
+use cache::error::Deferred;
+use cache::{CacheClient, Invalidation};
 use contract::{CartChange, ProductChange};
 use outbox::consumer::HandlerError;
 use outbox::{Event, EventSource};
@@ -19,16 +22,28 @@ pub const PRODUCT_EVENTS: EventSource =
 pub const CART_EVENTS: EventSource =
     EventSource { stream: CartChange::STREAM, channel: None, types: CartChange::TYPES };
 
-/// Requires a completed invalidation. The cache retries a deferred one by itself, but the events stay unacknowledged
-/// until one is complete.
+/// The longest time for which the handling of events waits for a deferred invalidation. After that, the events are delivered
+/// again, and the service reports that it cannot apply them.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// Invalidates entries, and requires the acknowledgement: events stay unacknowledged until then.
 ///
 /// # Errors
-/// Returns an error if the invalidation is deferred, so that the events are delivered again.
-pub fn require_done(invalidated: Invalidated) -> Result<(), HandlerError> {
-    match invalidated {
-        Invalidated::Done { .. } => Ok(()),
-        Invalidated::Deferred => Err(HandlerError::Unavailable("Redis did not take the invalidation".to_owned())),
-    }
+/// Returns an error if the invalidation is still deferred after two seconds, so that the events are delivered again.
+pub async fn require_invalidated(cache: &CacheClient, invalidation: Invalidation) -> Result<(), HandlerError> {
+    cache.invalidate_within(invalidation, LONGEST_WAIT).await.map_err(unavailable)
+}
+
+/// Removes every entry, and requires the acknowledgement.
+///
+/// # Errors
+/// Returns an error if the purge is still deferred after two seconds.
+pub async fn require_purged(cache: &CacheClient) -> Result<(), HandlerError> {
+    cache.purge_within(LONGEST_WAIT).await.map_err(unavailable)
+}
+
+fn unavailable(deferred: Deferred) -> HandlerError {
+    HandlerError::Unavailable(deferred.to_string())
 }
 
 #[cfg(test)]

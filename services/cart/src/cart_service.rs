@@ -128,7 +128,7 @@ impl CartService {
         &self, cart: CartId, written: Result<T, WriteError<T, CartError>>,
     ) -> Result<(T, Invalidated), CartError> {
         match written {
-            Ok(written) => Ok((written, self.views.invalidate_carts([cart.reference()]).await)),
+            Ok(written) => Ok((written, self.views.invalidate_cart(cart.reference()).await)),
             Err(WriteError { cause, in_doubt }) => {
                 if in_doubt.is_some() {
                     // The client receives the error of the write. It is the same whether or not Redis has made the

@@ -15,7 +15,7 @@ use contract::{CartChange, ProductChange, ProductId};
 use outbox::consumer::{EventHandler, HandlerError, Resync};
 use outbox::log::LogPosition;
 use outbox::relay::{OutboxEvent, RelayHook};
-use service::events::{ProductEvent, require_done};
+use service::events::{ProductEvent, require_invalidated, require_purged};
 
 use crate::error::CartError;
 use crate::facts::ProductSnapshots;
@@ -61,10 +61,10 @@ impl EventHandler for CartEventHandler {
         }
         let key = |id: &ProductId| self.caches.product.key(*id);
         let facts = products.iter().map(key).fold(Invalidation::hard(), Invalidation::key);
-        require_done(self.cache.invalidate(facts).await)?;
+        require_invalidated(&self.cache, facts).await?;
         // Views last: a view that is loaded from here on does not find the old data.
         let views = Invalidation::hard().tags(products.iter().map(|id| keys::product(*id)));
-        require_done(self.cache.invalidate(views).await)?;
+        require_invalidated(&self.cache, views).await?;
         recorded.map_err(unavailable)
     }
 
@@ -87,7 +87,7 @@ impl RelayHook for InvalidateOnRelay {
 
     async fn before_append(&self, events: &[OutboxEvent<CartChange>]) -> Result<(), HandlerError> {
         let carts: HashSet<_> = events.iter().map(|committed| committed.event.change.cart_id).collect();
-        require_done(self.views.invalidate_carts(carts).await)
+        require_invalidated(&self.cache, self.views.invalidation_of(carts)).await
     }
 
     /// After a change of the history, views may show lines that the database has lost.
@@ -104,8 +104,8 @@ impl RelayHook for InvalidateOnRelay {
 /// load may build a view from old data that the pass has not reached yet, and store the view where the pass has already
 /// been. The second pass removes such a view. By then, no old data of products are left.
 async fn drop_everything(cache: &CacheClient) -> Result<(), HandlerError> {
-    require_done(cache.purge().await)?;
-    require_done(cache.purge().await)
+    require_purged(cache).await?;
+    require_purged(cache).await
 }
 
 fn unavailable(error: CartError) -> HandlerError {

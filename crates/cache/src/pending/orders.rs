@@ -68,7 +68,7 @@ impl PendingInvalidations {
     pub(crate) fn retry(&self, remove: impl FnOnce()) {
         let retried = self.snapshot();
         remove();
-        self.done(&retried);
+        self.carried_out(&retried, &retried.steps(1), 1);
     }
 }
 

@@ -4,6 +4,7 @@
 
 #[path = "../it/both/mod.rs"]
 mod both;
+mod deferrals;
 mod many;
 mod partitions;
 mod purges;

@@ -81,11 +81,15 @@ impl Views {
         self.cache.load_uncached(id.reference(), why, with(self, id, Self::load_past)).await
     }
 
-    /// Removes the views of carts after a write. Names the carts by their references.
-    pub async fn invalidate_carts(&self, references: impl IntoIterator<Item = Uuid>) -> Invalidated {
+    /// Removes the view of a cart after a write.
+    pub async fn invalidate_cart(&self, reference: Uuid) -> Invalidated {
+        self.client.invalidate(self.invalidation_of([reference])).await
+    }
+
+    /// Returns the invalidation that removes the views of carts.
+    pub fn invalidation_of(&self, references: impl IntoIterator<Item = Uuid>) -> Invalidation {
         let keys = references.into_iter().map(|reference| self.cache.key(reference));
-        let gone = keys.fold(Invalidation::hard(), Invalidation::key);
-        self.client.invalidate(gone).await
+        keys.fold(Invalidation::hard(), Invalidation::key)
     }
 
     /// Removes the view of a cart at once, and again when an unacknowledged COMMIT can no longer take effect.

@@ -28,7 +28,7 @@ use contract::{CategoryId, ProductChange, ProductChangeKind as Kind};
 use metrics::counter;
 use outbox::consumer::HandlerError;
 use outbox::relay::{OutboxEvent, RelayHook};
-use service::events::require_done;
+use service::events::{require_invalidated, require_purged};
 
 use crate::keys::{self, Caches};
 use crate::strategies::Strategy;
@@ -105,16 +105,16 @@ impl RelayHook for InvalidateOnRelay {
     type Data = ProductChange;
 
     async fn before_append(&self, events: &[OutboxEvent<ProductChange>]) -> Result<(), HandlerError> {
-        require_done(self.cache.invalidate(self.invalidation_for(events)).await)
+        require_invalidated(&self.cache, self.invalidation_for(events)).await
     }
 
     async fn history_changed(&self) -> Result<(), HandlerError> {
         counter!("product_events_total", "result" => "history-changed").increment(1);
-        require_done(self.cache.purge().await)
+        require_purged(&self.cache).await
     }
 
     async fn redis_changed(&self) -> Result<(), HandlerError> {
         counter!("product_events_total", "result" => "redis-changed").increment(1);
-        require_done(self.cache.purge().await)
+        require_purged(&self.cache).await
     }
 }

@@ -8,7 +8,7 @@ use cache::{CacheClient, Invalidation};
 use contract::CartChange;
 use outbox::consumer::{EventHandler, HandlerError, Position, Resync};
 use outbox::log::{EventLog, LogPosition};
-use service::events::{CART_EVENTS, CartEvent, require_done};
+use service::events::{CART_EVENTS, CartEvent, require_invalidated, require_purged};
 
 use super::refused;
 use crate::baskets::BasketItems;
@@ -42,7 +42,7 @@ impl EventHandler for CartEventHandler {
         // Also invalidates when no line has changed: the process that changed the line may have died before its
         // invalidation.
         let carts: HashSet<_> = events.iter().map(|event| event.change.cart_id).collect();
-        require_done(self.cache.invalidate(Invalidation::hard().tags(carts.into_iter().map(keys::basket))).await)?;
+        require_invalidated(&self.cache, Invalidation::hard().tags(carts.into_iter().map(keys::basket))).await?;
         let positions: Vec<_> = events.iter().map(|event| LogPosition { seq: event.seq, epoch: event.epoch }).collect();
         self.positions.mark_applied(CART_EVENTS.stream, &positions).await.map_err(refused)
     }
@@ -56,7 +56,7 @@ impl EventHandler for CartEventHandler {
             // not wait for it.
             self.positions.set_incomplete(CART_EVENTS.stream).await.map_err(refused)?;
         }
-        require_done(self.cache.purge().await)?;
+        require_purged(&self.cache).await?;
         if why == Resync::OtherHistory {
             // Resets the position to the beginning of the log, as far as the log retains it. This is the last step: a
             // process that takes over before it finds the other history, too, and repeats all steps.

@@ -19,7 +19,7 @@ use contract::product_api::CategoryRef;
 use contract::{ProductChange, ProductChangeKind as Kind};
 use outbox::consumer::{EventHandler, HandlerError, Position, Resync};
 use outbox::log::LogPosition;
-use service::events::{PRODUCT_EVENTS, ProductEvent, require_done};
+use service::events::{PRODUCT_EVENTS, ProductEvent, require_invalidated, require_purged};
 
 use super::refused;
 use crate::catalogue::{CatalogueSync, Changes};
@@ -48,7 +48,7 @@ impl EventHandler for ProductEventHandler {
         self.publish_to_feed(events);
         let named = outdated(events, &HashSet::new());
         self.sync.catalogue.expect(&named, in_doubt(events)).await.map_err(refused)?;
-        require_done(self.cache.invalidate(Invalidation::hard().tags(named)).await)?;
+        require_invalidated(&self.cache, Invalidation::hard().tags(named)).await?;
 
         let deleted = deleted(events);
         let changes = match self.fetched(events, &deleted).await {
@@ -64,17 +64,17 @@ impl EventHandler for ProductEventHandler {
         // Only now: a list that is built from here on uses the new rows.
         let appeared = appeared(events, &flipped).into_iter().map(|product| self.lists.key(product));
         let invalidation = appeared.fold(Invalidation::hard().tags(outdated(events, &flipped)), Invalidation::key);
-        require_done(self.cache.invalidate(invalidation).await)?;
+        require_invalidated(&self.cache, invalidation).await?;
         self.sync.positions.mark_applied(PRODUCT_EVENTS.stream, &positions).await.map_err(refused)
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
         if matches!(why, Resync::RedisChanged | Resync::OtherHistory) {
             // The entries may be of any age or of another history, and the product API may be unavailable for long.
-            require_done(self.cache.purge().await)?;
+            require_purged(&self.cache).await?;
         }
         let filled = self.sync.fill().await.map_err(refused)?;
-        require_done(self.cache.purge().await)?;
+        require_purged(&self.cache).await?;
         self.sync.record(filled).await.map_err(refused)?;
         Ok(None)
     }
@@ -144,7 +144,7 @@ impl ProductEventHandler {
         let gone = deleted.into_iter().map(|(id, (version, seq))| (id, version, seq)).collect();
         let changes = Changes { gone, ..Changes::default() };
         self.sync.catalogue.apply(&changes, &[]).await.map_err(refused)?;
-        require_done(self.cache.invalidate(Invalidation::hard().tags(tags)).await)
+        require_invalidated(&self.cache, Invalidation::hard().tags(tags)).await
     }
 }
 

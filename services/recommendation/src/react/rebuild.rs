@@ -10,7 +10,7 @@ use cache::CacheClient;
 use contract::cart_snapshot::CartSnapshot;
 use outbox::log::EventLog;
 use outbox::{Backoff, RecurringFailure};
-use service::events::{CART_EVENTS, require_done};
+use service::events::{CART_EVENTS, require_purged};
 use tokio::time::sleep;
 use tracing::info;
 use uuid::Uuid;
@@ -99,7 +99,7 @@ impl BasketRebuild {
             learning::pending(true);
         }
         // Also purges when no line has changed: an earlier attempt may have changed lines, and failed before its purge.
-        require_done(self.cache.purge().await).map_err(|error| RecommendationError::Unavailable(error.to_string()))?;
+        require_purged(&self.cache).await.map_err(|error| RecommendationError::Unavailable(error.to_string()))?;
         if self.positions.set_complete(CART_EVENTS.stream, losses).await? {
             self.state.baskets_incomplete(false);
             info!(changed, head, took = ?began.elapsed(), "all baskets were read from the cart service");

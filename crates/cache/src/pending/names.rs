@@ -1,0 +1,154 @@
+//! The names of deferred invalidations, and how far each has come.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::invalidate::{MAX_KEYS_PER_COMMAND, tags_per_step};
+use crate::keyspace::{Key, Tag};
+use crate::redis::Step;
+
+/// Pending names, each with the number of its latest invalidation: a retry that began earlier does not complete a later
+/// one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PendingSet {
+    pub(super) number: u64,
+    keys: HashMap<Key, Progress>,
+    tags: HashMap<Tag, Progress>,
+    everything: Option<u64>,
+}
+
+/// How far the invalidations of one name have come.
+///
+/// A tag has entries in every partition, and each partition is recorded on its own: while the slots of a cluster migrate, they
+/// are hardly ever all complete at the same time.
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    /// The number of the latest invalidation.
+    latest: u64,
+    /// For each partition the number of the latest invalidation that was carried out there; empty before the first one. A
+    /// key has one partition.
+    carried_out: Vec<u64>,
+}
+
+/// Deferred invalidations that a caller waits for: names, and the numbers that they had.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    keys: Vec<(Key, u64)>,
+    tags: Vec<(Tag, u64)>,
+}
+
+impl Progress {
+    /// Returns whether each partition has carried out this invalidation or a later one.
+    fn has_reached(&self, number: u64) -> bool {
+        !self.carried_out.is_empty() && self.carried_out.iter().all(|carried_out| *carried_out >= number)
+    }
+
+    /// Returns whether the latest invalidation is carried out in a partition.
+    fn is_done_in(&self, partition: usize) -> bool {
+        self.carried_out.get(partition).is_some_and(|carried_out| *carried_out >= self.latest)
+    }
+
+    fn advance(&mut self, partition: usize, partitions: usize, number: u64) {
+        self.carried_out.resize(partitions, 0);
+        self.carried_out[partition] = number.max(self.carried_out[partition]);
+    }
+}
+
+impl PendingSet {
+    pub(super) fn len(&self) -> usize {
+        self.keys.len() + self.tags.len() + usize::from(self.everything.is_some())
+    }
+
+    /// Returns the number of the request if a purge of the keyspace is pending.
+    pub(crate) fn everything(&self) -> Option<u64> {
+        self.everything
+    }
+
+    pub(super) fn names_key(&self, key: &Key) -> bool {
+        self.keys.contains_key(key)
+    }
+
+    pub(super) fn names_tag(&self, tag: &str) -> bool {
+        self.tags.contains_key(tag)
+    }
+
+    pub(super) fn add(&mut self, keys: impl IntoIterator<Item = Key>, tags: impl IntoIterator<Item = Tag>) {
+        for key in keys {
+            self.keys.entry(key).or_default().latest = self.number;
+        }
+        for tag in tags {
+            self.tags.entry(tag).or_default().latest = self.number;
+        }
+    }
+
+    /// Requests a purge of the keyspace, which covers the names.
+    pub(super) fn replace_by_everything(&mut self) {
+        *self = Self { number: self.number, everything: Some(self.number), ..Self::default() };
+    }
+
+    /// Completes a request for a purge, unless there is a later one.
+    pub(super) fn purged(&mut self, request: u64) {
+        self.everything = self.everything.filter(|pending| *pending != request);
+    }
+
+    /// Returns the steps that are left, in `partitions` partitions. Each is retried and completed on its own.
+    pub(crate) fn steps(&self, partitions: u16) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for partition in 0..partitions {
+            let keys: Vec<Key> = self.keys.keys().filter(|key| key.partition() == partition).cloned().collect();
+            steps.extend(keys.chunks(MAX_KEYS_PER_COMMAND).map(|some| Step::Keys(some.to_vec())));
+            let left = self.tags.iter().filter(|(_, progress)| !progress.is_done_in(usize::from(partition)));
+            let tags: Vec<Tag> = left.map(|(tag, _)| tag.clone()).collect();
+            let chunks = tags.chunks(tags_per_step(partitions));
+            steps.extend(chunks.map(|some| Step::Tags(partition, some.to_vec())));
+        }
+        steps
+    }
+
+    /// Records that `steps` of `retried` were carried out, in a keyspace of `partitions` partitions. Names that were added again
+    /// since remain.
+    pub(super) fn carried_out(&mut self, retried: &Self, steps: &[Step], partitions: u16) {
+        for step in steps {
+            match step {
+                Step::Keys(keys) => keys.iter().for_each(|key| advance(&mut self.keys, &retried.keys, key, (0, 1))),
+                Step::Tags(partition, tags) => {
+                    let place = (usize::from(*partition), usize::from(partitions));
+                    tags.iter().for_each(|tag| advance(&mut self.tags, &retried.tags, tag, place));
+                }
+                Step::Older(_) => unreachable!("a deferred invalidation has no versions"),
+            }
+        }
+    }
+
+    /// Returns those of these names that are pending, with their numbers.
+    pub(super) fn await_names(
+        &self, keys: impl IntoIterator<Item = Key>, tags: impl IntoIterator<Item = Tag>,
+    ) -> Awaited {
+        let number_of_key = |key: Key| self.keys.get(&key).map(|progress| progress.latest).map(|number| (key, number));
+        let number_of_tag = |tag: Tag| self.tags.get(&tag).map(|progress| progress.latest).map(|number| (tag, number));
+        Awaited {
+            keys: keys.into_iter().filter_map(number_of_key).collect(),
+            tags: tags.into_iter().filter_map(number_of_tag).collect(),
+        }
+    }
+
+    /// Returns whether the invalidations that were awaited are carried out. Later ones of the same names may be pending.
+    pub(super) fn has_reached(&self, Awaited { keys, tags }: &Awaited) -> bool {
+        self.everything.is_none()
+            && keys.iter().all(|(key, number)| self.keys.get(key).is_none_or(|progress| progress.has_reached(*number)))
+            && tags.iter().all(|(tag, number)| self.tags.get(tag).is_none_or(|progress| progress.has_reached(*number)))
+    }
+}
+
+/// Records that the invalidation of `name` was carried out in a partition, of so many, and removes the name if nothing is
+/// left of it.
+fn advance<T: Eq + Hash>(
+    pending: &mut HashMap<T, Progress>, retried: &HashMap<T, Progress>, name: &T,
+    (partition, partitions): (usize, usize),
+) {
+    let (Some(progress), Some(retried)) = (pending.get_mut(name), retried.get(name)) else { return };
+    progress.advance(partition, partitions, retried.latest);
+    if progress.has_reached(progress.latest) {
+        pending.remove(name);
+    }
+}
