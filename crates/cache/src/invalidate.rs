@@ -24,8 +24,6 @@ use crate::pending::PendingInvalidations;
 use crate::redis::{Step, StoreError};
 use crate::store::Store;
 
-/// The maximum number of keys, or of tags, in one command.
-pub(crate) const MAX_KEYS_PER_COMMAND: usize = 64;
 /// The maximum number of keys, and of tags, that a feed record names.
 const MAX_NAMES_IN_FEED: usize = 16;
 /// The maximum number of concurrent commands of one invalidation.
@@ -177,20 +175,14 @@ impl Invalidation {
         let mut steps = Vec::new();
         for partition in 0..partitions {
             let keys: Vec<Key> = self.keys.iter().filter(|key| key.partition() == partition).cloned().collect();
-            steps.extend(keys.chunks(MAX_KEYS_PER_COMMAND).map(|some| Step::Keys(some.to_vec())));
+            steps.extend(Step::of_keys(&keys));
             let is_here = |(key, _): &&(Key, u64)| key.partition() == partition;
             let keys_before: Vec<(Key, u64)> = self.keys_before.iter().filter(is_here).cloned().collect();
-            steps.extend(keys_before.chunks(MAX_KEYS_PER_COMMAND).map(|some| Step::Older(some.to_vec())));
-            steps.extend(self.tags.chunks(tags_per_step(partitions)).map(|some| Step::Tags(partition, some.to_vec())));
+            steps.extend(Step::of_versions(&keys_before));
+            steps.extend(Step::of_tags(&self.tags, partition, partitions));
         }
         steps
     }
-}
-
-/// Returns how many tags a step has at most. In one partition, one call fences a tag and removes its entries. In many, most
-/// calls would find no entry.
-pub(crate) fn tags_per_step(partitions: u16) -> usize {
-    if partitions == 1 { 1 } else { MAX_KEYS_PER_COMMAND }
 }
 
 /// Invalidates entries of one keyspace.

@@ -1,9 +1,9 @@
 //! The invalidation of the entries that carry all of several tags.
 
 use crate::entry::StoredValue;
-use crate::invalidate::{Effect, Invalidator, MAX_KEYS_PER_COMMAND};
+use crate::invalidate::{Effect, Invalidator};
 use crate::keyspace::{Key, Tag};
-use crate::redis::{InspectedEntry, Step, StoreError, TagCursor};
+use crate::redis::{InspectedEntry, MAX_KEYS_PER_COMMAND, Step, StoreError, TagCursor};
 
 impl Invalidator {
     /// Invalidates the entries of one partition that carry all of `tags`: looks at those that carry the rarest one.

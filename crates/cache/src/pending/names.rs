@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::invalidate::{MAX_KEYS_PER_COMMAND, tags_per_step};
 use crate::keyspace::{Key, Tag};
 use crate::redis::Step;
 
@@ -96,11 +95,10 @@ impl PendingSet {
         let mut steps = Vec::new();
         for partition in 0..partitions {
             let keys: Vec<Key> = self.keys.keys().filter(|key| key.partition() == partition).cloned().collect();
-            steps.extend(keys.chunks(MAX_KEYS_PER_COMMAND).map(|some| Step::Keys(some.to_vec())));
+            steps.extend(Step::of_keys(&keys));
             let left = self.tags.iter().filter(|(_, progress)| !progress.is_done_in(usize::from(partition)));
             let tags: Vec<Tag> = left.map(|(tag, _)| tag.clone()).collect();
-            let chunks = tags.chunks(tags_per_step(partitions));
-            steps.extend(chunks.map(|some| Step::Tags(partition, some.to_vec())));
+            steps.extend(Step::of_tags(&tags, partition, partitions));
         }
         steps
     }

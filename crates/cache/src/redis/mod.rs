@@ -24,7 +24,7 @@ pub use connect::{AddressError, ConnectError};
 pub(crate) use error::StoreError;
 pub(crate) use guards::GuardMembers;
 pub(crate) use holders::Holders;
-pub(crate) use removals::{Step, TagCursor};
+pub(crate) use removals::{MAX_KEYS_PER_COMMAND, Step, TagCursor};
 pub(crate) use scans::{InspectedEntry, ScannedServer, SweepReply};
 pub(crate) use store::RedisStore;
 pub(crate) use tracking::Tracking;

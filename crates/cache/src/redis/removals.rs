@@ -16,6 +16,8 @@ use crate::keyspace::Key;
 use crate::keyspace::Tag;
 use crate::lease::RandomId;
 
+/// The maximum number of keys, or of tags, in one command.
+pub(crate) const MAX_KEYS_PER_COMMAND: usize = 64;
 /// Members that one script call removes at most. A call of a large set takes up to 14 µs for each, so other commands wait
 /// for about 2 ms (`make bench` measures it).
 const REMOVE_BATCH: i64 = 128;
@@ -35,6 +37,25 @@ pub(crate) enum Step {
     Older(Vec<(Key, u64)>),
     /// The entries of one partition that carry any of these tags, of which there is at least one.
     Tags(u16, Vec<Tag>),
+}
+
+impl Step {
+    /// Divides keys of one partition into steps.
+    pub(crate) fn of_keys(keys: &[Key]) -> impl Iterator<Item = Self> {
+        keys.chunks(MAX_KEYS_PER_COMMAND).map(|some| Self::Keys(some.to_vec()))
+    }
+
+    /// Divides keys of one partition, each with a version, into steps.
+    pub(crate) fn of_versions(entries: &[(Key, u64)]) -> impl Iterator<Item = Self> {
+        entries.chunks(MAX_KEYS_PER_COMMAND).map(|some| Self::Older(some.to_vec()))
+    }
+
+    /// Divides tags into steps for one of `partitions` partitions.
+    pub(crate) fn of_tags(tags: &[Tag], partition: u16, partitions: u16) -> impl Iterator<Item = Self> {
+        // In one partition, one call fences a tag and removes its entries. In many, most calls would find no entry.
+        let at_once = if partitions == 1 { 1 } else { MAX_KEYS_PER_COMMAND };
+        tags.chunks(at_once).map(move |some| Self::Tags(partition, some.to_vec()))
+    }
 }
 
 /// A position among the entries that carry a tag: first in its set, then in the set that a hard invalidation empties.
