@@ -139,7 +139,8 @@ impl CacheClient {
     }
 
     fn of(store: Store, near: Option<Arc<NearCache>>, settings: &CacheSettings) -> Self {
-        let (pending, store) = (PendingInvalidations::new(store.keyspace.name()), Arc::new(store));
+        let (pending, store) =
+            (PendingInvalidations::new(store.keyspace.name(), store.keyspace.partitions()), Arc::new(store));
         let clock = Arc::clone(&store);
         let events = Arc::new(EventBuffer::new(move || clock.now_ms()));
         let (tasks, runtime) = (TaskTracker::new(), Handle::current());

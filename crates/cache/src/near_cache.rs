@@ -81,18 +81,24 @@ impl NearCache {
             self.memory.drop_keys(keys);
             ids.remove(&self.tracking.id);
         }
+        let is_waited_for = ids.contains(&self.tracking.id);
         let confirmed = async {
-            if !ids.is_empty() {
-                // After the longest lease, it does not matter whether a process has answered.
-                let _ = timeout(longest, self.tracking.confirm(ids)).await;
-            }
+            // After the longest lease, it does not matter whether a process has answered.
+            ids.is_empty() || timeout(longest, self.tracking.confirm(ids)).await.is_ok()
         };
         let known = async {
             if !unknown.is_zero() {
                 sleep(unknown.min(longest)).await;
             }
         };
-        tokio::join!(confirmed, known);
+        let (all_have_answered, ()) = tokio::join!(confirmed, known);
+        if keys.is_none() {
+            // A bounded cache is not waited for: while it has a lease, its connection delivers the pushes.
+            let memory = &self.memory;
+            let are_pushed =
+                if memory.is_strict() { is_waited_for && all_have_answered } else { memory.validity.has_lease() };
+            memory.validity.record_removal(are_pushed);
+        }
         Ok(())
     }
 }

@@ -24,12 +24,16 @@ use crate::recurring_failure::RecurringFailure;
 use crate::redis::{Step, StoreError};
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard};
 
-/// Pending names above which the whole keyspace is purged instead.
+/// Pending names above which the whole keyspace is purged instead. A tag counts once for every `PARTITIONS_PER_TAG`
+/// partitions.
 const LIMIT: usize = 10_000;
+const PARTITIONS_PER_TAG: u16 = 16;
 
 #[derive(Debug)]
 pub(crate) struct PendingInvalidations {
     pending: Mutex<PendingSet>,
+    /// The number of partitions of the keyspace.
+    partitions: u16,
     /// Number of pending names, so that a hit needs only one or two atomic loads.
     count: AtomicUsize,
     /// The epoch: grows with every change of the pending set.
@@ -44,10 +48,11 @@ pub(crate) struct PendingInvalidations {
 }
 
 impl PendingInvalidations {
-    pub(crate) fn new(keyspace: &str) -> Self {
+    pub(crate) fn new(keyspace: &str, partitions: u16) -> Self {
         let gauge = gauge!("cache_repairs_pending", "keyspace" => keyspace.to_owned());
         Self {
             pending: Mutex::default(),
+            partitions,
             count: AtomicUsize::new(0),
             changes: AtomicU64::new(0),
             added: Notify::new(),
@@ -94,19 +99,21 @@ impl PendingInvalidations {
         let mut pending = self.lock();
         pending.number += 1;
         change(&mut pending);
-        if pending.len() > LIMIT {
+        if pending.weight(usize::from(self.partitions.div_ceil(PARTITIONS_PER_TAG))) > LIMIT {
             pending.replace_by_everything();
         }
         self.counted(&pending);
         self.added.notify_one();
     }
 
-    /// Removes the names of `retried` of which nothing is left after these steps, unless they were added again since.
-    pub(crate) fn carried_out(&self, retried: &PendingSet, steps: &[Step], partitions: u16) {
+    /// Removes the names of `retried` of which nothing is left after these steps, and returns them. Names that were added
+    /// again since remain.
+    pub(crate) fn carried_out(&self, retried: &PendingSet, steps: &[Step]) -> (Vec<Key>, Vec<Tag>) {
         let mut pending = self.lock();
-        pending.carried_out(retried, steps, partitions);
+        let completed = pending.carried_out(retried, steps, self.partitions);
         self.counted(&pending);
         self.progressed.notify_waiters();
+        completed
     }
 
     /// Removes a request for a purge that has been carried out, unless there is a later one. Names that were added since the
@@ -161,6 +168,11 @@ impl PendingInvalidations {
         }
     }
 
+    /// Returns whether a purge of the keyspace is pending.
+    pub(crate) fn has_purge(&self) -> bool {
+        self.lock().everything().is_some()
+    }
+
     pub(crate) fn snapshot(&self) -> PendingSet {
         self.lock().clone()
     }
@@ -204,15 +216,15 @@ mod tests {
     #[test]
     fn retry_does_not_complete_an_invalidation_added_while_it_ran() {
         in_any_order(|| {
-            let pending = PendingInvalidations::new("test");
+            let pending = PendingInvalidations::new("test", 1);
             let key = Keyspace::new("test").unwrap().key("a", 1);
             pending.add([key.clone()], [Tag::new("t", 1)]);
             let first = pending.snapshot();
             pending.add([key.clone()], []);
-            pending.carried_out(&first, &first.steps(1), 1);
+            pending.carried_out(&first, &first.steps(1));
             assert_eq!(pending.len(), 1, "the second invalidation of the key remains, and the tag is done");
             let second = pending.snapshot();
-            pending.carried_out(&second, &second.steps(1), 1);
+            pending.carried_out(&second, &second.steps(1));
             assert_eq!(pending.len(), 0);
         });
     }
@@ -220,14 +232,14 @@ mod tests {
     #[test]
     fn tag_is_done_when_each_partition_has_carried_it_out_once() {
         in_any_order(|| {
-            let (pending, tag) = (PendingInvalidations::new("test"), Tag::new("t", 1));
+            let (pending, tag) = (PendingInvalidations::new("test", 2), Tag::new("t", 1));
             let carry_out = |partition| {
                 let retried = pending.snapshot();
-                pending.carried_out(&retried, &[Step::Tags(partition, vec![tag.clone()])], 2);
+                pending.carried_out(&retried, &[Step::Tags(partition, vec![tag.clone()])])
             };
             pending.add([], [tag.clone()]);
             let awaited = pending.lock().await_names([], [tag.clone()]);
-            carry_out(1);
+            assert_eq!(carry_out(1), (vec![], vec![]));
             assert_eq!(pending.snapshot().steps(2), [Step::Tags(0, vec![tag.clone()])], "partition 0 is left");
             pending.add([], [tag.clone()]);
             assert_eq!(pending.snapshot().steps(2).len(), 2, "a later invalidation is for both");
@@ -238,15 +250,18 @@ mod tests {
                 "the earlier one is done, in either partition at its own time"
             );
             assert_eq!(pending.len(), 1, "the later one is left in partition 1");
-            carry_out(1);
+            assert_eq!(carry_out(1), (vec![], vec![tag.clone()]));
             assert_eq!(pending.len(), 0);
+
+            pending.add([], [tag.clone()]);
+            assert!(pending.lock().has_reached(&awaited), "it was done before it was added once more");
         });
     }
 
     #[test]
     fn purge_does_not_complete_what_was_added_while_it_ran() {
         in_any_order(|| {
-            let pending = PendingInvalidations::new("test");
+            let pending = PendingInvalidations::new("test", 1);
             let key = Keyspace::new("test").unwrap().key("a", 1);
             pending.add([key.clone()], []);
             pending.add_everything();
@@ -266,9 +281,12 @@ mod tests {
     #[test]
     fn too_many_pending_names_become_a_purge() {
         in_any_order(|| {
-            let pending = PendingInvalidations::new("test");
+            let pending = PendingInvalidations::new("test", 1);
             pending.add((0..=LIMIT).map(|id| Keyspace::new("test").unwrap().key("a", id)), []);
-            assert!(pending.snapshot().everything().is_some());
+            assert!(pending.has_purge());
+            let in_many_partitions = PendingInvalidations::new("test", 160);
+            in_many_partitions.add([], (0..=LIMIT / 10).map(|id| Tag::new("t", id)));
+            assert!(in_many_partitions.has_purge());
         });
     }
 }

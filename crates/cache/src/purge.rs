@@ -40,7 +40,7 @@ impl PurgeQueue for Invalidator {
     }
 
     fn is_purged(&self) -> bool {
-        self.pending.snapshot().everything().is_none()
+        !self.pending.has_purge()
     }
 }
 
@@ -56,7 +56,12 @@ impl Invalidator {
                 this.pending.add_everything();
             })
         };
-        self.tasks.spawn_on(task, &self.runtime).await.unwrap_or(Invalidated::Deferred)
+        let done = self.tasks.spawn_on(task, &self.runtime).await;
+        done.unwrap_or_else(|_| {
+            // A task that has panicked has deferred nothing.
+            self.pending.add_everything();
+            Invalidated::Deferred
+        })
     }
 
     /// Removes every entry from the partitions that are not emptied yet. Returns how many existed in all of them.

@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
-use cache::{CacheClient, Invalidated, Invalidation, Tag};
+use cache::{CacheClient, Invalidation, Tag};
 use outbox::RecurringFailure;
+use service::events::{require_invalidated, require_purged};
 use tracing::warn;
 
 use crate::state::IndexStatus;
@@ -43,10 +44,10 @@ impl Invalidator {
             false => Err("Redis is not in use".to_owned()),
         };
         let done = match advanced {
-            Ok(()) => match self.cache.invalidate(Invalidation::hard().tags(tags)).await {
-                Invalidated::Done { .. } => Ok(()),
-                Invalidated::Deferred => Err("Redis did not acknowledge an invalidation".to_owned()),
-            },
+            Ok(()) => {
+                let done = require_invalidated(&self.cache, Invalidation::hard().tags(tags)).await;
+                done.map_err(|error| error.to_string())
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = done {
@@ -101,10 +102,7 @@ impl Invalidator {
 
     async fn drop_all(&self, position: u64) -> Result<(), String> {
         self.watermarks.raise_floor(position).await.map_err(|error| error.to_string())?;
-        match self.cache.purge().await {
-            Invalidated::Done { .. } => Ok(()),
-            Invalidated::Deferred => Err("Redis did not acknowledge an invalidation".to_owned()),
-        }
+        require_purged(&self.cache).await.map_err(|error| error.to_string())
     }
 
     fn set_pending(&self, position: u64, error: &str) {

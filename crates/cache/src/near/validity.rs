@@ -20,6 +20,9 @@ pub(crate) struct Validity {
     counters: Box<[AtomicU64]>,
     /// Grows when pushes may have been lost: then nothing that was read before is valid.
     epoch: AtomicU64,
+    /// The epoch in which this process last removed entries whose keys it does not know. The pushes of an earlier epoch
+    /// may have left them out.
+    removed_in: AtomicU64,
     /// The end of the lease by [`clock_ns`]; 0 without a lease.
     lease_until: AtomicU64,
 }
@@ -45,7 +48,8 @@ pub(crate) fn clock_ns() -> u64 {
 impl Validity {
     pub(crate) fn new() -> Self {
         let counters = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        Self { counters, epoch: AtomicU64::new(0), lease_until: AtomicU64::new(0) }
+        let [epoch, removed_in, lease_until] = [(); 3].map(|()| AtomicU64::new(0));
+        Self { counters, epoch, removed_in, lease_until }
     }
 
     /// Returns what [`is_valid`](Self::is_valid) compares. Take the snapshot before the read is sent.
@@ -69,9 +73,19 @@ impl Validity {
             && pending_epoch == snapshot.pending_epoch
     }
 
-    /// Returns whether no push, and no invalidation of this process, has named a key of the entry's slot.
+    /// Returns whether no push, and no invalidation of this process, can have named the entry.
     pub(crate) fn is_unchanged(&self, snapshot: Snapshot) -> bool {
         self.counters[usize::from(snapshot.slot)].load(SeqCst) == snapshot.count
+            && self.removed_in.load(SeqCst) <= snapshot.epoch
+    }
+
+    /// Records that this process has removed entries whose keys it does not know. `are_pushed` says that the pushes of all
+    /// of them have arrived in this epoch.
+    pub(crate) fn record_removal(&self, are_pushed: bool) {
+        if !are_pushed {
+            self.record_change_of_everything();
+        }
+        self.removed_in.fetch_max(self.epoch.load(SeqCst), SeqCst);
     }
 
     /// Records that a key has changed.
@@ -128,6 +142,24 @@ mod tests {
             assert!(validity.is_valid_at(9, snapshot, 7));
             validity.record_change_of_everything();
             assert!(!validity.is_valid_at(9, snapshot, 7));
+        });
+    }
+
+    #[test]
+    fn entry_is_unchanged_unless_the_pushes_of_a_removal_may_be_lost() {
+        in_any_order(|| {
+            let validity = Validity::new();
+            let snapshot = validity.snapshot(b"shop:item:1", 7);
+            validity.record_removal(true);
+            assert!(validity.is_unchanged(snapshot), "no push has named it");
+            validity.record_change_of_everything();
+            assert!(validity.is_unchanged(snapshot), "nothing was removed since the connection broke");
+            validity.record_removal(true);
+            assert!(!validity.is_unchanged(snapshot));
+            let snapshot = validity.snapshot(b"shop:item:1", 7);
+            assert!(validity.is_unchanged(snapshot));
+            validity.record_removal(false);
+            assert!(!validity.is_unchanged(snapshot));
         });
     }
 }

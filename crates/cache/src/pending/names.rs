@@ -22,7 +22,8 @@ pub(crate) struct PendingSet {
 /// are hardly ever all complete at the same time.
 #[derive(Clone, Debug, Default)]
 struct Progress {
-    /// The number of the latest invalidation.
+    /// The number of the first invalidation that is not complete, and of the latest one.
+    first: u64,
     latest: u64,
     /// For each partition the number of the latest invalidation that was carried out there; empty before the first one. A
     /// key has one partition.
@@ -37,9 +38,21 @@ pub(crate) struct Awaited {
 }
 
 impl Progress {
+    fn add(&mut self, number: u64) {
+        if self.latest == 0 {
+            self.first = number;
+        }
+        self.latest = number;
+    }
+
     /// Returns whether each partition has carried out this invalidation or a later one.
     fn has_reached(&self, number: u64) -> bool {
-        !self.carried_out.is_empty() && self.carried_out.iter().all(|carried_out| *carried_out >= number)
+        let is_everywhere = || {
+            // The last partition is usually the one that is missing.
+            let mut partitions = self.carried_out.iter().rev();
+            !self.carried_out.is_empty() && partitions.all(|carried_out| *carried_out >= number)
+        };
+        number < self.first || is_everywhere()
     }
 
     /// Returns whether the latest invalidation is carried out in a partition.
@@ -55,7 +68,12 @@ impl Progress {
 
 impl PendingSet {
     pub(super) fn len(&self) -> usize {
-        self.keys.len() + self.tags.len() + usize::from(self.everything.is_some())
+        self.weight(1)
+    }
+
+    /// Returns the number of names, of which a tag counts so many times.
+    pub(super) fn weight(&self, per_tag: usize) -> usize {
+        self.keys.len() + self.tags.len() * per_tag + usize::from(self.everything.is_some())
     }
 
     /// Returns the number of the request if a purge of the keyspace is pending.
@@ -73,10 +91,10 @@ impl PendingSet {
 
     pub(super) fn add(&mut self, keys: impl IntoIterator<Item = Key>, tags: impl IntoIterator<Item = Tag>) {
         for key in keys {
-            self.keys.entry(key).or_default().latest = self.number;
+            self.keys.entry(key).or_default().add(self.number);
         }
         for tag in tags {
-            self.tags.entry(tag).or_default().latest = self.number;
+            self.tags.entry(tag).or_default().add(self.number);
         }
     }
 
@@ -90,7 +108,7 @@ impl PendingSet {
         self.everything = self.everything.filter(|pending| *pending != request);
     }
 
-    /// Returns the steps that are left, in `partitions` partitions. Each is retried and completed on its own.
+    /// Returns the steps that are left, in `partitions` partitions.
     pub(crate) fn steps(&self, partitions: u16) -> Vec<Step> {
         let mut steps = Vec::new();
         for partition in 0..partitions {
@@ -103,19 +121,23 @@ impl PendingSet {
         steps
     }
 
-    /// Records that `steps` of `retried` were carried out, in a keyspace of `partitions` partitions. Names that were added again
-    /// since remain.
-    pub(super) fn carried_out(&mut self, retried: &Self, steps: &[Step], partitions: u16) {
+    /// Records that `steps` of `retried` were carried out, in a keyspace of `partitions` partitions. Removes the names of which
+    /// nothing is left, and returns them. Names that were added again since remain.
+    pub(super) fn carried_out(&mut self, retried: &Self, steps: &[Step], partitions: u16) -> (Vec<Key>, Vec<Tag>) {
+        let mut completed = (Vec::new(), Vec::new());
         for step in steps {
             match step {
-                Step::Keys(keys) => keys.iter().for_each(|key| advance(&mut self.keys, &retried.keys, key, (0, 1))),
+                Step::Keys(keys) => {
+                    completed.0.extend(advance(&mut self.keys, &retried.keys, keys, (0, 1)));
+                }
                 Step::Tags(partition, tags) => {
                     let place = (usize::from(*partition), usize::from(partitions));
-                    tags.iter().for_each(|tag| advance(&mut self.tags, &retried.tags, tag, place));
+                    completed.1.extend(advance(&mut self.tags, &retried.tags, tags, place));
                 }
                 Step::Older(_) => unreachable!("a deferred invalidation has no versions"),
             }
         }
+        completed
     }
 
     /// Returns those of these names that are pending, with their numbers.
@@ -138,15 +160,20 @@ impl PendingSet {
     }
 }
 
-/// Records that the invalidation of `name` was carried out in a partition, of so many, and removes the name if nothing is
-/// left of it.
-fn advance<T: Eq + Hash>(
-    pending: &mut HashMap<T, Progress>, retried: &HashMap<T, Progress>, name: &T,
+/// Records that the invalidations of `names` were carried out in a partition, of so many. Removes the names of which nothing is
+/// left, and returns them.
+fn advance<T: Clone + Eq + Hash>(
+    pending: &mut HashMap<T, Progress>, retried: &HashMap<T, Progress>, names: &[T],
     (partition, partitions): (usize, usize),
-) {
-    let (Some(progress), Some(retried)) = (pending.get_mut(name), retried.get(name)) else { return };
-    progress.advance(partition, partitions, retried.latest);
-    if progress.has_reached(progress.latest) {
-        pending.remove(name);
-    }
+) -> Vec<T> {
+    let mut is_completed = |name: &&T| {
+        let (Some(progress), Some(retried)) = (pending.get_mut(*name), retried.get(*name)) else { return false };
+        progress.advance(partition, partitions, retried.latest);
+        let is_complete = progress.has_reached(progress.latest);
+        if is_complete {
+            pending.remove(*name);
+        }
+        is_complete
+    };
+    names.iter().filter(|name| is_completed(name)).cloned().collect()
 }

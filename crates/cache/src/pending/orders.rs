@@ -64,11 +64,11 @@ impl Shop {
 }
 
 impl PendingInvalidations {
-    /// Does what `retry.rs` does.
+    /// Does what `retry.rs` does with one partition and one chunk of steps.
     pub(crate) fn retry(&self, remove: impl FnOnce()) {
         let retried = self.snapshot();
         remove();
-        self.carried_out(&retried, &retried.steps(1), 1);
+        self.carried_out(&retried, &retried.steps(1));
     }
 }
 
@@ -85,7 +85,7 @@ fn in_many_orders(epoch: Mark) {
         move || {
             let shop = Arc::new(Shop {
                 key: Keyspace::new("test").unwrap().key("a", 1),
-                pending: PendingInvalidations::new("test"),
+                pending: PendingInvalidations::new("test", 1),
                 redis: Mutex::new(Some(1)),
                 row: AtomicU64::new(1),
                 floor: AtomicU64::new(1),

@@ -194,7 +194,7 @@ impl Shop {
             let ticket = match join {
                 Join::Follower(ticket) => ticket,
                 Join::Leader(flight, ticket) => {
-                    let quiet = PendingInvalidations::new("quiet");
+                    let quiet = PendingInvalidations::new("quiet", 1);
                     let (shop, in_flight) = (Arc::clone(self), Arc::clone(&flight.in_flight));
                     let context = MissContext { shop, in_flight, pauses: AtomicU32::new(0), quiet };
                     thread::spawn(move || block_on(run_load(&context, flight, bypass)));
@@ -238,7 +238,7 @@ fn in_many_orders(case: Case) {
                 key: Keyspace::new("test").unwrap().key("a", 1),
                 single_flight: SingleFlight::default(),
                 key_locks: KeyLocks::default(),
-                pending: PendingInvalidations::new("test"),
+                pending: PendingInvalidations::new("test", 1),
                 redis: Mutex::new(Stored::Nothing),
                 row: AtomicU64::new(1),
                 floor: AtomicU64::new(1),

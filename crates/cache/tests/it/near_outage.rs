@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use testkit::{Proxy, eventually};
 
 use crate::near::{BOUND, near_settings, until_near};
-use crate::support::{Node, Row, SOON, patient, redis, through};
+use crate::support::{Node, Row, SOON, patient, redis, shelf, through};
 
 /// The read begins while the process still has its lease, so it waits for the tracked connection, and then for no other one.
 #[tokio::test]
@@ -48,6 +48,26 @@ async fn read_whose_tracked_connection_ends_late_waits_for_no_other_one() {
     assert!(reads.iter().all(|read| read.outcome() == Outcome::Bypass(Bypass::RedisDown)), "{reads:?}");
     assert!((timeout / 2..timeout * 3 / 2).contains(&began.elapsed()), "{:?}", began.elapsed());
     proxy.release();
+}
+
+/// The pushes of the removal are lost with the tracked connection.
+#[tokio::test]
+async fn memory_serves_in_an_outage_nothing_that_the_process_has_removed_by_tag() {
+    let redis = redis().await;
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let policy = patient().near(Near::Strict(BOUND)).serve_near_in_outage();
+    let node = Node::with(&near_settings(through(&proxy)), policy).await;
+    let (tagged, other) = (Row::new([shelf(1)]), Row::new([]));
+    until_near(&node, 1, &tagged).await;
+    proxy.close_tracked();
+    tagged.commit();
+    assert!(matches!(node.client.invalidate_tag(shelf(1)).await, Invalidated::Done { entries: 1 }));
+    until_near(&node, 2, &other).await;
+    redis.kill().await.unwrap();
+    let is_served = async || node.read(2, &other).await.outcome() == Outcome::Unverified;
+    eventually("an entry that was not removed", SOON, is_served).await;
+    let read = node.read(1, &tagged).await;
+    assert_eq!((read.outcome(), read.version()), (Outcome::Bypass(Bypass::RedisDown), Some(tagged.version())));
 }
 
 #[tokio::test]

@@ -16,13 +16,14 @@ pub use llr::Counts;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use cache::{CacheClient, Invalidated, Invalidation};
+use cache::{CacheClient, Invalidation};
 use database::{Pool, Transaction, sql};
 use diesel::sql_types::{BigInt, Bool};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use metrics::{gauge, histogram};
 use outbox::RecurringFailure;
 use serde::Deserialize;
+use service::events::require_invalidated;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
@@ -191,13 +192,9 @@ impl Learner {
                     return Ok(true);
                 }
                 let lists = Invalidation::hard().tags(noted.iter().map(|product| keys::together(product.id)));
-                match self.cache.invalidate(lists).await {
-                    Invalidated::Done { .. } => Ok(true),
-                    // The error rolls the transaction back, so the records stay.
-                    Invalidated::Deferred => {
-                        Err(RecommendationError::Unavailable("Redis did not take the invalidation".to_owned()))
-                    }
-                }
+                // An error rolls the transaction back, so the records stay.
+                let done = require_invalidated(&self.cache, lists).await;
+                done.map(|()| true).map_err(|error| RecommendationError::Unavailable(error.to_string()))
             })
             .await
     }
