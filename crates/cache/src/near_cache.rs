@@ -93,11 +93,8 @@ impl NearCache {
         };
         let (all_have_answered, ()) = tokio::join!(confirmed, known);
         if keys.is_none() {
-            // A bounded cache is not waited for: while it has a lease, its connection delivers the pushes.
-            let memory = &self.memory;
-            let are_pushed =
-                if memory.is_strict() { is_waited_for && all_have_answered } else { memory.validity.has_lease() };
-            memory.validity.record_removal(are_pushed);
+            // A process with only bounded caches is not waited for, so nothing proves that its pushes have arrived.
+            self.memory.validity.record_removal(is_waited_for && all_have_answered);
         }
         Ok(())
     }

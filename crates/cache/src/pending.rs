@@ -24,10 +24,10 @@ use crate::recurring_failure::RecurringFailure;
 use crate::redis::{Step, StoreError};
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard};
 
-/// Pending names above which the whole keyspace is purged instead. A tag counts once for every `PARTITIONS_PER_TAG`
-/// partitions.
+/// Pending names above which the whole keyspace is purged instead.
 const LIMIT: usize = 10_000;
-const PARTITIONS_PER_TAG: u16 = 16;
+/// The same for the steps that the tags need in all partitions together.
+const STEPS_LIMIT: usize = 1_000_000;
 
 #[derive(Debug)]
 pub(crate) struct PendingInvalidations {
@@ -99,7 +99,7 @@ impl PendingInvalidations {
         let mut pending = self.lock();
         pending.number += 1;
         change(&mut pending);
-        if pending.weight(usize::from(self.partitions.div_ceil(PARTITIONS_PER_TAG))) > LIMIT {
+        if pending.len() > LIMIT || pending.tags() * usize::from(self.partitions) > STEPS_LIMIT {
             pending.replace_by_everything();
         }
         self.counted(&pending);
@@ -284,8 +284,10 @@ mod tests {
             let pending = PendingInvalidations::new("test", 1);
             pending.add((0..=LIMIT).map(|id| Keyspace::new("test").unwrap().key("a", id)), []);
             assert!(pending.has_purge());
-            let in_many_partitions = PendingInvalidations::new("test", 160);
-            in_many_partitions.add([], (0..=LIMIT / 10).map(|id| Tag::new("t", id)));
+            let in_many_partitions = PendingInvalidations::new("test", 4_000);
+            in_many_partitions.add([], (0..250).map(|id| Tag::new("t", id)));
+            assert!(!in_many_partitions.has_purge());
+            in_many_partitions.add([], [Tag::new("t", 250)]);
             assert!(in_many_partitions.has_purge());
         });
     }

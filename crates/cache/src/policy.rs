@@ -224,8 +224,9 @@ impl Policy {
     ///
     /// **Such reads may be stale after an acknowledged invalidation**: the process does not learn what other processes
     /// invalidate. Their outcome is [`Outcome::Unverified`](crate::Outcome::Unverified). What this process has itself
-    /// invalidated, or knew to be invalidated before the outage, is not served. Default: no, such reads call the
-    /// loader.
+    /// invalidated, or knew to be invalidated before the outage, is not served. A process without a
+    /// [strict](Near::Strict) cache cannot be sure of that after it has invalidated a tag, so it serves only what it has
+    /// read since. Default: no, such reads call the loader.
     pub fn serve_near_in_outage(mut self) -> Self {
         self.near_in_outage = true;
         self

@@ -16,25 +16,32 @@ const CHUNK: usize = 128;
 
 /// Retries deferred invalidations until the future is dropped. Never returns.
 pub(crate) async fn run_retries(invalidator: &Invalidator) {
-    let mut purge = PurgeProgress::default();
+    let mut progress = RetryProgress::default();
     loop {
         invalidator.pending.wait_until_pending().await;
         // Only while Redis is in use. Polling is enough, because the probe polls as well.
         if invalidator.store.is_in_use() {
-            retry(invalidator, &mut purge).await;
+            retry(invalidator, &mut progress).await;
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
+#[derive(Default)]
+struct RetryProgress {
+    purge: PurgeProgress,
+    /// How many entries were removed since the feed was last told.
+    removed: u64,
+}
+
 /// Retries what is pending, one chunk of steps at a time. Each chunk is recorded on its own, so an interrupted retry makes
 /// progress, and so does one of which Redis refuses a part.
-async fn retry(invalidator: &Invalidator, purge: &mut PurgeProgress) {
+async fn retry(invalidator: &Invalidator, progress: &mut RetryProgress) {
     let (pending, events) = (&invalidator.pending, &invalidator.events);
     let retried = pending.snapshot();
     if let Some(request) = retried.everything() {
-        purge.begin(request);
-        let Ok(entries) = invalidator.run_purge(purge).await else { return };
+        progress.purge.begin(request);
+        let Ok(entries) = invalidator.run_purge(&mut progress.purge).await else { return };
         info!(entries, "the keyspace is purged by a deferred invalidation");
         events.emit(|| CacheEvent::Invalidate(InvalidationRecord::everything(Some(entries))));
         pending.purged(request);
@@ -42,7 +49,8 @@ async fn retry(invalidator: &Invalidator, purge: &mut PurgeProgress) {
     }
     let mut steps = retried.steps(invalidator.store.keyspace.partitions()).into_iter().peekable();
     while steps.peek().is_some() && invalidator.store.is_in_use() {
-        let (carried_out, entries) = carry_out(invalidator, steps.by_ref().take(CHUNK)).await;
+        let (carried_out, removed) = carry_out(invalidator, steps.by_ref().take(CHUNK)).await;
+        progress.removed += removed;
         if carried_out.is_empty() {
             continue;
         }
@@ -54,7 +62,8 @@ async fn retry(invalidator: &Invalidator, purge: &mut PurgeProgress) {
         let (keys, tags) = pending.carried_out(&retried, &carried_out);
         if !keys.is_empty() || !tags.is_empty() {
             let completed = keys.into_iter().fold(Invalidation::hard().tags(tags), Invalidation::key);
-            events.emit(|| CacheEvent::Invalidate(completed.record(Some(entries))));
+            let removed = std::mem::take(&mut progress.removed);
+            events.emit(|| CacheEvent::Invalidate(completed.record(Some(removed))));
         }
     }
     pending.log_recovered();

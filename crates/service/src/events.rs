@@ -22,10 +22,9 @@ pub const PRODUCT_EVENTS: EventSource =
 pub const CART_EVENTS: EventSource =
     EventSource { stream: CartChange::STREAM, channel: None, types: CartChange::TYPES };
 
-/// How long a step in the handling of events waits for a deferred invalidation, and for a deferred purge. After that, the
-/// events are delivered again, and the service reports that it cannot apply them.
+/// How long a step in the handling of events waits for a deferred invalidation. After that, the events are delivered again,
+/// and the service reports that it cannot apply them. A shutdown waits for the step.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-const LONGEST_PURGE: Duration = Duration::from_secs(10);
 
 /// Invalidates entries, and requires the acknowledgement: events stay unacknowledged until then.
 ///
@@ -39,9 +38,9 @@ pub async fn require_invalidated(cache: &CacheClient, invalidation: Invalidation
 /// Removes every entry, and requires the acknowledgement.
 ///
 /// # Errors
-/// Returns an error if the purge is deferred, and still is after ten seconds or when Redis is no longer in use.
+/// Returns an error if the purge is deferred, and still is after two seconds or when Redis is no longer in use.
 pub async fn require_purged(cache: &CacheClient) -> Result<(), HandlerError> {
-    cache.purge_within(LONGEST_PURGE).await.map_err(unavailable)
+    cache.purge_within(LONGEST_WAIT).await.map_err(unavailable)
 }
 
 fn unavailable(deferred: Deferred) -> HandlerError {

@@ -23,6 +23,8 @@ pub(crate) struct Validity {
     /// The epoch in which this process last removed entries whose keys it does not know. The pushes of an earlier epoch
     /// may have left them out.
     removed_in: AtomicU64,
+    /// How often it has removed such entries without a proof that their pushes have arrived.
+    unproved: AtomicU64,
     /// The end of the lease by [`clock_ns`]; 0 without a lease.
     lease_until: AtomicU64,
 }
@@ -33,6 +35,7 @@ pub(crate) struct Snapshot {
     slot: u16,
     count: u64,
     epoch: u64,
+    unproved: u64,
     /// The epoch of the pending invalidations.
     pending_epoch: u64,
 }
@@ -48,15 +51,15 @@ pub(crate) fn clock_ns() -> u64 {
 impl Validity {
     pub(crate) fn new() -> Self {
         let counters = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        let [epoch, removed_in, lease_until] = [(); 3].map(|()| AtomicU64::new(0));
-        Self { counters, epoch, removed_in, lease_until }
+        let [epoch, removed_in, unproved, lease_until] = [(); 4].map(|()| AtomicU64::new(0));
+        Self { counters, epoch, removed_in, unproved, lease_until }
     }
 
     /// Returns what [`is_valid`](Self::is_valid) compares. Take the snapshot before the read is sent.
     pub(crate) fn snapshot(&self, key: &[u8], pending_epoch: u64) -> Snapshot {
         let slot = slot(key);
         let count = self.counters[usize::from(slot)].load(SeqCst);
-        Snapshot { slot, count, epoch: self.epoch.load(SeqCst), pending_epoch }
+        Snapshot { slot, count, epoch: self.epoch.load(SeqCst), unproved: self.unproved.load(SeqCst), pending_epoch }
     }
 
     /// Returns whether an entry with this snapshot may be returned now.
@@ -77,15 +80,16 @@ impl Validity {
     pub(crate) fn is_unchanged(&self, snapshot: Snapshot) -> bool {
         self.counters[usize::from(snapshot.slot)].load(SeqCst) == snapshot.count
             && self.removed_in.load(SeqCst) <= snapshot.epoch
+            && self.unproved.load(SeqCst) == snapshot.unproved
     }
 
-    /// Records that this process has removed entries whose keys it does not know. `are_pushed` says that the pushes of all
-    /// of them have arrived in this epoch.
-    pub(crate) fn record_removal(&self, are_pushed: bool) {
-        if !are_pushed {
-            self.record_change_of_everything();
-        }
-        self.removed_in.fetch_max(self.epoch.load(SeqCst), SeqCst);
+    /// Records that this process has removed entries whose keys it does not know. `is_proved` says that the pushes of all of
+    /// them have arrived, if the connection has not ended since the entries were read.
+    pub(crate) fn record_removal(&self, is_proved: bool) {
+        match is_proved {
+            true => self.removed_in.fetch_max(self.epoch.load(SeqCst), SeqCst),
+            false => self.unproved.fetch_add(1, SeqCst),
+        };
     }
 
     /// Records that a key has changed.
@@ -158,8 +162,10 @@ mod tests {
             assert!(!validity.is_unchanged(snapshot));
             let snapshot = validity.snapshot(b"shop:item:1", 7);
             assert!(validity.is_unchanged(snapshot));
+            validity.renew_lease(10);
             validity.record_removal(false);
             assert!(!validity.is_unchanged(snapshot));
+            assert!(validity.is_valid_at(9, snapshot, 7), "while the connection lives, the lease vouches for it");
         });
     }
 }

@@ -68,12 +68,11 @@ impl Progress {
 
 impl PendingSet {
     pub(super) fn len(&self) -> usize {
-        self.weight(1)
+        self.keys.len() + self.tags.len() + usize::from(self.everything.is_some())
     }
 
-    /// Returns the number of names, of which a tag counts so many times.
-    pub(super) fn weight(&self, per_tag: usize) -> usize {
-        self.keys.len() + self.tags.len() * per_tag + usize::from(self.everything.is_some())
+    pub(super) fn tags(&self) -> usize {
+        self.tags.len()
     }
 
     /// Returns the number of the request if a purge of the keyspace is pending.

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -59,6 +59,9 @@ enum Expected {
     Setup,
 }
 
+/// The number of the next request. None is used twice: an answer may come so late that it arrives in the next session.
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
+
 /// The state of one connection.
 struct Session<'a> {
     link: &'a Link,
@@ -76,7 +79,6 @@ struct Session<'a> {
     reported: Vec<String>,
     /// The processes that this one waits for, by the number of the request.
     confirming: HashMap<String, (HashSet<Bytes>, oneshot::Sender<()>)>,
-    requests: u64,
 }
 
 impl Link {
@@ -133,7 +135,6 @@ impl Link {
             asked: Vec::new(),
             reported: Vec::new(),
             confirming: HashMap::new(),
-            requests: 0,
         };
         Ok((incoming, session))
     }
@@ -151,8 +152,7 @@ impl<'a> Session<'a> {
             Request::Confirm(processes, done) => {
                 // Callers that have given up.
                 self.confirming.retain(|_, (_, done)| !done.is_closed());
-                self.requests += 1;
-                let (own, number) = (self.link.id(), self.requests);
+                let (own, number) = (self.link.id(), REQUESTS.fetch_add(1, Relaxed));
                 let others: Vec<&str> = processes.iter().map(|id| text(id)).filter(|id| *id != own).collect();
                 if !others.is_empty() {
                     self.publish(&format!("ask {own} {number} {}", others.join(" ")));
