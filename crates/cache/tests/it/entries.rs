@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cache::error::Deferred;
-use cache::{CacheClient, NewEntry, Outcome, Policy, Tag, with};
+use cache::{CacheClient, Outcome, Policy, Tag, with};
 
 use crate::support::{DatabaseError, existing, node, patient, redis};
 
@@ -25,17 +25,6 @@ async fn value_and_its_absence_are_cached_decoded() {
     assert_eq!((held.outcome(), held.body().unwrap().as_ref()), (Outcome::Hit, b"\"On leases 42\"".as_slice()));
     assert_eq!(posts.invalidate(42).await.acknowledged(), Ok(1));
     assert_eq!(existing(&redis, &["shop:post:42", "shop:post:1"]).await, 1);
-}
-
-#[tokio::test]
-async fn loader_shortens_the_lifetime_of_its_entry() {
-    let (redis, node) = node().await;
-    let brief = Duration::from_secs(5);
-    let load = move || async move { Ok::<_, DatabaseError>(NewEntry::raw("x").ttl_at_most(brief)) };
-    let stored = node.cache.read(1, load).await.unwrap();
-    assert!(stored.hard_ttl_ms() <= 5_000 && stored.ttl_ms() <= 5_000, "{stored:?}");
-    let left: i64 = redis.cli(&["PTTL", "shop:item:1"]).await.unwrap().parse().unwrap();
-    assert!((1..=5_000).contains(&left), "{left}");
 }
 
 #[tokio::test]

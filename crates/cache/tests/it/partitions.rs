@@ -241,3 +241,18 @@ async fn process_with_one_partition_stops_when_another_has_several() {
     redis.cli(&["DEL", "shop:~partitions"]).await.unwrap();
     eventually("it is written down again", SOON, async || existing(&redis, &["shop:~partitions"]).await == 1).await;
 }
+
+#[tokio::test]
+async fn entries_of_all_partitions_are_compared_with_their_own_versions() {
+    let redis = redis().await;
+    let keyspace = cache::Keyspace::partitioned("shop", 4).unwrap();
+    let node = Node::of(keyspace, &crate::support::settings(redis.url()), patient()).await;
+    let row = Row::new([]);
+    node.fill_many(0..200, &row).await;
+    let named =
+        (0..200).fold(Invalidation::hard(), |named, id| named.key_older_than(node.key(id), 1 + u64::from(id % 2)));
+    assert_eq!(node.invalidate(named).await, 100);
+    for id in 0..200 {
+        assert_eq!(node.cached(id).await, (id % 2 == 0).then_some(1), "entry {id}");
+    }
+}

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Row, SOON, calls, existing, node, number, one_node, patient, redis, settings, shelf};
+use crate::support::{Node, Row, SOON, calls, existing, node, number, patient, redis, settings, shelf};
 
 const REGISTRY: &str = "shop:~registered";
 
@@ -75,24 +75,6 @@ async fn every_member_of_a_tag_set_is_registered_after_random_steps() {
     assert_eq!(existing(&redis, &[REGISTRY]).await, 0);
 }
 
-/// A key of another type in the place of a tag set must stop neither the sweep nor a fill that examines registrations.
-#[tokio::test]
-async fn sweep_and_fills_pass_a_tag_set_of_the_wrong_type() {
-    let (redis, node, row) = one_node([shelf(1)]).await;
-    let brief = node.under(Policy::ttl(Duration::from_millis(30)));
-    brief.fill_many(1..40, &row).await;
-    redis.cli(&["SET", "shop:~drain:shelf:1", "no set"]).await.unwrap();
-    eventually("the end of the entries", SOON, async || existing(&redis, &["shop:item:1"]).await == 0).await;
-    redis.cli(&["DEL", "shop:~tag:shelf:1"]).await.unwrap();
-    redis.cli(&["SET", "shop:~tag:shelf:1", "no set"]).await.unwrap();
-    for id in 100..110 {
-        node.fill(id, &Row::new([shelf(2)])).await;
-    }
-    let _sweeping = sweeping(&redis).await;
-    let registered = async || number(&redis, &["ZCARD", REGISTRY]).await;
-    eventually("only the entries that exist are registered", SOON, async || registered().await == 10).await;
-}
-
 /// Ten thousand tags that are not due cost the sweep nothing.
 #[tokio::test]
 async fn sweep_removes_due_registrations_and_no_others() {
@@ -132,16 +114,6 @@ async fn tag_sets_of_evicted_entries_are_swept_long_before_they_are_due() {
     eventually("the sweep", SOON, async || number(&redis, &["SCARD", "shop:~tag:shelf:7"]).await == 100).await;
     eventually("the sweep", SOON, async || sets(&redis).await == 2).await;
     assert_eq!(node.remove_tag(shelf(0)).await, 100, "the living ones are still registered");
-}
-
-#[tokio::test]
-async fn tag_set_left_by_a_crashed_invalidation_is_swept() {
-    let redis = redis().await;
-    let node = sweeping(&redis).await;
-    node.fill_many(0..300, &Row::new([shelf(1)])).await;
-    redis.cli(&["RENAME", "shop:~tag:shelf:1", "shop:~drain:shelf:1"]).await.unwrap();
-    redis.cli(&["EVAL", "for id = 0, 299 do redis.call('DEL', 'shop:item:' .. id) end", "0"]).await.unwrap();
-    eventually("the sweep", SOON, async || existing(&redis, &["shop:~drain:shelf:1", REGISTRY]).await == 0).await;
 }
 
 /// The clock of Redis was set forward, or an entry was filled again with other tags: existing entries stay registered.

@@ -7,9 +7,7 @@ use cache::{CacheSettings, Outcome, Policy};
 use futures_util::future::join_all;
 use testkit::{Redis, eventually};
 
-use crate::support::{
-    Node, Row, SOON, behind_proxy, calls, existing, node, number, one_node, patient, redis, settings, shelf,
-};
+use crate::support::{Node, Row, SOON, behind_proxy, calls, existing, node, number, one_node, redis, settings, shelf};
 
 async fn members(redis: &Redis, set: &str) -> i64 {
     number(redis, &["SCARD", set]).await
@@ -47,24 +45,6 @@ async fn fills_remove_members_of_missing_entries_from_tag_sets() {
         assert!(fills < 1_000, "the set does not shrink");
     }
     assert_eq!(node.remove_tag(shelf(1)).await, 1, "the living one is still registered");
-}
-
-/// No fill and no invalidation follows: only the sweep can find these tags.
-#[tokio::test]
-async fn tag_sets_without_further_fills_are_swept() {
-    let redis = redis().await;
-    let settings = CacheSettings { sweep_rest: Duration::from_millis(10), ..settings(redis.url()) };
-    let node = Node::with(&settings, patient()).await;
-    for tag in 0..20 {
-        node.fill_many(10 * tag..10 * (tag + 1), &Row::new([shelf(tag), shelf(99)])).await;
-    }
-    let lease = node.cache.begin_write(7).await;
-    redis.cli(&["EVAL", "for id = 10, 199 do redis.call('DEL', 'shop:item:' .. id) end", "0"]).await.unwrap();
-    eventually("the sweep", SOON, async || members(&redis, "shop:~tag:shelf:99").await == 10).await;
-    eventually("the sweep", SOON, async || existing(&redis, &["shop:~tag:shelf:1", "shop:~tag:shelf:19"]).await == 0)
-        .await;
-    lease.abandon().await;
-    assert_eq!(node.remove_tag(shelf(0)).await, 9, "the living ones are still registered");
 }
 
 /// A tag for each entry, and nothing is ever read or invalidated again.
@@ -106,27 +86,6 @@ async fn used_memory(redis: &Redis) -> i64 {
     info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok()).unwrap()
 }
 
-/// Entries come and go repeatedly while the sweep examines their set: none may stay without a registration.
-#[tokio::test]
-async fn sweep_never_removes_the_registration_of_an_existing_entry() {
-    let redis = redis().await;
-    let settings = CacheSettings { sweep_rest: Duration::ZERO, ..settings(redis.url()) };
-    let node = Node::with(&settings, patient()).await;
-    let row = Row::new([shelf(1)]);
-    for _ in 0..20 {
-        node.fill_many(0..50, &row).await;
-        let gone = "for id = 0, 49, 2 do redis.call('DEL', 'shop:item:' .. id) end";
-        redis.cli(&["EVAL", gone, "0"]).await.unwrap();
-        node.fill_many(50..100, &row).await;
-        node.fill(0, &row).await;
-        row.commit();
-        node.remove_tag(shelf(1)).await;
-        for id in 0..100 {
-            assert_eq!(node.cached(id).await, None, "{id} outlived the invalidation of its tag");
-        }
-    }
-}
-
 /// An entry of the same tag is filled while an invalidation of the tag is in flight: it is newer than the fence.
 #[tokio::test]
 async fn entries_filled_during_an_invalidation_of_their_tag_stay() {
@@ -148,25 +107,6 @@ async fn entries_filled_during_an_invalidation_of_their_tag_stay() {
     let cached = node.read(5_000, &row).await;
     assert_eq!((cached.version(), cached.outcome()), (Some(2), Outcome::Hit));
     assert_eq!(node.remove_tag(shelf(1)).await, 1);
-}
-
-#[tokio::test]
-async fn rest_of_a_crashed_tag_invalidation_is_removed_by_the_next_one() {
-    let (redis, node, row) = one_node([shelf(1)]).await;
-    for both in [false, true] {
-        node.fill(1, &row).await;
-        redis.cli(&["RENAME", "shop:~tag:shelf:1", "shop:~drain:shelf:1"]).await.unwrap();
-        if both {
-            node.fill(2, &row).await;
-        }
-        row.commit();
-        assert_eq!(node.remove_tag(shelf(1)).await, if both { 2 } else { 1 });
-        for id in [1, 2] {
-            assert_eq!(node.read(id, &row).await.version(), Some(row.version()));
-            node.remove(id).await;
-        }
-        node.remove_tag(shelf(1)).await;
-    }
 }
 
 /// One invalidation has moved the set aside and is delayed; the other must not report `Done` before all entries are

@@ -58,9 +58,17 @@ pub(crate) async fn redis() -> Redis {
     Redis::start().await.unwrap()
 }
 
-async fn server() -> Redis {
+pub(crate) async fn server() -> Redis {
     redis().await
 }
+
+/// Returns a server to which the test may do anything.
+pub(crate) async fn own_server() -> Redis {
+    redis().await
+}
+
+/// Does nothing: a single server keeps everything.
+pub(crate) async fn migrate(_redis: &Redis, _name: &str) {}
 
 /// Returns a Redis that only this test uses, a proxy to it, a node behind the proxy, and a node directly on Redis.
 pub(crate) async fn behind_proxy() -> (Redis, Proxy, Node, Node) {
@@ -73,6 +81,13 @@ pub(crate) async fn behind_proxy() -> (Redis, Proxy, Node, Node) {
 /// Returns how many of `names` exist in Redis.
 pub(crate) async fn existing(redis: &Redis, names: &[&str]) -> u64 {
     redis.cli(&[&["EXISTS"], names].concat()).await.unwrap().parse().unwrap()
+}
+
+/// Deletes entries, as when they expire or are evicted.
+pub(crate) async fn lose(redis: &Redis, ids: impl IntoIterator<Item = u32>) {
+    let mut command = vec!["DEL".to_owned()];
+    command.extend(ids.into_iter().map(|id| format!("shop:item:{id}")));
+    redis.cli(&command.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
 }
 
 /// Returns the number that a command of `redis-cli` prints.

@@ -6,7 +6,7 @@ use cache::Outcome;
 use cache::inspect::EntryState;
 use cache::outcome::Fill;
 
-use crate::support::{LONG, Node, Row, number, patient, redis, shelf};
+use crate::support::{LONG, Node, Row, number, patient, server, shelf};
 
 fn nothing_on(shelf_id: u32) -> Row {
     let row = Row::default();
@@ -16,7 +16,7 @@ fn nothing_on(shelf_id: u32) -> Row {
 
 #[tokio::test]
 async fn negative_entry_lives_until_its_key_or_tag_is_invalidated() {
-    let redis = redis().await;
+    let redis = server().await;
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     for by_tag in [false, true] {
         let row = nothing_on(1);
@@ -37,7 +37,7 @@ async fn negative_entry_lives_until_its_key_or_tag_is_invalidated() {
 /// committed.
 #[tokio::test]
 async fn late_negative_fill_does_not_hide_a_created_object() {
-    let redis = redis().await;
+    let redis = server().await;
     let (node, row) = (Node::on(&redis).await, nothing_on(1));
     let (reading, load) = node.loading(1, &row).await;
     row.commit();
@@ -49,7 +49,7 @@ async fn late_negative_fill_does_not_hide_a_created_object() {
 
 #[tokio::test]
 async fn negative_entry_has_its_own_ttl() {
-    let redis = redis().await;
+    let redis = server().await;
     let node = Node::on(&redis).await.under(patient().negative_ttl(Duration::from_secs(3)));
     node.fill(1, &nothing_on(1)).await;
     node.fill(2, &Row::new([])).await;

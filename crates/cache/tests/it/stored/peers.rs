@@ -6,14 +6,14 @@ use cache::Outcome;
 use cache::outcome::{Bypass, Fill};
 use tokio::time::Instant;
 
-use crate::support::{LONG, Node, Row, SOON, number, one_node, patient, redis, two_nodes};
+use crate::support::{LONG, Node, Row, SOON, number, one_node, patient, server, two_nodes};
 
 /// A lease whose holder is gone, as stored in Redis.
 const FOREIGN_LEASE: &str = "L0123456789abcdef0123456789abcdef";
 
 #[tokio::test]
 async fn readers_of_many_processes_share_one_load() {
-    let redis = redis().await;
+    let redis = server().await;
     let nodes = [Node::on(&redis).await, Node::on(&redis).await];
     let row = Row::new([]);
     let (mut gate, load) = row.gated();
@@ -36,7 +36,7 @@ async fn readers_of_many_processes_share_one_load() {
 
 #[tokio::test]
 async fn dead_loader_delays_other_processes_by_its_lease_at_most() {
-    let redis = redis().await;
+    let redis = server().await;
     let nodes = [Node::on(&redis).await, Node::on(&redis).await];
     let row = Row::new([]);
     let began = Instant::now();
@@ -52,7 +52,7 @@ async fn dead_loader_delays_other_processes_by_its_lease_at_most() {
 
 #[tokio::test]
 async fn reader_loads_without_storing_after_its_wait_ends() {
-    let redis = redis().await;
+    let redis = server().await;
     let node = Node::on(&redis).await.under(patient().wait(Duration::from_millis(50)));
     let row = Row::new([]);
     redis.cli(&["SET", "shop:item:1", FOREIGN_LEASE, "PX", "60000"]).await.unwrap();

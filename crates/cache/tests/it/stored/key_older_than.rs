@@ -1,11 +1,11 @@
 //! Invalidation of entries older than a committed version: it may come late and twice, and removes nothing that is new
 //! enough.
 
+use cache::Outcome;
 use cache::outcome::{Fill, FillRefusal};
-use cache::{Invalidation, Outcome};
 
 use crate::both::key_older_than::remove_older;
-use crate::support::{Node, Row, existing, one_node, patient, redis};
+use crate::support::{Node, Row, existing, one_node, server};
 
 #[tokio::test]
 async fn load_of_an_older_version_is_refused() {
@@ -23,7 +23,7 @@ async fn load_of_an_older_version_is_refused() {
 
 #[tokio::test]
 async fn load_of_a_missing_row_is_refused_after_its_creation() {
-    let redis = redis().await;
+    let redis = server().await;
     let (node, row) = (Node::on(&redis).await, Row::default());
     let (reading, load) = node.loading(1, &row).await;
     remove_older(&node, 1, row.commit()).await;
@@ -34,7 +34,7 @@ async fn load_of_a_missing_row_is_refused_after_its_creation() {
 
 #[tokio::test]
 async fn entry_without_a_version_is_removed() {
-    let redis = redis().await;
+    let redis = server().await;
     let (node, row) = (Node::on(&redis).await, Row::default());
     node.fill(1, &row).await;
     assert_eq!(remove_older(&node, 1, 1).await, 1);
@@ -49,19 +49,4 @@ async fn entry_without_a_version_is_removed() {
     redis.cli(&["RPUSH", key.as_str(), "another type"]).await.unwrap();
     assert_eq!(remove_older(&node, 1, 1).await, 1);
     assert_eq!(existing(&redis, &[key.as_str()]).await, 0);
-}
-
-#[tokio::test]
-async fn entries_of_all_partitions_are_compared_with_their_own_versions() {
-    let redis = redis().await;
-    let keyspace = cache::Keyspace::partitioned("shop", 4).unwrap();
-    let node = Node::of(keyspace, &crate::support::settings(redis.url()), patient()).await;
-    let row = Row::new([]);
-    node.fill_many(0..200, &row).await;
-    let named =
-        (0..200).fold(Invalidation::hard(), |named, id| named.key_older_than(node.key(id), 1 + u64::from(id % 2)));
-    assert_eq!(node.invalidate(named).await, 100);
-    for id in 0..200 {
-        assert_eq!(node.cached(id).await, (id % 2 == 0).then_some(1), "entry {id}");
-    }
 }

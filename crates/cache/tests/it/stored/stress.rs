@@ -9,11 +9,10 @@ use cache::error::LoadError;
 use cache::write_through::Published;
 use cache::{CacheSettings, Invalidated, Invalidation, NewEntry, Outcome};
 use rand::Rng;
-use testkit::Redis;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{DatabaseError, Node, patient, redis, settings, shelf};
+use crate::support::{DatabaseError, Node, Server, migrate, own_server, patient, shelf};
 
 const ROWS: u32 = 12;
 const SHELVES: u32 = 3;
@@ -124,16 +123,20 @@ fn done(invalidated: Invalidated) -> bool {
     matches!(invalidated, Invalidated::Done { .. })
 }
 
-/// Makes Redis lose connections, keys, the fence table and everything.
-async fn breaks(redis: &Redis, stress_test: &StressTest, began: Instant) {
+/// Makes Redis lose connections, keys, the fence table and everything, and moves entries to another server of a cluster.
+async fn breaks(redis: &Server, stress_test: &StressTest, began: Instant) {
     while stress_test.goes_on(began) {
         sleep(a_moment(120_000)).await;
         let row = format!("shop:item:{}", rand::rng().random_range(0..ROWS));
-        let fault: &[&str] = match rand::rng().random_range(0..10) {
+        let fault: &[&str] = match rand::rng().random_range(0..12) {
             0 => &["CLIENT", "KILL", "TYPE", "normal"],
             1 => &["FLUSHALL"],
             2 => &["SCRIPT", "FLUSH"],
             3..7 => &["DEL", "shop:~fence"],
+            7 | 8 => {
+                migrate(redis, &row).await;
+                continue;
+            }
             _ => &["DEL", &row],
         };
         redis.cli(fault).await.unwrap();
@@ -142,15 +145,15 @@ async fn breaks(redis: &Redis, stress_test: &StressTest, began: Instant) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_read_is_stale_under_random_faults() {
-    let redis = redis().await;
-    let hurried = CacheSettings { command_timeout: Duration::from_millis(500), ..settings(redis.url()) };
+    let redis = own_server().await;
+    let hurried = |settings| CacheSettings { command_timeout: Duration::from_millis(500), ..settings };
     let policy = patient().lease(Duration::from_millis(30)).wait(Duration::from_millis(60));
     let stress_test =
         Arc::new(StressTest { items: (0..ROWS).map(|_| Item::default()).collect(), ..StressTest::default() });
     let began = Instant::now();
     let mut tasks = Vec::new();
     for _ in 0..3 {
-        let node = Node::with(&hurried, policy.clone()).await;
+        let node = Node::adjusted(&redis, hurried).await.under(policy.clone());
         for _ in 0..6 {
             tasks.push(tokio::spawn(Arc::clone(&stress_test).reads(node.clone(), began)));
         }
