@@ -52,6 +52,11 @@ impl Fixture {
         self.key().split_once('}').map(|(prefix, _)| format!("{prefix}}}:")).unwrap()
     }
 
+    /// Returns whether `SCAN` with a pattern for one slot reads only this slot, as on Valkey. On Redis, it reads all names.
+    async fn scans_single_slots(&self) -> bool {
+        self.cluster.nodes()[0].cli(&["INFO", "server"]).await.unwrap().contains("server_name:valkey")
+    }
+
     /// Makes a scan of this server take long.
     async fn fill(&self, server: &Redis) {
         let mut tag = 0;
@@ -95,6 +100,10 @@ impl Fixture {
 /// Purges the keyspace again and again while `meanwhile` migrates the slot. Asserts that no acknowledged purge has left an entry.
 async fn assert_purges_are_complete(meanwhile: impl AsyncFn(&Fixture, &Migration<'_>)) {
     let fixture = Fixture::start().await;
+    if fixture.scans_single_slots().await {
+        println!("skipped: no migration begins and ends during the scan of a single slot");
+        return;
+    }
     let [node, peer] = &fixture.nodes;
     for server in &fixture.cluster.nodes()[..2] {
         fixture.fill(server).await;
