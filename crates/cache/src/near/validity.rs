@@ -76,7 +76,8 @@ impl Validity {
             && pending_epoch == snapshot.pending_epoch
     }
 
-    /// Returns whether no push, and no invalidation of this process, can have named the entry.
+    /// Returns whether the entry is not known to have changed: no push has named a key of its slot, and this process has since
+    /// removed nothing of which a push may be lost.
     pub(crate) fn is_unchanged(&self, snapshot: Snapshot) -> bool {
         self.counters[usize::from(snapshot.slot)].load(SeqCst) == snapshot.count
             && self.removed_in.load(SeqCst) <= snapshot.epoch
