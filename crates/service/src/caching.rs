@@ -185,6 +185,9 @@ pub(crate) fn require_match(request: &HttpRequest, current: Option<&Validator>) 
 
 /// Returns whether the `If-None-Match` of a read names `current`. An invalid header names nothing.
 pub(crate) fn is_unchanged(request: &HttpRequest, current: &Validator) -> bool {
+    if !request.headers().contains_key(header::IF_NONE_MATCH) {
+        return false;
+    }
     let condition = EntityTags::of(request, &header::IF_NONE_MATCH).unwrap_or_default();
     condition.is_some_and(|tags| tags.any(|tag| current.is_weakly(tag)))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cache::error::InvalidCache;
 use cache::{CacheSettings, Near, Outcome};
-use testkit::{Redis, eventually};
+use testkit::{ChildProcess, Redis, eventually};
 
 use crate::near::{BOUND, near_node, near_settings, strict, until_near};
 use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf, through};
@@ -101,5 +101,35 @@ async fn near_cache_needs_the_bound_of_the_keyspace() {
     for bound in [BOUND * 2, Duration::from_millis(1)] {
         let refused = with.client.cache::<String>("near", patient().near(Near::Bounded(bound)));
         assert_eq!(refused.unwrap_err(), InvalidCache::NearBound { bound, longest: BOUND });
+    }
+}
+
+/// A process may answer so late that its answer arrives in the next session of the tracked connection.
+#[tokio::test]
+async fn request_after_a_broken_connection_has_a_number_of_its_own() {
+    let redis = redis().await;
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let (writer, row) = (near_node(through(&proxy), Near::Strict(BOUND)).await, Row::new([]));
+    until_near(&writer, 1, &row).await;
+    let register = redis.cli(&["--scan", "--pattern", "shop:~holders:*"]).await.unwrap();
+    // A process that never answers, and whose lease is longer than the test.
+    redis.cli(&["HSET", &register, "p:silent", "9999999999999", "b:600000", "1"]).await.unwrap();
+    let mut subscribe = redis.client().unwrap();
+    subscribe.args(["SUBSCRIBE", "shop:~near"]);
+    let listener = ChildProcess::start(subscribe.as_std()).unwrap();
+    eventually("the subscription", SOON, async || listener.output().contains("subscribe")).await;
+    let number_of = async |request: usize| {
+        let number = |line: &str| Some(line.split_once("ask ")?.1.split(' ').nth(1)?.to_owned());
+        let listen = async || listener.output().lines().filter_map(number).nth(request);
+        eventually("a request to the silent process", SOON, listen).await
+    };
+    let numbers = async {
+        let first = number_of(0).await;
+        proxy.close_tracked();
+        (first, number_of(1).await)
+    };
+    tokio::select! {
+        _ = writer.remove(1) => panic!("the silent process was not waited for"),
+        (first, second) = numbers => assert_ne!(first, second),
     }
 }
