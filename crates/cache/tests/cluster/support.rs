@@ -6,6 +6,8 @@ mod node;
 mod nodes;
 #[path = "../it/support/record.rs"]
 mod record;
+#[path = "../it/support/recovery.rs"]
+mod recovery;
 #[path = "../it/support/row.rs"]
 mod row;
 #[path = "../it/support/times.rs"]

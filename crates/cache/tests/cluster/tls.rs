@@ -1,10 +1,10 @@
 //! A cluster that is reached over TLS, with a client certificate.
 
 use cache::health::Health;
-use cache::{CacheClient, Keyspace, Outcome};
-use testkit::{RedisCluster, eventually};
+use cache::{CacheClient, Keyspace};
+use testkit::RedisCluster;
 
-use crate::support::{LONG, Node, Row, settings, shelf};
+use crate::support::{Node, Row, settings, shelf};
 
 #[tokio::test]
 async fn entries_on_a_cluster_over_tls_are_stored_found_and_invalidated() {
@@ -12,7 +12,7 @@ async fn entries_on_a_cluster_over_tls_are_stored_found_and_invalidated() {
     let node = Node::of(Keyspace::partitioned("shop", 8).unwrap(), &settings(cluster.url())).await;
     let row = Row::new([shelf(1)]);
     node.fill_many(0..100, &row).await;
-    eventually("a hit", LONG, async || node.read(1, &row).await.outcome() == Outcome::Hit).await;
+    node.until_hit(1, &row).await;
     row.commit();
     assert_eq!(node.remove_tag(shelf(1)).await, 100);
     for id in 0..100 {

@@ -83,7 +83,7 @@ async fn client_starts_without_redis_and_uses_it_later() {
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
     redis.restart().await.unwrap();
     eventually("the cache to notice", SOON, async || node.client.health() == Health::Up).await;
-    eventually("a hit", SOON, async || node.read(1, &row).await.outcome() == Outcome::Hit).await;
+    node.until_hit(1, &row).await;
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ async fn is_fully_usable(redis: &Redis, url: String) {
     assert_eq!(node.client.health(), Health::Up, "{}", settings.url);
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
     eventually("a hit from memory", SOON, async || node.read(1, &row).await.outcome() == Outcome::NearHit).await;
-    eventually("a hit from Redis", SOON, async || peer.read(1, &row).await.outcome() == Outcome::Hit).await;
+    peer.until_hit(1, &row).await;
     // The library's and the tracked one of each, and the one of the peer's pipelined reads.
     eventually("all connections", SOON, async || connections(redis).await == 5).await;
     row.commit();
@@ -102,7 +102,7 @@ async fn changed_password_is_read_from_its_file() {
         of_cache >= 2 && node.client.health() == Health::Up
     })
     .await;
-    eventually("a hit", SOON, async || node.read(1, &row).await.outcome() == Outcome::Hit).await;
+    node.until_hit(1, &row).await;
 }
 
 #[tokio::test]

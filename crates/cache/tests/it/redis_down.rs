@@ -20,10 +20,6 @@ async fn impatient(redis: &Redis) -> Node {
     Node::with(&impatient, patient()).await
 }
 
-async fn until_hit(node: &Node, row: &Row) {
-    eventually("a hit", SOON, async || node.read(1, row).await.outcome() == Outcome::Hit).await;
-}
-
 /// Returns whether Redis loaded its snapshot; the client may have purged it by now.
 async fn snapshot_was_loaded(redis: &Redis) -> bool {
     let persistence = redis.cli(&["INFO", "persistence"]).await.unwrap();
@@ -93,7 +89,7 @@ async fn frozen_redis_delays_only_the_first_reads() {
     assert!((1..=10).contains(&slow), "{slow} reads waited for Redis");
     redis.resume();
     until_up(&node).await;
-    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
+    assert_eq!(node.read_from_cache(1, &row).await.outcome(), Outcome::Hit);
 }
 
 #[tokio::test]
@@ -171,7 +167,7 @@ async fn client_reconnects_after_a_killed_connection_and_loses_nothing() {
     for _ in 0..5 {
         redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]).await.unwrap();
         assert_eq!(node.read(1, &row).await.version(), Some(1));
-        until_hit(&node, &row).await;
+        node.until_hit(1, &row).await;
     }
 }
 
@@ -181,13 +177,13 @@ async fn client_recovers_after_a_long_freeze() {
     let redis = redis().await;
     let hurried = CacheSettings { command_timeout: TIMEOUT / 4, ..settings(redis.url()) };
     let (node, row) = (Node::with(&hurried, patient()).await, Row::new([]));
-    until_hit(&node, &row).await;
+    node.until_hit(1, &row).await;
     redis.pause();
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
     redis.resume();
     until_up(&node).await;
-    until_hit(&node, &row).await;
+    node.until_hit(1, &row).await;
 }
 
 /// The connection sends neither a reset nor an end of file; it only stops answering. A new connection would be
@@ -198,10 +194,10 @@ async fn client_replaces_a_silently_dead_connection() {
     let proxy = Proxy::to(redis.port()).await.unwrap();
     // The client reconnects after a fixed time, however long the timeout makes each probe.
     let (node, row) = (Node::with(&settings(through(&proxy)), patient()).await, Row::new([]));
-    until_hit(&node, &row).await;
+    node.until_hit(1, &row).await;
     proxy.drop_packets();
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
-    until_hit(&node, &row).await;
+    node.until_hit(1, &row).await;
 }
 
 /// A server that keeps snapshots, against the recommendation: it loses acknowledged invalidations.

@@ -4,13 +4,14 @@ mod node;
 mod nodes;
 mod push_filter;
 mod record;
+mod recovery;
 mod row;
 mod times;
 
 use std::time::Duration;
 
-use cache::{CacheClient, CacheSettings, Keyspace, Policy};
-use testkit::{Redis, Transport};
+use cache::{CacheClient, CacheSettings, Cached, Keyspace, Outcome, Policy};
+use testkit::{Redis, Transport, eventually};
 
 pub(crate) use node::{Node, Reading};
 pub(crate) use nodes::{filled_node, node, node_with_one_permit, one_node, two_nodes};
@@ -40,6 +41,14 @@ impl Node {
     /// Creates such a node with other settings.
     pub(crate) async fn adjusted(redis: &Redis, adjust: impl FnOnce(CacheSettings) -> CacheSettings) -> Self {
         Self::with(&adjust(settings(redis.url())), patient()).await
+    }
+
+    /// Reads until a read does not bypass the cache.
+    pub(crate) async fn read_from_cache(&self, id: u32, row: &Row) -> Cached<String> {
+        eventually("a read that does not bypass the cache", SOON, async || {
+            Some(self.read(id, row).await).filter(|read| !matches!(read.outcome(), Outcome::Bypass(_)))
+        })
+        .await
     }
 
     pub(crate) async fn with(settings: &CacheSettings, policy: Policy) -> Self {
