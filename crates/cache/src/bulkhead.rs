@@ -99,6 +99,22 @@ impl LoadPermit {
         LOAD.scope(Arc::clone(self), load)
     }
 
+    /// Runs a part of the current load under its permit, in another task.
+    pub(crate) fn held_by_current<F: Future>(part: F) -> impl Future<Output = F::Output> {
+        let current = LOAD.try_with(Arc::clone).ok();
+        async move {
+            match current {
+                Some(current) => LOAD.scope(current, part).await,
+                None => part.await,
+            }
+        }
+    }
+
+    /// Releases the permit of the current load, because another load does its work.
+    pub(crate) fn release_current() {
+        let _ = LOAD.try_with(|load| load.release());
+    }
+
     /// Releases the permit, because the load is over or its caller no longer waits for it.
     pub(crate) fn release(&self) {
         self.state().permit = None;

@@ -27,6 +27,8 @@ pub enum Reason {
     Login(String),
     /// Redis accepts no further connection (`maxclients`).
     TooManyClients,
+    /// Redis runs a script or a function for so long that it answers nothing else.
+    Busy,
     /// Redis is loading its dataset.
     Loading,
     /// Redis is a replica.
@@ -80,6 +82,7 @@ impl Reason {
             Self::NoAnswer
             | Self::Login(_)
             | Self::TooManyClients
+            | Self::Busy
             | Self::Loading
             | Self::Replica
             | Self::SaveFailed
@@ -100,6 +103,7 @@ impl Reason {
             Self::NoAnswer
             | Self::Login(_)
             | Self::TooManyClients
+            | Self::Busy
             | Self::Version(_)
             | Self::Partitions(_)
             | Self::ClusterNode
@@ -133,6 +137,9 @@ impl fmt::Display for Reason {
             Self::TooManyClients => {
                 f.write_str("Redis has reached maxclients and accepts no connection; the cache is not in use")
             }
+            Self::Busy => f.write_str(
+                "Redis runs a script or a function and answers nothing else (BUSY); the cache is not in use",
+            ),
             Self::Loading => f.write_str("Redis is loading its dataset (LOADING); the cache is not in use"),
             Self::Replica => f.write_str(
                 "Redis is a read-only replica (READONLY), so entries cannot be invalidated; the cache is not in use",

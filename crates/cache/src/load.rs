@@ -174,7 +174,7 @@ impl Region {
             // In the order of a miss. The key lock comes first, so that one load of a key runs at a time. The permit
             // comes before the refresh lock, so that the refresh lock does not expire while this task queues for the
             // permit.
-            let _lock = region.shared.bulkhead.key_locks.take(key).await;
+            let _lock = region.lock_key(key).await;
             let Some(permit) = region.acquire_permit().await else { return };
             // Nothing to report: another process refreshes, the entry has changed, or Redis is down.
             let lock = region.definition.policy.lease_duration();
@@ -244,12 +244,24 @@ impl Region {
             }
         };
         let fill = stored.err().unwrap_or(Fill::Stored);
-        self.definition.observer.filled(key, fill, &loaded, soft as i64);
+        self.definition.observer.filled(key, fill, &loaded, soft as i64, values.largest);
         let mut cached = CachedEntry::from_loaded(&loaded, Outcome::Miss(fill));
         if let Ok(id) = stored {
             cached.set_stored_id(&id, (soft, hard));
         }
         cached
+    }
+
+    /// Waits until no other load of `key` is in flight. Its batch does not wait for it in the meantime.
+    async fn lock_key(&self, key: &Key) -> KeyLock {
+        let mut lock = pin!(self.shared.bulkhead.key_locks.take(key));
+        match (&mut lock).now_or_never() {
+            Some(lock) => lock,
+            None => {
+                self.mark_decided();
+                lock.await
+            }
+        }
     }
 
     /// Waits for a permit of the bulkhead. All loads of a batch share one.
@@ -292,14 +304,7 @@ impl LoadIo for MissContext {
 
     async fn acquire_permit(&self, key: &Key) -> Option<Self::Permit> {
         // The key lock first: a load that waits for it holds no permit that others could use.
-        let mut lock = pin!(self.region.shared.bulkhead.key_locks.take(key));
-        let lock = match (&mut lock).now_or_never() {
-            Some(lock) => lock,
-            None => {
-                self.region.mark_decided();
-                lock.await
-            }
-        };
+        let lock = self.region.lock_key(key).await;
         Some((lock, self.region.acquire_permit().await?))
     }
 

@@ -19,10 +19,13 @@ use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::join_all;
-use tokio::sync::OnceCell;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, join_all};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use crate::batch::Batch;
+use crate::bulkhead::LoadPermit;
 use crate::cache::{Cache, Definition, Lookup};
 use crate::codec::{CodecError, Decode, Json};
 use crate::entry::{Cached, CachedEntry};
@@ -192,16 +195,20 @@ type Loaded<I> = Result<HashMap<I, Result<Content, CodecError>>, LoadError>;
 /// One call of a loader, for all reads of a batch that have something to load.
 struct Call<I> {
     batch: Batch,
-    asked: Mutex<Asked<I>>,
-    loaded: OnceCell<Loaded<I>>,
-    load: Box<dyn Fn(Vec<I>) -> Loading<I> + Send + Sync>,
+    stage: Mutex<Stage<I>>,
+    load: Arc<dyn Fn(Vec<I>) -> Loading<I> + Send + Sync>,
 }
 
-/// The ids of the call. Those that are added after it was made are loaded one by one.
-struct Asked<I> {
-    ids: Vec<I>,
-    is_made: bool,
+/// Whether the call was made.
+enum Stage<I> {
+    /// With the ids that it will have.
+    Gathering(Vec<I>),
+    /// Ids that are added from now on are loaded one by one.
+    Made(MadeCall<I>),
 }
+
+/// A call in progress, which every load of the batch waits for.
+type MadeCall<I> = Shared<BoxFuture<'static, Arc<Loaded<I>>>>;
 
 /// The loader of one entry of a batch.
 struct EntryLoader<I> {
@@ -211,9 +218,8 @@ struct EntryLoader<I> {
 
 impl<I: BatchId> Call<I> {
     fn new<T, C>(load: impl BatchLoader<I, T, C>) -> Self {
-        let asked = Mutex::new(Asked { ids: Vec::new(), is_made: false });
-        let load = Box::new(move |ids| load.load(ids));
-        Self { batch: Batch::new(), asked, loaded: OnceCell::new(), load }
+        let load = Arc::new(move |ids| load.load(ids));
+        Self { batch: Batch::new(), stage: Mutex::new(Stage::Gathering(Vec::new())), load }
     }
 
     fn loader(self: &Arc<Self>, id: I) -> EntryLoader<I> {
@@ -222,11 +228,11 @@ impl<I: BatchId> Call<I> {
 
     /// Adds an id to the call. Returns whether the call will have it.
     fn add(&self, id: &I) -> bool {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if !asked.is_made {
-            asked.ids.push(id.clone());
+        match &mut *self.stage.lock().unwrap_or_else(PoisonError::into_inner) {
+            Stage::Gathering(ids) => ids.push(id.clone()),
+            Stage::Made(_) => return false,
         }
-        !asked.is_made
+        true
     }
 
     async fn content(&self, id: &I, is_asked: bool) -> Result<Content, LoadError> {
@@ -235,15 +241,34 @@ impl<I: BatchId> Call<I> {
         }
         // Before the call, so that nothing is read from the database before each of the loads has begun.
         self.batch.all_started().await;
-        let loaded = self.loaded.get_or_init(async || {
-            let ids = {
-                let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-                asked.is_made = true;
-                asked.ids.clone()
-            };
-            (self.load)(ids).0.await
-        });
-        content_of(loaded.await, id)
+        content_of(&*self.made().await, id)
+    }
+
+    /// Returns the call. The first load of the batch makes it, in a task of its own: if that load times out, the others still
+    /// wait for the same call. It runs under the permit of that load, and the others hold none while they wait for it.
+    fn made(&self) -> MadeCall<I> {
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        let ids = match &mut *stage {
+            Stage::Made(call) => {
+                LoadPermit::release_current();
+                return call.clone();
+            }
+            Stage::Gathering(ids) => std::mem::take(ids),
+        };
+        let load = Arc::clone(&self.load);
+        let loading = LoadPermit::held_by_current(async move { load(ids).0.await }).in_current_span();
+        // Aborted when nothing waits for it any more.
+        let task = AbortOnDropHandle::new(tokio::spawn(loading));
+        let call = async {
+            Arc::new(match task.await {
+                Ok(loaded) => loaded,
+                Err(ended) if ended.is_panic() => Err(LoadError::Panicked),
+                Err(_) => Err(LoadError::Aborted),
+            })
+        };
+        let call = call.boxed().shared();
+        *stage = Stage::Made(call.clone());
+        call
     }
 }
 

@@ -281,11 +281,11 @@ impl Observer {
     }
 
     /// Reports a fill with `loaded`, which is fresh for `ttl_ms` if it is stored.
-    pub(crate) fn filled(&self, key: &Key, fill: Fill, loaded: &Content, ttl_ms: i64) {
+    pub(crate) fn filled(&self, key: &Key, fill: Fill, loaded: &Content, ttl_ms: i64, largest: Option<usize>) {
         self.fills[fill.index()].increment(1);
         if fill == Fill::TooLarge && !self.was_too_large.swap(true, Relaxed) {
             let bytes = loaded.body.as_ref().map_or(0, Bytes::len);
-            warn!(%key, bytes, "a value is larger than the cache stores, so each read loads it; further ones are counted, not logged");
+            warn!(%key, bytes, largest, "a value is not stored, because it is larger than `largest` allows after compression, so each read loads it; further ones are counted, not logged");
         }
         self.emit(|| {
             let record = EntryRecord { version: loaded.version, ..self.record(key, fill.detail()) };

@@ -11,7 +11,7 @@ use crate::loader::Content;
 pub struct Values {
     pub(crate) schema: u32,
     compress_above: Option<usize>,
-    largest: Option<usize>,
+    pub(crate) largest: Option<usize>,
 }
 
 /// The name of the compression in an entry's header.

@@ -128,6 +128,16 @@ enum Read {
     Several(BytesMut, Reader<Vec<Option<Bytes>>>),
 }
 
+impl Read {
+    fn fail(self, failure: StoreError) {
+        // A reader that is gone needs no reply.
+        match self {
+            Self::One(_, reader) => _ = reader.send(Err(failure)),
+            Self::Several(_, reader) => _ = reader.send(Err(failure)),
+        }
+    }
+}
+
 /// What Redis has answered.
 enum Reply {
     One(Option<Bytes>),
@@ -159,14 +169,9 @@ enum State {
 impl Pipeline {
     /// Reads a key. `None` if the connection cannot be used now, or broke before the reply.
     async fn get(&self, key: Bytes) -> Option<Result<Option<Bytes>>> {
-        let reply = self.enqueue(key)?;
-        reply.await.ok()
-    }
-
-    fn enqueue(&self, key: Bytes) -> Option<oneshot::Receiver<Result<Option<Bytes>>>> {
         let (sender, reply) = oneshot::channel();
         self.append([Read::One(key, sender)])?;
-        Some(reply)
+        reply.await.ok()
     }
 
     /// Adds reads to those that wait, and wakes the task if it does not know of others.
@@ -317,21 +322,21 @@ impl<'a> Session<'a> {
 
     fn answer(&self, read: Read, reply: std::result::Result<Reply, Error>) -> io::Result<()> {
         let accepted = self.task.login.connection.accept_from(self.logged_in.verification, reply);
-        // A reader that is gone needs no reply.
         match (read, accepted) {
+            (read, Err(failure)) => read.fail(failure),
             (Read::One(_, reader), Ok(Reply::One(value))) => _ = reader.send(Ok(value)),
-            (Read::One(_, reader), Err(error)) => _ = reader.send(Err(error)),
             (Read::Several(_, reader), Ok(Reply::Several(values))) => _ = reader.send(Ok(values)),
-            (Read::Several(_, reader), Err(error)) => _ = reader.send(Err(error)),
             _ => return Err(io::Error::other("a reply to another command")),
         }
         Ok(())
     }
 
+    /// Fails all reads that were sent. They count as one failure, because one server does not answer in time.
     fn time_out(mut self) -> io::Result<()> {
         self.task.pipeline.enter(State::Down);
-        while let Some((_, read)) = self.sent.pop_front() {
-            self.answer(read, Err(Error::new(ErrorKind::Timeout, "no reply in time")))?;
+        let timeout = Error::new(ErrorKind::Timeout, "no reply in time");
+        if let Err(failure) = self.task.login.connection.accept::<()>(Err(timeout)) {
+            self.sent.drain(..).for_each(|(_, read)| read.fail(failure.clone()));
         }
         Err(io::ErrorKind::TimedOut.into())
     }

@@ -30,6 +30,17 @@ impl fmt::Debug for Scripts {
     }
 }
 
+/// Returns the commands on the line of a script that an error names: `script: <sha1>, on @user_script:<line>`.
+pub(super) fn commands_at(error: &str) -> Option<String> {
+    let (_, line) = error.split_once("@user_script:")?;
+    let line: usize = line.split(|next: char| !next.is_ascii_digit()).next()?.parse().ok()?;
+    let scripts = Scripts::new();
+    let script = scripts.all().into_iter().find(|script| error.contains(&**script.sha1()))?;
+    let commands = script.lua()?.lines().nth(line.checked_sub(1)?)?.split("call('").skip(1);
+    let names: Vec<_> = commands.filter_map(|rest| rest.split('\'').next()).map(str::to_lowercase).collect();
+    (!names.is_empty()).then(|| names.join("` or `"))
+}
+
 macro_rules! text {
     ($file:literal) => {
         source($file, include_str!(concat!("../scripts/", $file)))
@@ -51,11 +62,11 @@ impl Scripts {
             acquire: script!("acquire.lua"),
             take_over: script!("take_over.lua"),
             refresh: script!("refresh.lua"),
-            commit: script!("commit.lua", including "guarded.lua", "examine.lua"),
+            commit: script!("commit.lua", including "is_older.lua", "guarded.lua", "examine.lua"),
             release: script!("release.lua"),
             invalidate_tag: script!("invalidate_tag.lua"),
             fence_tags: script!("fence_tags.lua"),
-            remove_older: script!("remove_older.lua"),
+            remove_older: script!("remove_older.lua", including "is_older.lua"),
             expire: script!("expire.lua"),
             sweep: script!("sweep.lua", including "examine.lua"),
             inspect: script!("inspect.lua"),
@@ -63,6 +74,14 @@ impl Scripts {
             register_holder: script!("register_holder.lua"),
             list_holders: script!("list_holders.lua"),
         }
+    }
+
+    fn all(&self) -> [&Script; 14] {
+        [
+            &self.acquire, &self.take_over, &self.refresh, &self.commit, &self.release, &self.invalidate_tag,
+            &self.fence_tags, &self.remove_older, &self.expire, &self.sweep, &self.inspect, &self.guard,
+            &self.register_holder, &self.list_holders,
+        ]
     }
 }
 

@@ -1,5 +1,6 @@
 //! The state of the Redis server, from `INFO` and from error replies.
 
+use super::scripts::commands_at;
 use crate::health::Reason;
 
 /// What `INFO` shows of a server. A field is `None` if it is hidden (by a managed service, a proxy or an ACL).
@@ -126,20 +127,28 @@ pub(super) fn classify_error(error: &str) -> Option<Reason> {
         "MISCONF" => Some(Reason::SaveFailed),
         "NOREPLICAS" => Some(Reason::TooFewReplicas),
         "OOM" => Some(Reason::Full),
-        "NOAUTH" | "WRONGPASS" => Some(Reason::Login(error.to_owned())),
+        "BUSY" => Some(Reason::Busy),
+        // The last one: a server without a password that only accepts clients of its own machine.
+        "NOAUTH" | "WRONGPASS" | "DENIED" => Some(Reason::Login(error.to_owned())),
         "NOPERM" => Some(Reason::Forbidden(refused(error))),
         _ if error.contains("max number of clients") => Some(Reason::TooManyClients),
+        _ if error.starts_with("ERR AUTH ") => Some(Reason::Login(error.to_owned())),
         // The wording of NOPERM in Redis 7.0 for a command within a script.
         _ if error.contains("The user executing the script") => Some(Reason::Forbidden(refused(error))),
         _ => None,
     }
 }
 
-/// Returns what a reply refuses to the user. It quotes a command, and no key or channel.
+/// Returns what a reply refuses to the user. It quotes a command, and no key or channel. Redis 7.0 does not quote a command
+/// of a script, and names its line.
 fn refused(error: &str) -> String {
     let quoted: Vec<&str> = error.split('\'').collect();
     match quoted.as_slice() {
         [_, command, _, ..] => format!("the command `{command}`"),
+        _ if error.contains("can't run") => match commands_at(error) {
+            Some(commands) => format!("the command `{commands}`"),
+            None => "a command".to_owned(),
+        },
         _ if error.contains("channel") => "a channel".to_owned(),
         _ if error.contains("key") => "a key".to_owned(),
         _ => "a command".to_owned(),
@@ -227,7 +236,16 @@ mod tests {
             ("ERR The user executing the script can't run this command or subcommand", forbidden("a command")),
             ("ERR The user executing the script can't access at least one of the keys", forbidden("a key")),
             ("ERR max number of clients reached", Some(Reason::TooManyClients)),
+            ("BUSY Redis is busy running a script.", Some(Reason::Busy)),
             ("WRONGPASS invalid", Some(Reason::Login("WRONGPASS invalid".to_owned()))),
+            (
+                "DENIED Redis is running in protected mode",
+                Some(Reason::Login("DENIED Redis is running in protected mode".to_owned())),
+            ),
+            (
+                "ERR AUTH <password> called without any password configured",
+                Some(Reason::Login("ERR AUTH <password> called without any password configured".to_owned())),
+            ),
             ("NOSCRIPT No matching script.", None),
             ("ERR unknown command", None),
         ];

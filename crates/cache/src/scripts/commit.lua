@@ -40,7 +40,7 @@ else
   end
 end
 local least = string.match(redis.call('GETRANGE', KEYS[1], 33, 64), '^ least=(%d+)$')
-if least and tonumber(string.match(ARGV[6], ' ver=(%d+) ') or 0) < tonumber(least) then
+if least and is_older(string.match(ARGV[6], ' ver=(%d+) ') or '0', least) then
   refused = refused or 'outdated'
 end
 if too_many or names['k:' .. ARGV[8]] then refused = refused or 'guarded' end

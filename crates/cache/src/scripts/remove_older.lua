@@ -11,13 +11,13 @@ for i, key in ipairs(KEYS) do
   -- An error: another program has stored something there that is not a string.
   local kind = type(held) == 'table' and '?' or string.sub(held, 1, 1)
   if kind == 'L' then
-    local least = tonumber(string.match(held, '^L%x+ least=(%d+)$') or 0)
-    if least < tonumber(ARGV[i]) then
+    local least = string.match(held, '^L%x+ least=(%d+)$') or '0'
+    if is_older(least, ARGV[i]) then
       redis.call('SET', key, string.sub(held, 1, 33) .. ' least=' .. ARGV[i], 'KEEPTTL')
     end
   elseif kind == 'V' then
     local version = string.match(held, '^V%x+ at=%d+ soft=%d+ hard=%d+ ver=(%d+) ')
-    if not version or tonumber(version) < tonumber(ARGV[i]) then removed = removed + redis.call('UNLINK', key) end
+    if not version or is_older(version, ARGV[i]) then removed = removed + redis.call('UNLINK', key) end
   elseif kind ~= '' then
     removed = removed + redis.call('UNLINK', key)
   end

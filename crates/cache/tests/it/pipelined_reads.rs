@@ -4,12 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{NewEntry, Outcome};
+use cache::outcome::Bypass;
+use cache::{CacheSettings, NewEntry, Outcome};
 use futures_util::future::join_all;
-use testkit::eventually;
+use testkit::{Proxy, eventually};
 use tokio::task::yield_now;
 
-use crate::support::{DatabaseError, Loader, Row, SOON, behind_proxy, calls, node};
+use crate::support::{
+    DatabaseError, Loader, Node, Row, SOON, behind_proxy, calls, node, patient, redis, settings, through,
+};
 
 #[tokio::test]
 async fn concurrent_reads_each_receive_their_own_value() {
@@ -92,4 +95,31 @@ async fn read_that_cannot_be_sent_fails_in_time() {
     let read = tokio::time::timeout(SOON, node.cache.get(large)).await;
     redis.resume();
     assert!(read.expect("the read hangs").is_none());
+}
+
+/// A server that does not answer one batch in time has failed once, and not once for each of its commands.
+#[tokio::test]
+async fn late_batch_counts_as_one_failure() {
+    let redis = redis().await;
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    // The probe fails, too, about once a second.
+    let impatient = CacheSettings {
+        command_timeout: Duration::from_millis(500),
+        breaker_threshold: 20,
+        ..settings(through(&proxy))
+    };
+    let node = Node::with(&impatient, patient()).await;
+    let load = async |ids: Vec<u32>| {
+        Ok::<_, DatabaseError>(ids.into_iter().map(|id| (id, NewEntry::<String>::raw("x"))).collect())
+    };
+    // The connection for reads exists.
+    eventually("a stored entry", SOON, async || {
+        node.cache.read_many([0], load).await[0].as_ref().unwrap().outcome() == Outcome::Hit
+    })
+    .await;
+    proxy.delay_replies();
+    let read = node.cache.read_many(0..64 * 40, load).await;
+    assert!(read.iter().all(|read| read.as_ref().unwrap().outcome() == Outcome::Bypass(Bypass::RedisDown)));
+    assert!(node.client.health().is_in_use(), "40 commands counted as 40 failures");
+    proxy.release_replies();
 }

@@ -8,7 +8,7 @@ use cache::outcome::{Bypass, Fill};
 use cache::{CacheSettings, Near, Outcome};
 use testkit::{Certificates, Redis, Transport, eventually};
 
-use crate::support::{Node, Row, SOON, connections, patient, settings};
+use crate::support::{Node, Row, SOON, connections, patient, settings, shelf};
 
 const BOUND: Duration = Duration::from_secs(2);
 
@@ -133,4 +133,22 @@ async fn forbidden_command_is_named() {
         node.client.health() == Health::Degraded(Reason::Forbidden("the command `evalsha`".to_owned()))
     })
     .await;
+}
+
+/// Redis 7.0 does not name the command of a script, only its line.
+#[tokio::test]
+async fn forbidden_command_of_a_script_is_named() {
+    let redis = Redis::start().await.unwrap();
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    for command in ["zadd", "hincrby"] {
+        let permissions = ["+@all".to_owned(), format!("-{command}")];
+        redis.cli(&["ACL", "SETUSER", "default", &permissions[0], &permissions[1]]).await.unwrap();
+        let refused = Health::Degraded(Reason::Forbidden(format!("the command `{command}`")));
+        eventually("the command's name", SOON, async || {
+            node.read(1, &row).await;
+            let _ = node.client.invalidate_tag(shelf(1)).await;
+            node.client.health() == refused
+        })
+        .await;
+    }
 }

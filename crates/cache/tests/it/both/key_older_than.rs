@@ -3,9 +3,9 @@
 
 use cache::outcome::Fill;
 use cache::write_through::Published;
-use cache::{Invalidation, Outcome};
+use cache::{Invalidation, NewEntry, Outcome};
 
-use crate::support::{Node, filled_node, one_node, patient, shelf, two_nodes};
+use crate::support::{DatabaseError, Node, filled_node, node, one_node, patient, shelf, two_nodes};
 
 pub(crate) async fn remove_older(node: &Node, id: u32, version: u64) -> u64 {
     node.invalidate(Invalidation::hard().key_older_than(node.key(id), version)).await
@@ -24,6 +24,28 @@ async fn older_entry_is_removed_and_current_entry_stays() {
     }
     assert_eq!(node.cached(1).await, Some(2));
     assert_eq!(remove_older(&node, 1, 10).await, 1, "versions are numbers, not texts");
+}
+
+/// From 2^53 on, a floating-point number cannot represent each version. Lua has no other numbers.
+#[tokio::test]
+async fn versions_are_compared_exactly() {
+    const EXACT: u64 = 1 << 53;
+    let (_redis, node) = node().await;
+    let read = async |version: u64| {
+        let load = move || async move { Ok::<_, DatabaseError>(NewEntry::<String>::raw("x").version(version)) };
+        node.cache.read(1, load).await.unwrap().outcome()
+    };
+    for (shown, committed) in [(EXACT, EXACT + 1), (u64::MAX - 1, u64::MAX)] {
+        assert_eq!(read(shown).await, Outcome::Miss(Fill::Stored));
+        assert_eq!(remove_older(&node, 1, shown).await, 0, "{shown} is as new as {shown}");
+        assert_eq!(remove_older(&node, 1, committed).await, 1, "{shown} is older than {committed}");
+
+        let writing = node.cache.begin_write(1).await;
+        remove_older(&node, 1, committed).await;
+        remove_older(&node, 1, shown).await;
+        let written = NewEntry::raw("x").version(shown);
+        assert_eq!(writing.publish(written).await, Published::Invalidated, "{shown} is older than {committed}");
+    }
 }
 
 #[tokio::test]

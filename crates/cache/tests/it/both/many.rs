@@ -1,6 +1,7 @@
 //! Several entries read at once: one call of the loader, and a result for each entry.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use cache::{Cache, CacheClient, EarlyRefresh, Invalidation, NewEntry, Outcome};
 use testkit::eventually;
 use tokio::sync::Semaphore;
 
-use crate::support::{DatabaseError, LONG, SOON, node, patient, shelf, two_nodes};
+use crate::support::{DatabaseError, LONG, SOON, node, node_with_one_permit, patient, shelf, two_nodes};
 
 /// A table of texts, and the calls that it has answered.
 #[derive(Clone, Default)]
@@ -261,4 +262,81 @@ async fn fresh_entries_of_a_batch_are_refreshed_early() {
     })
     .await;
     assert_eq!(table.taken_calls(), [[1]]);
+}
+
+/// A loader that panics, or takes too long, is not called again by the other entries of its batch.
+#[tokio::test]
+async fn failed_call_of_a_loader_is_the_only_one() {
+    let (_redis, node) = node().await;
+    let limit = Duration::from_millis(300);
+    let texts: Cache<String> = node.client.cache("text", patient().load_timeout(limit)).unwrap();
+    for panics in [true, false] {
+        let calls = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&calls);
+        let load = move |_: Vec<u32>| {
+            counted.fetch_add(1, SeqCst);
+            async move {
+                assert!(!panics, "as the test wants");
+                std::future::pending::<Result<HashMap<u32, NewEntry<String>>, DatabaseError>>().await
+            }
+        };
+        for result in texts.get_or_load_many(0..200, load).await {
+            match result.unwrap_err() {
+                GetError::Load(LoadError::Panicked) => assert!(panics),
+                GetError::Load(LoadError::TimedOut(after)) => assert!(!panics && after == limit),
+                other => panic!("{other}"),
+            }
+        }
+        assert_eq!(calls.load(SeqCst), 1, "panics: {panics}");
+    }
+}
+
+/// There is one permit. The batch shares it, and gives it up while its loader reads another entry.
+#[tokio::test]
+async fn loader_of_a_batch_may_read_another_entry() {
+    let (_redis, node) = node_with_one_permit(LONG).await;
+    let (texts, table) = (texts(&node.client), Table::of(0..3));
+    let authors: Cache<String> = node.client.cache("author", patient()).unwrap();
+    let load = move |ids: Vec<u32>| {
+        let (authors, table) = (authors.clone(), table.clone());
+        async move {
+            let author = authors.get_or_load(1, async || Ok::<_, DatabaseError>(Some("A".to_owned()))).await;
+            assert_eq!(author.unwrap().as_deref(), Some("A"));
+            table.select(ids).await
+        }
+    };
+    let read = tokio::time::timeout(SOON, texts.get_or_load_many([0, 1, 2], load));
+    let read: Vec<_> = read.await.expect("the loader waits for a permit").into_iter().map(Result::unwrap).collect();
+    assert_eq!(read, originals(&[0, 1, 2]));
+}
+
+/// The refresh of a stale entry waits for a load of the same entry.
+#[tokio::test]
+async fn batch_does_not_wait_for_a_refresh_that_waits_for_another_load() {
+    let (_redis, node) = node().await;
+    let (texts, table) = (texts(&node.client), Table::of(0..2));
+    assert_eq!(table.read(&texts, &[0]).await, originals(&[0]));
+    assert!(texts.get(0).await.is_some());
+    node.client.invalidate(Invalidation::soft().key(texts.key(0))).await.acknowledged().unwrap();
+    let (began, end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (here, gate) = (Arc::clone(&began), Arc::clone(&end));
+    let slow = {
+        let texts = texts.clone();
+        tokio::spawn(async move {
+            let load = move || {
+                here.add_permits(1);
+                let gate = Arc::clone(&gate);
+                async move {
+                    let _ = gate.acquire().await;
+                    Ok::<_, DatabaseError>(NewEntry::<String>::raw("\"slow\""))
+                }
+            };
+            texts.load_uncached(0, "why", load).await.unwrap()
+        })
+    };
+    let _ = began.acquire().await.unwrap();
+    let read = tokio::time::timeout(SOON, table.read(&texts, &[0, 1])).await.expect("the batch waits");
+    assert_eq!(read, originals(&[0, 1]));
+    end.add_permits(1);
+    slow.await.unwrap();
 }
