@@ -11,10 +11,15 @@ use std::time::Duration;
 use contract::ConsistencyToken;
 use outbox::consumer::EventProgress;
 use outbox::log::{EventLog, TransactionPosition};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
-/// The pause before the product API is asked again for an event that has no number yet.
-const ASK_AGAIN: Duration = Duration::from_millis(5);
+/// The pauses before the product API is asked again for an event that has no number yet: the first, and the longest. Each is
+/// twice as long as the one before.
+const ASK_AGAIN: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(80)];
+
+/// The questions that a service asks at once: any client can send tokens that nothing is known of.
+const QUESTIONS: usize = 8;
 
 /// The tokens that are remembered as applied.
 const MAX_KNOWN: usize = 4_096;
@@ -43,6 +48,7 @@ pub struct AppliedWrites<P = EventProgress> {
     log: EventLog,
     progress: P,
     known: Arc<Mutex<Known>>,
+    questions: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +60,7 @@ struct Known {
 impl<P: AppliedEvents> AppliedWrites<P> {
     /// Creates the knowledge of a service that has applied the events of `log` as far as `progress` says.
     pub fn new(log: EventLog, progress: P) -> Self {
-        Self { log, progress, known: Arc::default() }
+        Self { log, progress, known: Arc::default(), questions: Arc::new(Semaphore::new(QUESTIONS)) }
     }
 
     /// Waits until the events of a write are applied, for at most `within`. Returns whether they are; also `true` without
@@ -69,14 +75,22 @@ impl<P: AppliedEvents> AppliedWrites<P> {
     }
 
     async fn wait(&self, token: ConsistencyToken, deadline: Instant) -> bool {
+        let [mut pause, longest] = ASK_AGAIN;
         loop {
-            let rest = deadline.saturating_duration_since(Instant::now());
-            match self.log.position_of(token.transaction(), rest).await {
+            let position = {
+                let Ok(_question) = self.questions.acquire().await else { return false };
+                let rest = deadline.saturating_duration_since(Instant::now());
+                self.log.position_of(token.transaction(), rest).await
+            };
+            match position {
                 Ok(TransactionPosition { seq: Some(seq) }) => {
                     let rest = deadline.saturating_duration_since(Instant::now());
                     return self.progress.applied(seq, rest).await;
                 }
-                Ok(TransactionPosition { seq: None }) => sleep(ASK_AGAIN).await,
+                Ok(TransactionPosition { seq: None }) => {
+                    sleep(pause).await;
+                    pause = longest.min(2 * pause);
+                }
                 Err(_) => return false,
             }
         }

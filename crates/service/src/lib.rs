@@ -8,6 +8,7 @@ pub mod docs;
 pub mod events;
 pub mod health;
 pub mod healthcheck;
+mod host;
 pub mod http_metrics;
 mod incarnation;
 pub mod limits;

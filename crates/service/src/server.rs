@@ -17,6 +17,7 @@ mod permit;
 mod refusal;
 mod settings;
 mod signals;
+mod unsent;
 
 use std::future::ready;
 use std::io;

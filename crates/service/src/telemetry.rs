@@ -100,9 +100,12 @@ where
 }
 
 /// Creates the filter. actix reports every request that its HTTP parser refuses as an ERROR of its dispatcher, so a
-/// client could fill the log with them. They are left out, unless `LOG__FILTER` names `actix_http`.
+/// client could fill the log with them. They are left out, unless `LOG__FILTER` names `actix_http`. The statements of
+/// Postgres are always left out: their parameters contain the ids of carts.
 fn filter(text: &str) -> Result<EnvFilter, TelemetryError> {
     let filter = EnvFilter::try_new(text)?;
+    let filter =
+        filter.add_directive("tokio_postgres=off".parse()?).add_directive("tokio_postgres::query=off".parse()?);
     if text.contains("actix_http") {
         return Ok(filter);
     }

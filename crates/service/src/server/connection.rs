@@ -5,7 +5,7 @@
 //! - **Limits.** t=0: the first byte of a request arrives. At t=`headers_timeout` at the latest its head is complete,
 //!   or the client receives 408. An idle connection closes after `keep_alive`, and a connection whose client reads
 //!   nothing closes after `write_timeout`. The rest of a body that the application did not read may arrive for
-//!   `body_timeout` after the response.
+//!   `body_timeout` after the response. What clients have not read yet is limited over all connections (`unsent.rs`).
 //! - **One request at a time.** With pipelined requests, the parser receives the next request when the previous
 //!   response is complete. The parser keeps one flag for "the request was HEAD": with two requests at once, a response
 //!   would be cut off.
@@ -27,6 +27,7 @@ use super::exchange::{ConnectionPhase, Length, Phase};
 use super::head_end::HeadScanner;
 use super::permit::{ConnectionPermit, Limits};
 use super::refusal;
+use super::unsent::UnsentShare;
 use crate::problem::Problem;
 
 /// The maximum length of request line and headers together, in bytes.
@@ -44,6 +45,7 @@ pub(super) struct Connection {
     timer: Pin<Box<Sleep>>,
     /// Runs while the client accepts no bytes.
     write_timer: Option<Pin<Box<Sleep>>>,
+    unsent: UnsentShare,
     /// The unwritten rest of a problem that replaces the parser's response.
     replacement: Option<Bytes>,
     /// Whether reading has ended.
@@ -55,7 +57,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, limits: Limits, place: ConnectionPermit) -> Self {
+    pub(super) fn new(stream: TcpStream, limits: Limits, unsent: UnsentShare, place: ConnectionPermit) -> Self {
         Self {
             stream: Some(stream),
             exchange: ConnectionPhase::new(),
@@ -64,6 +66,7 @@ impl Connection {
             next: BytesMut::new(),
             timer: Box::pin(sleep(limits.keep_alive)),
             write_timer: None,
+            unsent,
             replacement: None,
             is_over: false,
             is_refused: false,
@@ -198,10 +201,15 @@ impl Connection {
     }
 
     fn poll_socket(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = self.stream()?.poll_write(cx, bytes);
-        if written.is_ready() {
+        if let Poll::Ready(written) = self.stream()?.poll_write(cx, bytes) {
             self.write_timer = None;
-            return written;
+            self.unsent.set(written.as_ref().map_or(0, |count| bytes.len() - count));
+            return Poll::Ready(written);
+        }
+        self.unsent.set(bytes.len());
+        if self.unsent.is_too_much() {
+            tracing::debug!(bytes = bytes.len(), "connection closed: its client reads slowly, as many others do");
+            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
         let limit = self.limits.write_timeout;
         ready!(self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit))).as_mut().poll(cx));

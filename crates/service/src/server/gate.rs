@@ -11,6 +11,7 @@ use super::HttpSettings;
 use super::connection::Connection;
 use super::permit::{ConnectionPermit, Limits};
 use super::refusal;
+use super::unsent::UnsentBytes;
 
 /// The number of connections above the limit that may wait for their refusal at once.
 const REFUSED_AT_ONCE: usize = 64;
@@ -21,6 +22,7 @@ pub(super) struct ConnectionLimiter {
     limits: Limits,
     places: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
+    unsent: UnsentBytes,
     is_full: Arc<AtomicBool>,
     most: usize,
 }
@@ -37,6 +39,7 @@ impl ConnectionLimiter {
             limits,
             places: Arc::new(Semaphore::new(settings.max_connections)),
             refusals: Arc::new(Semaphore::new(REFUSED_AT_ONCE)),
+            unsent: UnsentBytes::default(),
             is_full: Arc::default(),
             most: settings.max_connections,
         }
@@ -49,7 +52,7 @@ impl ConnectionLimiter {
                 if self.places.available_permits() > self.most / 10 {
                     self.is_full.store(false, Ordering::Relaxed);
                 }
-                Ok(Connection::new(stream, self.limits, ConnectionPermit::new(permit)))
+                Ok(Connection::new(stream, self.limits, self.unsent.share(), ConnectionPermit::new(permit)))
             }
             Err(_) => {
                 // Logged once until there is room again: otherwise a client could fill the log.

@@ -170,6 +170,44 @@ async fn response_that_the_client_does_not_read_is_aborted() {
     timeout(TIMEOUT, dropped.acquire()).await.expect("it is given up").unwrap().forget();
 }
 
+/// Each response alone fits into the memory for responses that no client has read, and both together do not.
+#[tokio::test]
+async fn response_that_waits_for_its_client_is_aborted_when_the_responses_of_all_clients_take_too_much() {
+    const LENGTH: usize = 40 << 20;
+    let body = Bytes::from(vec![b'a'; LENGTH]);
+    let server = start(&patient(), move |cfg| {
+        let body = body.clone();
+        cfg.route(
+            "/",
+            web::get().to(move || {
+                let body = body.clone();
+                async { HttpResponse::Ok().body(body) }
+            }),
+        );
+    });
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut stream = server.connect().await;
+        stream.write_all(GET).await.unwrap();
+        // The response has begun, so it waits in the server.
+        stream.read_exact(&mut [0; 12]).await.unwrap();
+        clients.push(stream);
+    }
+    let mut lengths = Vec::new();
+    for stream in clients.iter_mut().rev() {
+        let mut bytes = vec![0; 64 * 1024];
+        let mut length = 12;
+        while length < LENGTH {
+            match timeout(TIMEOUT, stream.read(&mut bytes)).await.expect("it is sent or aborted") {
+                Ok(count @ 1..) => length += count,
+                _ => break,
+            }
+        }
+        lengths.push(length);
+    }
+    assert!(lengths[0] < LENGTH && lengths[1] >= LENGTH, "the second one is aborted: {lengths:?}");
+}
+
 #[tokio::test]
 async fn connections_over_the_limit_get_a_503_problem_until_there_is_room() {
     let server = server(&HttpSettings { max_connections: 3, ..patient() });

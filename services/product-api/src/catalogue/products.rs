@@ -21,6 +21,10 @@ use crate::schema::{categories, products};
 /// How many ids a creation tries.
 const ATTEMPTS: u32 = 5;
 
+/// The bytes of the texts of a page, as JSON, after which the page ends: 1 MiB. A response stays in memory until its client
+/// has read it.
+const PAGE_BYTES: usize = 1 << 20;
+
 /// A product, and the transactions that the statement has seen ([`TransactionSnapshot`]).
 #[derive(Clone, Debug)]
 pub struct LoadedProduct {
@@ -77,7 +81,8 @@ impl Catalogue {
         Ok(LoadedProduct { product, snapshot: TransactionSnapshot::compact(snapshot) })
     }
 
-    /// Returns a page of products in the order of their ids, after the id `after`.
+    /// Returns a page of products in the order of their ids, after the id `after`. It has at most `limit` products, and fewer
+    /// if their texts are very long.
     pub async fn page(&self, after: i64, limit: i64) -> Result<ProductPage, CatalogueError> {
         let page = async |connection: &mut AsyncPgConnection| {
             let page = products::table.inner_join(categories::table).filter(products::id.gt(after));
@@ -85,9 +90,9 @@ impl Catalogue {
             Ok::<_, CatalogueError>(page.load(connection).await?)
         };
         let mut products: Vec<Product> = self.pool.read(page).await?;
-        let more = products.len() as i64 > limit;
-        products.truncate(limit as usize);
-        let next_cursor = products.last().filter(|_| more).map(|last| last.id.to_string());
+        let found = products.len();
+        products.truncate(fitting(&products).min(limit as usize));
+        let next_cursor = products.last().filter(|_| products.len() < found).map(|last| last.id.to_string());
         Ok(ProductPage { products, next_cursor })
     }
 
@@ -238,6 +243,21 @@ async fn row_as_written(
         .await
         .optional()?;
     Committed::new(row.ok_or(CatalogueError::NotFound("product"))?)
+}
+
+/// Returns how many of the products fit into a page: at least one.
+fn fitting(products: &[Product]) -> usize {
+    let in_json = |byte: u8| match byte {
+        ..=0x1f => 6,
+        b'"' | b'\\' => 2,
+        _ => 1,
+    };
+    let mut bytes = 0;
+    let fits = |product: &&Product| {
+        bytes += product.name.bytes().chain(product.description.bytes()).map(in_json).sum::<usize>();
+        bytes <= PAGE_BYTES
+    };
+    products.iter().take_while(fits).count().max(1)
 }
 
 /// Compares the preconditions with the whole representation while the row is locked. The statement that read `current`

@@ -78,6 +78,19 @@ async fn the_pages_together_hold_every_product_once() {
     assert_eq!(past, json!({ "products": [] }));
 }
 
+/// A control character takes six bytes in JSON.
+#[tokio::test]
+async fn page_of_very_long_texts_ends_early() {
+    let (stores, api) = started().await;
+    stores.sql("UPDATE products SET description = repeat(chr(1), 5000)").await;
+    let page = api.get("/products?limit=500").await.expect(200);
+    assert!((1 << 19..2 << 20).contains(&page.text().len()), "{} bytes", page.text().len());
+    let first = page.json()["products"].as_array().map(Vec::len).expect("a list");
+    let cursor = page.json()["next_cursor"].as_str().expect("a next page").to_owned();
+    let next = api.get(&format!("/products?limit=500&cursor={cursor}")).await.expect(200).json();
+    assert_eq!(next["products"][0]["id"].as_i64().map(|id| id as usize), Some(first + 1));
+}
+
 #[tokio::test]
 async fn the_categories_are_listed_and_a_change_counts() {
     let (_stores, api) = started().await;

@@ -1,0 +1,53 @@
+//! Reads with a consistency token: what they cost the service that knows the position of a write.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use futures_util::future::join_all;
+use outbox::log::EventLog;
+use service::consistency::{AppliedEvents, AppliedWrites};
+
+use crate::support::{settings, start};
+
+/// The questions in progress, the most so far, and all of them.
+type Counts = Arc<[AtomicUsize; 3]>;
+
+#[derive(Clone)]
+struct NothingApplied;
+
+impl AppliedEvents for NothingApplied {
+    async fn applied(&self, _: u64, _: Duration) -> bool {
+        false
+    }
+}
+
+/// Any client can send such tokens, and each of them is a query of the other service's database.
+#[tokio::test]
+async fn tokens_of_unknown_writes_ask_few_questions_at_once() {
+    let counts = Counts::default();
+    let asked = Arc::clone(&counts);
+    let server = start(&settings(), move |cfg| {
+        let counts = Arc::clone(&asked);
+        let position = move || {
+            let counts = Arc::clone(&counts);
+            async move {
+                let [now, most, all] = &*counts;
+                most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+                all.fetch_add(1, SeqCst);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                now.fetch_sub(1, SeqCst);
+                HttpResponse::Ok().json(serde_json::json!({ "seq": null }))
+            }
+        };
+        cfg.route("/events/position", web::get().to(position));
+    });
+    let applied = AppliedWrites::new(EventLog::new(&server.url(""), reqwest::Client::new()), NothingApplied);
+    let read = |token: u64| applied.include(Some(token.into()), Duration::from_secs(1));
+    let included = join_all((0..200).map(read)).await;
+    assert!(included.iter().all(|included| !included));
+    let [_, most, all] = &*counts;
+    assert!((1..=8).contains(&most.load(SeqCst)), "{most:?} questions at once, {all:?} in all");
+}
