@@ -136,7 +136,8 @@ test-transports: ## the tests of cache and outbox, over a Unix socket, over TLS 
 test-valkey: ## the tests of cache and outbox on Valkey: server=… is its program (default: the installed valkey-server)
 	@deploy/native/tools cargo compiler redis postgres
 	@if [ -n '$(server)' ] || deploy/native/tools valkey-server; \
-	then TEST_REDIS_SERVER=$$(realpath "$(or $(server),$$(command -v valkey-server))") cargo test --package cache --package outbox; \
+	then program=$$(realpath "$(or $(server),$$(command -v valkey-server))"); "$$program" --version; \
+	TEST_REDIS_SERVER=$$program cargo test --package cache --package outbox; \
 	else echo 'test-valkey: skipped, valkey-server cannot be installed; the reason is above'; [ -z "$$NO_SKIP" ]; fi
 repeat-tests: ## make test, runs=20 times while a compiler runs; prints how many passed (ten minutes and more each)
 	@deploy/repeat-tests $(or $(runs),20)

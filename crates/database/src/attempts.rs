@@ -60,6 +60,9 @@ impl<'p> Attempts<'p> {
     ) -> bool {
         let Some(cause) = error.database_error() else { return false };
         cause.complete(&connection.connection_state.server_errors());
+        if let Some(sqlstate) = cause.denied_access() {
+            self.pool.probe.note_denied_access(sqlstate);
+        }
         if self.number >= ATTEMPTS || self.began.elapsed() >= MAX_RETRY_TIME {
             return false;
         }

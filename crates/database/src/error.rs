@@ -4,7 +4,7 @@ use deadpool::managed::{PoolError, TimeoutType};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use crate::connect::ConnectError;
-use crate::sqlstate::ErrorClass;
+use crate::sqlstate::{ErrorClass, denies_access};
 use crate::watchdog::ServerError;
 
 /// Why a statement or a transaction failed. The transaction has been rolled back, unless the connection was lost during
@@ -95,6 +95,11 @@ impl Error {
     /// Returns whether the disk of the database is full.
     pub(crate) fn is_disk_full(&self) -> bool {
         self.sqlstate.as_deref() == Some("53100")
+    }
+
+    /// Returns the SQLSTATE of a statement that lacks a permission, a table, a function or a schema.
+    pub(crate) fn denied_access(&self) -> Option<&str> {
+        self.sqlstate.as_deref().filter(|state| denies_access(state))
     }
 
     /// Returns whether Postgres has refused a connection because there are too many.

@@ -27,6 +27,10 @@ const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// whether the disk is still full.
 const DISK_FULL_FOR: Duration = Duration::from_secs(10);
 
+/// How long access counts as denied after a statement has failed for this reason. Nothing but another statement shows
+/// whether it is still denied.
+const ACCESS_DENIED_FOR: Duration = Duration::from_secs(5);
+
 /// The capabilities of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseMode {
@@ -55,6 +59,8 @@ pub(crate) struct ModeProbe {
     writable_at: Mutex<Option<Instant>>,
     /// When a write was last refused because the disk is full.
     disk_full_at: Mutex<Option<Instant>>,
+    /// When a statement last lacked a permission, a table, a function or a schema, and its SQLSTATE.
+    access_denied: Mutex<Option<(Instant, String)>>,
 }
 
 #[derive(Clone, Copy)]
@@ -81,6 +87,7 @@ impl ModeProbe {
             asking: tokio::sync::Mutex::default(),
             writable_at: Mutex::new(None),
             disk_full_at: Mutex::new(None),
+            access_denied: Mutex::new(None),
         }
     }
 
@@ -108,6 +115,18 @@ impl ModeProbe {
     fn is_disk_full(&self) -> bool {
         let at = *self.disk_full_at.lock().unwrap_or_else(PoisonError::into_inner);
         at.is_some_and(|at| at.elapsed() < DISK_FULL_FOR)
+    }
+
+    /// Records the SQLSTATE of a statement that lacked a permission, a table, a function or a schema.
+    pub(crate) fn note_denied_access(&self, sqlstate: &str) {
+        let denied = (Instant::now(), sqlstate.to_owned());
+        *self.access_denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(denied);
+    }
+
+    /// Returns the SQLSTATE of the last such statement, if it is recent.
+    pub(crate) fn denied_access(&self) -> Option<String> {
+        let denied = self.access_denied.lock().unwrap_or_else(PoisonError::into_inner);
+        denied.as_ref().filter(|(at, _)| at.elapsed() < ACCESS_DENIED_FOR).map(|(_, sqlstate)| sqlstate.clone())
     }
 
     async fn ask(&self, session: &mut Option<(Connection, Instant)>) -> Result<DatabaseMode, Error> {

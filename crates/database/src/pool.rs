@@ -73,6 +73,12 @@ impl Pool {
         self.probe.mode().await
     }
 
+    /// Returns the SQLSTATE with which Postgres has last refused a statement of the last 5 s because it lacks a permission,
+    /// a table, a function or a schema; `None` if there was no such statement.
+    pub fn denied_access(&self) -> Option<String> {
+        self.probe.denied_access()
+    }
+
     /// Returns how many requests currently wait for a connection, because all connections are in use.
     pub fn waiting(&self) -> usize {
         self.connections.status().waiting

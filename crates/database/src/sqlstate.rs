@@ -14,7 +14,8 @@ pub enum ErrorClass {
     ReadOnly,
     /// Every connection of the pool is in use.
     Busy,
-    /// The database is unreachable, shuts down, or lacks time, memory, disk or connections.
+    /// The database is unreachable, shuts down, or lacks time, memory, disk or connections; or what a statement needs is
+    /// missing until an administrator restores it: a permission, a table, a function or a schema.
     Unavailable,
     /// Another row already has the value of a unique column.
     UniqueViolation,
@@ -40,14 +41,21 @@ pub(crate) fn classify(state: &str, routine: Option<&str>) -> ErrorClass {
         "25006" => ErrorClass::ReadOnly,
         "23505" => ErrorClass::UniqueViolation,
         "23001" | "23503" => ErrorClass::ForeignKeyViolation,
-        // Too long, out of range, null, not within a check, in conflict with an exclusion.
-        "22001" | "22003" | "23502" | "23514" | "23P01" => ErrorClass::ValueRefused,
+        // Too long, out of range, null, not within a check, in conflict with an exclusion, too large for an index.
+        "22001" | "22003" | "23502" | "23514" | "23P01" | "54000" => ErrorClass::ValueRefused,
         // Limits on idle and on whole transactions; a COMMIT whose outcome is unknown.
         "25P03" | "25P04" | "40003" => ErrorClass::Unavailable,
+        _ if denies_access(state) => ErrorClass::Unavailable,
         // Connection, insufficient resources, operator intervention (also cancelled statements), system error.
         _ if ["08", "53", "57", "58"].iter().any(|class| state.starts_with(class)) => ErrorClass::Unavailable,
         _ => ErrorClass::Fault,
     }
+}
+
+/// Returns whether something that the statement needs is missing, such as during `pg_restore --clean` or after a `REVOKE`.
+pub(crate) fn denies_access(state: &str) -> bool {
+    // Insufficient privilege, undefined table, undefined function, invalid schema name.
+    matches!(state, "42501" | "42P01" | "42883" | "3F000")
 }
 
 /// Returns whether a refused login stays refused until a setting, a role or a database is changed.
@@ -68,10 +76,11 @@ mod tests {
             (ErrorClass::ReadOnly, &["25006"]),
             (ErrorClass::Unavailable, &["08006", "53000", "53100", "53200", "53300", "53400"]),
             (ErrorClass::Unavailable, &["57014", "57P01", "57P02", "57P03", "57P05", "58030", "25P03", "25P04"]),
+            (ErrorClass::Unavailable, &["42501", "42P01", "42883", "3F000"]),
             (ErrorClass::UniqueViolation, &["23505"]),
             (ErrorClass::ForeignKeyViolation, &["23503", "23001"]),
-            (ErrorClass::ValueRefused, &["22001", "22003", "23502", "23514", "23P01"]),
-            (ErrorClass::Fault, &["0A000", "25P02", "42P01", "22012", "XX000", "P0001"]),
+            (ErrorClass::ValueRefused, &["22001", "22003", "23502", "23514", "23P01", "54000"]),
+            (ErrorClass::Fault, &["0A000", "25P02", "42601", "42703", "54001", "22012", "XX000", "P0001"]),
         ];
         for (class, states) in cases {
             for state in states {

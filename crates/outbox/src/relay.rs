@@ -4,7 +4,7 @@
 //! woken by NOTIFY, or every `poll`
 //!   number   committed rows get the next numbers, under the lock of the single row of outbox_head
 //!   hook     the service's own caches drop the data that the events make outdated
-//!   append   one script: only the number that follows the stream's last one; and PUBLISH
+//!   append   one script: PUBLISH, then XADD; only the number that follows the stream's last one
 //!   done     the rows are marked as appended
 //! ```
 //!

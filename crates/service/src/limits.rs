@@ -61,14 +61,12 @@ pub fn http(http: &HttpSettings) -> Checked {
 /// Checks the `[traces]` section.
 pub fn traces(traces: &TraceSettings) -> Checked {
     within("TRACES__INTERVAL", traces.interval, 10 * MS..=MINUTE)?;
-    match traces.endpoint.parse::<Uri>() {
-        _ if traces.endpoint.is_empty() => Ok(()),
-        Ok(uri) if is_address(&uri) => Ok(()),
-        _ => {
-            let reason = "(or OTEL_EXPORTER_OTLP_ENDPOINT) must be an address such as http://host:4318, without TLS";
-            Err(SettingsError::wrong("TRACES__ENDPOINT", reason))
-        }
+    if traces.endpoint.is_empty() || is_address(&traces.endpoint) {
+        return Ok(());
     }
+    let reason = "(or OTEL_EXPORTER_OTLP_ENDPOINT) must be an address such as http://host:4318, without TLS, a query or \
+                  a fragment";
+    Err(SettingsError::wrong("TRACES__ENDPOINT", reason))
 }
 
 /// Checks the `[postgres]` section.
@@ -116,19 +114,24 @@ pub fn product_api(api: &ProductApiSettings) -> Checked {
 
 /// Checks the address of another service.
 pub fn url(setting: &str, url: &str) -> Checked {
-    match url.parse::<Uri>() {
-        Ok(uri) if is_address(&uri) => Ok(()),
-        // The error omits the address, because it may contain a password. The services' clients have no TLS.
-        _ => Err(SettingsError::wrong(setting, "must be an address such as http://host:port, without TLS")),
+    if is_address(url) {
+        return Ok(());
     }
+    // The error omits the address, because it may contain a password. The services' clients have no TLS.
+    let reason = "must be an address such as http://host:port, without TLS, a query or a fragment";
+    Err(SettingsError::wrong(setting, reason))
 }
 
-fn is_address(uri: &Uri) -> bool {
+/// Returns whether the path of a request can be appended to `text`.
+fn is_address(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else { return false };
     let Some(authority) = uri.authority() else { return false };
     let has_port = authority.port_u16().is_some();
     // Otherwise, the text after the host is an invalid port.
     let has_host = !authority.host().is_empty() && (has_port || authority.as_str().ends_with(authority.host()));
-    has_host && uri.scheme_str() == Some("http")
+    // The parser drops a fragment.
+    let ends_with_path = uri.query().is_none() && !text.contains('#');
+    has_host && ends_with_path && uri.scheme_str() == Some("http")
 }
 
 #[cfg(test)]
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn address_must_have_a_scheme_and_a_host() {
+    fn address_must_have_a_scheme_and_a_host_and_end_with_its_path() {
         for (address, is_one) in [
             ("http://127.0.0.1:8004", true),
             ("http://shop.example/api", true),
@@ -151,10 +154,16 @@ mod tests {
             ("127.0.0.1:8004", false),
             ("http://", false),
             ("ftp://shop", false),
+            ("http://127.0.0.1:8004?x=1", false),
+            ("http://shop.example/api?", false),
+            ("http://127.0.0.1:8004#x", false),
+            ("http://shop.example/api#", false),
             ("http://shop:port", false),
             ("", false),
         ] {
             assert_eq!(url("CART__URL", address).is_ok(), is_one, "{address}");
+            let traces = TraceSettings { endpoint: address.to_owned(), ..TraceSettings::default() };
+            assert_eq!(super::traces(&traces).is_ok(), is_one || address.is_empty(), "{address}");
         }
     }
 }

@@ -60,7 +60,13 @@ impl ServiceSettings for Settings {
     fn check(&mut self) -> Result<(), SettingsError> {
         limits::product_api(&self.product_api)?;
         limits::events(&self.events)?;
-        check_policies([("page", &mut self.lanes.page)], &[], &mut self.common.redis)?;
+        let page = &mut self.lanes.page;
+        if page.lease.is_none() {
+            // Otherwise, the wait for a permit would be the default, and leave no time for the search.
+            page.load_timeout = page.load_timeout.or(Some(page.policy().effective_load_timeout()));
+        }
+        let waits = [("REDIS__LOAD_QUEUE", self.common.redis.load_queue)];
+        check_policies([("page", page)], &waits, &mut self.common.redis)?;
         if !(32..=4096).contains(&self.index.memory) {
             return Err(SettingsError::wrong("INDEX__MEMORY", "must be between 32 and 4096 (MiB)"));
         }
@@ -85,6 +91,7 @@ mod tests {
         let settings = Settings::from_vars::<&str, &str>([]).unwrap();
         assert_eq!((settings.common.http.port, settings.index.memory), (8006, 64));
         assert_eq!(settings.events, ConsumerSettings::default());
+        assert_eq!(settings.lanes.page.load_timeout, Some(Duration::from_secs(7)));
     }
 
     #[test]
@@ -92,6 +99,10 @@ mod tests {
         for (name, value) in [
             ("LANES__PAGE__SOFT_TTL", "20m"),
             ("LANES__PAGE__LEASE", "2m"),
+            ("LANES__PAGE__LEASE", "2s"),
+            ("LANES__PAGE__LOAD_TIMEOUT", "1s"),
+            ("REDIS__LOAD_QUEUE", "30s"),
+            ("REDIS__LOAD_QUEUE", "1m"),
             ("INDEX__MEMORY", "1"),
             ("INDEX__COMMIT_EVERY", "1m"),
             ("INDEX__COMMIT_EVERY", "0s"),

@@ -72,7 +72,7 @@ async fn resource_shortage_is_a_transient_error_without_retries() {
 async fn bug_of_the_program_is_not_a_transient_error() {
     let database = Database::start().await;
     let pool = database.pool(1).await;
-    for statement in ["SELECT * FROM nothing", "SELECT 1 / 0", "SELEKT 1"] {
+    for statement in ["SELECT nothing", "SELECT 1 / 0", "SELEKT 1"] {
         let error = execute(&pool, statement).await.expect_err(statement);
         assert_eq!(error.class(), ErrorClass::Fault, "{error}");
         assert!(!error.is_transient());

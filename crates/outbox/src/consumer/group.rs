@@ -33,8 +33,8 @@ const PRUNE_IDLE_AFTER: Duration = Duration::from_secs(3600);
 
 /// Errors with which Redis refuses all reads, or those of this service. The next session resolves other errors, such as
 /// `NOGROUP`.
-const REFUSALS: [&str; 8] =
-    ["NOPERM", "NOAUTH", "WRONGPASS", "READONLY", "MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS"];
+const REFUSALS: [&str; 9] =
+    ["NOPERM", "NOAUTH", "WRONGPASS", "READONLY", "MISCONF", "LOADING", "BUSY ", "MASTERDOWN", "NOREPLICAS"];
 
 pub(super) struct Group<R> {
     name: &'static str,

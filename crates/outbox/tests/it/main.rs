@@ -12,6 +12,7 @@ mod migrations;
 mod peers;
 mod poison;
 mod progress;
+mod publishing;
 mod reading_all;
 mod redis_faults;
 mod sentinels;

@@ -1,8 +1,9 @@
-//! The checks of a service's own database: whether it responds, whether it is writable, whether the pool has
-//! connections to spare.
+//! The checks of a service's own database: whether it responds, whether it is writable, whether its tables can be
+//! used, whether the pool has connections to spare.
 //!
 //! Only the first check is required. A pool whose connections are all in use must not make every replica unready at
 //! once, and a database that is read-only (during a failover) or whose disk is full still serves reads.
+//! A statement that lacks a permission or a table may belong to a single route.
 
 use std::time::Duration;
 
@@ -15,10 +16,11 @@ use super::{Check, Readiness};
 const LIMIT: Duration = Duration::from_millis(1_800);
 
 impl Readiness {
-    /// Adds the database of `pool`: required as `postgres`, and preferred as `postgres-writes` and `postgres-pool`.
+    /// Adds the database of `pool`: required as `postgres`, and preferred as `postgres-writes`, `postgres-access` and
+    /// `postgres-pool`.
     #[must_use]
     pub fn requires_database(self, pool: &Pool) -> Self {
-        let (answers, writes, spare) = (pool.clone(), pool.clone(), pool.clone());
+        let (answers, writes, access, spare) = (pool.clone(), pool.clone(), pool.clone(), pool.clone());
         self.requires(Check::new("postgres", LIMIT, move || {
             let pool = answers.clone();
             async move { pool.mode().await.map(drop) }
@@ -35,6 +37,7 @@ impl Readiness {
             })
             .public(),
         )
+        .prefers(Check::of_state("postgres-access", move || may_access(access.denied_access())))
         .prefers(Check::of_state("postgres-pool", move || is_spare(spare.waiting())))
     }
 }
@@ -48,6 +51,16 @@ fn can_write(mode: DatabaseMode) -> Result<(), &'static str> {
             Err("the disk of the database was full for a write of the last 10 s; reads are served")
         }
         DatabaseMode::NoConnectionLeft => Err("the database has no connection to spare"),
+    }
+}
+
+fn may_access(denied: Option<String>) -> Result<(), String> {
+    match denied {
+        None => Ok(()),
+        Some(sqlstate) => Err(format!(
+            "a statement of the last 5 s lacked a permission, a table, a function or a schema (SQLSTATE {sqlstate}); \
+             requests that need it fail"
+        )),
     }
 }
 

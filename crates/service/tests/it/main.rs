@@ -9,15 +9,19 @@
 //! | `parser` · `slow_clients` | requests that the HTTP parser refuses; clients that are slow, and too many of them |
 //! | `problems` · `response_middleware` · `compression` | errors; what every response has; compressed responses |
 //! | `standard_routes` · `description` | the description of the API: as a page, and what is added to it for every route |
+//! | `postgres_access` | statements that lack a permission or a table |
+//! | `consistency` | reads with a consistency token |
 //! | `feed` | `/cache/feed` |
 //! | `settings` | which settings are accepted and refused |
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod compression;
+mod consistency;
 mod description;
 mod feed;
 mod lifecycle;
 mod parser;
+mod postgres_access;
 mod problems;
 mod response_middleware;
 mod settings;

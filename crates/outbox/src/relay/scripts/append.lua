@@ -16,6 +16,11 @@
 -- gap or a duplicate. Closes the race of a relay whose database has been restored after it read the rows: the rows link
 -- to no entry.
 --
+-- PUBLISH comes before XADD, because an error does not undo what a script has written, and a retry skips the events
+-- that the stream already has. A refused PUBLISH must leave its event out of the stream: otherwise the retry would
+-- succeed, and the message would never be published. After a refused XADD, the retry publishes the message again, which
+-- is harmless: an event that is applied twice has the effect of one. No command of another client runs between the two.
+--
 -- The script needs no free memory (allow-oom): caches that have filled Redis must not stop events. MAXLEN bounds the
 -- stream.
 local last, tail = 0, false
@@ -62,10 +67,10 @@ end
 for i = 5, #ARGV, 4 do
   local seq = tonumber(ARGV[i])
   if seq == last + 1 or last == 0 then
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], ARGV[i] .. '-0', 'event', ARGV[i + 3])
     if ARGV[1] ~= '' and ARGV[i + 1] == '1' then
       redis.call('PUBLISH', ARGV[1], ARGV[i + 3])
     end
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], ARGV[i] .. '-0', 'event', ARGV[i + 3])
     last = seq
   elseif seq > last then
     break
