@@ -186,11 +186,34 @@ fn panic_message(said: &str) -> String {
     lines.join(", ")
 }
 
+/// Returns whether the integration tests of the cache have a test with this path, such as `both::fills::late_fill`.
+#[cfg(test)]
+pub(crate) fn is_test(path: &str) -> bool {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cache/tests/it");
+    let (modules, name) = path.rsplit_once("::").expect("a module and a name");
+    let modules = modules.replace("::", "/");
+    let sources = [format!("{modules}.rs"), format!("{modules}/mod.rs")].map(|file| folder.join(file));
+    let sources = sources.iter().filter_map(|file| std::fs::read_to_string(file).ok());
+    sources.into_iter().any(|source| source.contains(&format!("async fn {name}()")))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::all;
+    use super::{Path, all, is_test};
+
+    /// The run itself takes minutes, so a test that was moved would be missed.
+    #[test]
+    fn each_mutant_changes_one_place_of_a_script_and_names_a_test() {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cache/src/scripts");
+        for mutant in all() {
+            let source = std::fs::read_to_string(scripts.join(&mutant.script)).expect("a script");
+            assert_eq!(source.matches(&mutant.defence).count(), 1, "{}: {}", mutant.script, mutant.name);
+            assert!(is_test(&mutant.caught_by), "{} is no test", mutant.caught_by);
+        }
+        assert!(!is_test("both::fills::nothing"));
+    }
 
     #[test]
     fn list_has_no_mutant_twice() {

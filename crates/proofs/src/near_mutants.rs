@@ -187,6 +187,7 @@ mod tests {
         for mutant in &mutants {
             let source = fs::read_to_string(root.join(mutant.path())).unwrap();
             assert_ne!(mutant.applied(&source).unwrap(), source, "{}", mutant.name);
+            assert!(crate::mutants::is_test(&mutant.caught_by), "{} is no test", mutant.caught_by);
         }
     }
 }
