@@ -18,9 +18,11 @@ use std::future::Future;
 use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, join_all};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -78,7 +80,7 @@ impl<T, C> Cache<T, C> {
     where
         C: Decode<T>,
     {
-        let call = Arc::new(Call::new(load));
+        let call = Arc::new(Call::new(self, load));
         let decoded = |cached| {
             let cached = Cached::<T, C>::new(cached);
             match cached.decoded() {
@@ -105,7 +107,7 @@ impl<T, C> Cache<T, C> {
     pub async fn read_many<I: BatchId>(
         &self, ids: impl IntoIterator<Item = I>, load: impl BatchLoader<I, T, C>,
     ) -> Vec<Result<Cached<T, C>, LoadError>> {
-        let call = Arc::new(Call::new(load));
+        let call = Arc::new(Call::new(self, load));
         let (results, others) = self.hits(&call.batch, ids, |cached| Ok(Ok(Cached::new(cached)))).await;
         let read = async |Unserved { number, cache, id, key, found }: Unserved<Self, I>| {
             let served = cache.region.serve(&key, found, &mut LazyLoader::<T, C, _>::new(call.loader(id))).await;
@@ -118,7 +120,7 @@ impl<T, C> Cache<T, C> {
     pub async fn load_many_uncached<I: BatchId>(
         &self, ids: impl IntoIterator<Item = I>, why: &'static str, load: impl BatchLoader<I, T, C>,
     ) -> Vec<Result<Cached<T, C>, LoadError>> {
-        let call = Arc::new(Call::new(load));
+        let call = Arc::new(Call::new(self, load));
         // All reads are counted before the first one begins.
         let members: Vec<(Self, I)> = ids.into_iter().map(|id| (self.in_batch(&call.batch), id)).collect();
         let read = async |(cache, id): (Self, I)| cache.load_uncached(id.clone(), why, call.loader(id)).await;
@@ -196,6 +198,8 @@ type Loaded<I> = Result<HashMap<I, Result<Content, CodecError>>, LoadError>;
 struct Call<I> {
     batch: Batch,
     stage: Mutex<Stage<I>>,
+    /// The time limit of the call.
+    limit: Duration,
     load: Arc<dyn Fn(Vec<I>) -> Loading<I> + Send + Sync>,
 }
 
@@ -217,9 +221,10 @@ struct EntryLoader<I> {
 }
 
 impl<I: BatchId> Call<I> {
-    fn new<T, C>(load: impl BatchLoader<I, T, C>) -> Self {
+    fn new<T, C>(cache: &Cache<T, C>, load: impl BatchLoader<I, T, C>) -> Self {
+        let limit = cache.region.definition.policy.effective_load_timeout();
         let load = Arc::new(move |ids| load.load(ids));
-        Self { batch: Batch::new(), stage: Mutex::new(Stage::Gathering(Vec::new())), load }
+        Self { batch: Batch::new(), stage: Mutex::new(Stage::Gathering(Vec::new())), limit, load }
     }
 
     fn loader(self: &Arc<Self>, id: I) -> EntryLoader<I> {
@@ -255,9 +260,9 @@ impl<I: BatchId> Call<I> {
             }
             Stage::Gathering(ids) => std::mem::take(ids),
         };
-        let load = Arc::clone(&self.load);
-        let loading = LoadPermit::held_by_current(async move { load(ids).0.await }).in_current_span();
-        // Aborted when nothing waits for it any more.
+        let (load, limit) = (Arc::clone(&self.load), self.limit);
+        let loading = async move { timeout(limit, load(ids).0).await.unwrap_or(Err(LoadError::TimedOut(limit))) };
+        let loading = LoadPermit::held_by_current(loading).in_current_span();
         let task = AbortOnDropHandle::new(tokio::spawn(loading));
         let call = async {
             Arc::new(match task.await {

@@ -30,6 +30,9 @@ pub enum ErrorClass {
 /// The Postgres function that reports "cached plan must not change result type". Its SQLSTATE, 0A000, has other uses.
 const STALE_PLAN_ROUTINE: &str = "RevalidateCachedQuery";
 
+/// The Postgres functions that report that the ids of transactions are used up. Their SQLSTATE, 54000, has other uses.
+const WRAPAROUND_ROUTINES: [&str; 2] = ["GetNewTransactionId", "GetNewMultiXactId"];
+
 /// Classifies an error that Postgres has reported. `routine` is the function in Postgres' source that reported it.
 pub(crate) fn classify(state: &str, routine: Option<&str>) -> ErrorClass {
     match state {
@@ -41,6 +44,8 @@ pub(crate) fn classify(state: &str, routine: Option<&str>) -> ErrorClass {
         "25006" => ErrorClass::ReadOnly,
         "23505" => ErrorClass::UniqueViolation,
         "23001" | "23503" => ErrorClass::ForeignKeyViolation,
+        // No further transaction can begin until the old ones are vacuumed.
+        "54000" if routine.is_some_and(|routine| WRAPAROUND_ROUTINES.contains(&routine)) => ErrorClass::Unavailable,
         // Too long, out of range, null, not within a check, in conflict with an exclusion, too large for an index.
         "22001" | "22003" | "23502" | "23514" | "23P01" | "54000" => ErrorClass::ValueRefused,
         // Limits on idle and on whole transactions; a COMMIT whose outcome is unknown.
@@ -89,6 +94,8 @@ mod tests {
         }
         assert_eq!(classify("0A000", Some("RevalidateCachedQuery")), ErrorClass::StalePlan);
         assert_eq!(classify("0A000", Some("transformSelectStmt")), ErrorClass::Fault);
+        assert_eq!(classify("54000", Some("_bt_check_third_page")), ErrorClass::ValueRefused);
+        assert_eq!(classify("54000", Some("GetNewTransactionId")), ErrorClass::Unavailable);
     }
 
     #[test]

@@ -18,8 +18,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// twice as long as the one before.
 const ASK_AGAIN: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(80)];
 
-/// The questions that a service asks at once: any client can send tokens that nothing is known of.
-const QUESTIONS: usize = 8;
+/// The questions that a service asks at once. Each is a query of the other service's database, and any client can send
+/// tokens.
+const QUESTIONS: usize = 16;
 
 /// The tokens that are remembered as applied.
 const MAX_KNOWN: usize = 4_096;

@@ -1,9 +1,9 @@
-//! The `Host` of a request: the name under which its client knows this service.
+//! What a request says of the browser that sent it: the name under which it knows this service, and the page.
 
 use std::net::IpAddr;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HOST;
+use actix_web::http::header::{HOST, HeaderValue};
 use actix_web::http::uri::Authority;
 
 /// Returns whether the client knows the service as a part of its own machine. A page of a browser that was led here by a
@@ -18,6 +18,12 @@ pub(crate) fn is_loopback(request: &HttpRequest) -> bool {
         Ok(address) => address.to_canonical().is_loopback(),
         Err(_) => name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost"),
     }
+}
+
+/// Returns whether a page of another origin has sent the request, as browsers say (Fetch Metadata).
+pub(crate) fn is_of_another_origin(request: &HttpRequest) -> bool {
+    let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
+    site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! | `OPERATIONS__TOKEN_FILE` | the service listens on | operations routes |
 //! |---|---|---|
 //! | names a file | any address | accept requests with the token: `Authorization: Bearer <token>` |
-//! | is empty | loopback | accept requests whose `Host` is a name or address of this machine: only its programs send one |
+//! | is empty | loopback | accept requests of this machine, except those of pages of other origins in its browsers |
 //! | is empty | any other address | refuse every request |
 //!
 //! A refused request receives 401 with `WWW-Authenticate`. The token is compared in constant time, by its digest. The
@@ -28,7 +28,7 @@ use subtle::ConstantTimeEq;
 use tracing::warn;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use crate::host::is_loopback;
+use crate::host::{is_loopback, is_of_another_origin};
 use crate::problem::Problem;
 use crate::settings::SettingsError;
 
@@ -55,7 +55,7 @@ pub struct Token {
 /// The access rule of the operations routes of this process.
 #[derive(Clone, Debug)]
 pub enum OperationsAccess {
-    /// Every request to a name or address of this machine is accepted: only its programs can send one.
+    /// Every request is accepted, except those of pages of other origins: only this machine can send one.
     Open,
     /// No request is accepted.
     Closed,
@@ -109,9 +109,10 @@ impl OperationsAccess {
 
     fn check(&self, request: &HttpRequest) -> Result<OperatorToken, Problem> {
         match self {
-            Self::Open if is_loopback(request) => Ok(OperatorToken(())),
+            Self::Open if is_loopback(request) && !is_of_another_origin(request) => Ok(OperatorToken(())),
             Self::Open => Err(Problem::unauthorized(
-                "The operations routes of this service are open under a name or address of this machine only, such as localhost.",
+                "The operations routes of this service are open under a name or address of this machine only, such as localhost, \
+                 and not for pages of other origins.",
             )),
             Self::Closed => Err(Problem::unauthorized(
                 "The operations routes of this service are closed. OPERATIONS__TOKEN_FILE opens them for requests with a token.",

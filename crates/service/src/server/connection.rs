@@ -21,13 +21,13 @@ use std::task::{Context, Poll, ready};
 use actix_web::rt::net::TcpStream;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::exchange::{ConnectionPhase, Length, Phase};
 use super::head_end::HeadScanner;
 use super::permit::{ConnectionPermit, Limits};
 use super::refusal;
-use super::unsent::UnsentShare;
+use super::unsent::{LOOK, UnsentShare};
 use crate::problem::Problem;
 
 /// The maximum length of request line and headers together, in bytes.
@@ -43,8 +43,8 @@ pub(super) struct Connection {
     /// Bytes that have arrived after the current request.
     next: BytesMut,
     timer: Pin<Box<Sleep>>,
-    /// Runs while the client accepts no bytes.
-    write_timer: Option<Pin<Box<Sleep>>>,
+    /// Since when the client has accepted no bytes, and the timer until the next look at it.
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
     unsent: UnsentShare,
     /// The unwritten rest of a problem that replaces the parser's response.
     replacement: Option<Bytes>,
@@ -65,7 +65,7 @@ impl Connection {
             head: HeadScanner::default(),
             next: BytesMut::new(),
             timer: Box::pin(sleep(limits.keep_alive)),
-            write_timer: None,
+            waiting: None,
             unsent,
             replacement: None,
             is_over: false,
@@ -195,25 +195,28 @@ impl Connection {
         (self.is_over, self.is_refused) = (true, true);
         tracing::debug!(http.status = problem.kind().status().as_u16(), "connection refused: {problem}");
         // If the client has not even read the previous response, this response cannot be written.
-        if self.write_timer.is_none() {
+        if self.waiting.is_none() {
             self.last = refusal::response(problem);
         }
     }
 
     fn poll_socket(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = self.stream()?.poll_write(cx, bytes) {
-            self.write_timer = None;
+            self.waiting = None;
             self.unsent.set(written.as_ref().map_or(0, |count| bytes.len() - count));
             return Poll::Ready(written);
         }
         self.unsent.set(bytes.len());
-        if self.unsent.is_too_much() {
-            tracing::debug!(bytes = bytes.len(), "connection closed: its client reads slowly, as many others do");
-            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+        let (limit, look) = (self.limits.write_timeout, LOOK.min(self.limits.write_timeout));
+        let (since, timer) = self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(look))));
+        while timer.as_mut().poll(cx).is_ready() {
+            if since.elapsed() >= limit || self.unsent.is_too_much() {
+                tracing::debug!(bytes = bytes.len(), waited = ?since.elapsed(), "connection closed: its client does not read");
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            timer.as_mut().reset((Instant::now() + look).min(*since + limit));
         }
-        let limit = self.limits.write_timeout;
-        ready!(self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit))).as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Poll::Pending
     }
 
     fn poll_replacement(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,16 +1,20 @@
-//! The bytes of responses that clients have not accepted yet, over all connections of a server.
+//! The memory of responses that clients have not read yet, over all connections of a server.
 //!
 //! A response stays in memory until its client has read it. So clients that read slowly could fill the memory with a few
-//! large responses. Above [`MAX_UNSENT`], a connection that must wait for its client is closed, unless it waits with little.
+//! large responses. Above [`MAX_UNSENT`], a connection whose client accepts nothing for [`LOOK`] is closed, unless it waits
+//! with little.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-/// The unsent bytes of all connections above which a connection is closed: 64 MiB.
-pub(super) const MAX_UNSENT: usize = 64 << 20;
-/// The unsent bytes with which a connection is never closed: 16 KiB.
+/// The bytes of all connections above which some are closed: 64 MiB.
+const MAX_UNSENT: usize = 64 << 20;
+/// The bytes with which a connection is never closed: 16 KiB.
 const LITTLE: usize = 16 << 10;
+/// How often a connection that waits for its client is examined.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 /// The unsent bytes of all connections. Cheap to clone: every clone is the same number.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +34,9 @@ impl UnsentBytes {
 }
 
 impl UnsentShare {
-    /// Records how much this connection still has to send.
-    pub(super) fn set(&mut self, own: usize) {
+    /// Records how much this connection still has to send. Its buffer keeps its size until everything is sent.
+    pub(super) fn set(&mut self, rest: usize) {
+        let own = if rest == 0 { 0 } else { self.own.max(rest) };
         if own == self.own {
             return;
         }
@@ -64,6 +69,10 @@ mod tests {
         assert!(!large.is_too_much());
         small.set(LITTLE);
         assert!(large.is_too_much() && !small.is_too_much());
+        large.set(1);
+        assert!(large.is_too_much(), "its buffer is as large as before");
+        large.set(0);
+        assert!(!large.is_too_much());
         drop(large);
         small.set(LITTLE + 1);
         assert!(!small.is_too_much(), "the other one is closed");

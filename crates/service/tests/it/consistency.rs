@@ -24,9 +24,9 @@ impl AppliedEvents for NothingApplied {
     }
 }
 
-/// Any client can send such tokens, and each of them is a query of the other service's database.
+/// The events of these writes have no number yet, so each question is repeated. Each is a query of the other service's database.
 #[tokio::test]
-async fn tokens_of_unknown_writes_ask_few_questions_at_once() {
+async fn many_tokens_ask_few_questions_at_once() {
     let counts = Counts::default();
     let asked = Arc::clone(&counts);
     let server = start(&settings(), move |cfg| {
@@ -49,5 +49,5 @@ async fn tokens_of_unknown_writes_ask_few_questions_at_once() {
     let included = join_all((0..200).map(read)).await;
     assert!(included.iter().all(|included| !included));
     let [_, most, all] = &*counts;
-    assert!((1..=8).contains(&most.load(SeqCst)), "{most:?} questions at once, {all:?} in all");
+    assert!((1..=16).contains(&most.load(SeqCst)), "{most:?} questions at once, {all:?} in all");
 }

@@ -33,11 +33,15 @@ async fn the_docs_page_shows_the_description_of_this_service() {
 
 /// A page whose server has led its own name to this machine is in the browser of this machine, too.
 #[tokio::test]
-async fn open_operations_routes_are_open_under_a_name_of_this_machine_only() {
+async fn open_operations_routes_are_closed_to_pages_of_other_origins() {
     let routes = standard(Readiness::new(CancellationToken::new()));
     let server = start(&settings(), move |cfg| routes.configure(cfg));
     for (host, status) in [("localhost", 200), ("127.0.0.1:80", 200), ("[::1]", 200), ("evil.example", 401)] {
         let request = reqwest::Client::new().get(server.url("/metrics")).header("host", host);
         assert_eq!(request.send().await.unwrap().status(), status, "{host}");
+    }
+    for (site, status) in [("none", 200), ("same-origin", 200), ("same-site", 401), ("cross-site", 401)] {
+        let request = reqwest::Client::new().get(server.url("/metrics")).header("sec-fetch-site", site);
+        assert_eq!(request.send().await.unwrap().status(), status, "{site}");
     }
 }
