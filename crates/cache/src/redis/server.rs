@@ -133,7 +133,8 @@ pub(super) fn classify_error(error: &str) -> Option<Reason> {
         "NOPERM" => Some(Reason::Forbidden(refused(error))),
         _ if error.contains("max number of clients") => Some(Reason::TooManyClients),
         _ if error.starts_with("ERR AUTH ") => Some(Reason::Login(error.to_owned())),
-        // The wording of NOPERM in Redis 7.0 for a command within a script.
+        // The wordings of NOPERM for a command within a script: of Redis 7.2 and Valkey, and of Redis 7.0.
+        _ if error.contains("ACL failure in script") => Some(Reason::Forbidden(refused(error))),
         _ if error.contains("The user executing the script") => Some(Reason::Forbidden(refused(error))),
         _ => None,
     }
@@ -236,6 +237,11 @@ mod tests {
             ("ERR The user executing the script can't run this command or subcommand", forbidden("a command")),
             ("ERR The user executing the script can't access at least one of the keys", forbidden("a key")),
             ("ERR max number of clients reached", Some(Reason::TooManyClients)),
+            (
+                "ERR ACL failure in script: User default has no permissions to run the 'zadd' command script: 1",
+                forbidden("the command `zadd`"),
+            ),
+            ("ERR ACL failure in script: No permissions to access a key script: 1", forbidden("a key")),
             ("BUSY Redis is busy running a script.", Some(Reason::Busy)),
             ("WRONGPASS invalid", Some(Reason::Login("WRONGPASS invalid".to_owned()))),
             (

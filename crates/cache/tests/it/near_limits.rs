@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cache::error::InvalidCache;
-use cache::{CacheSettings, Near, Outcome};
+use cache::{CacheSettings, Invalidation, Near, Outcome};
 use testkit::{ChildProcess, Redis, eventually};
 
 use crate::near::{BOUND, near_node, near_settings, strict, until_near};
@@ -108,8 +108,7 @@ async fn near_cache_needs_the_bound_of_the_keyspace() {
 #[tokio::test]
 async fn request_after_a_broken_connection_has_a_number_of_its_own() {
     let redis = redis().await;
-    let proxy = Proxy::to(redis.port()).await.unwrap();
-    let (writer, row) = (near_node(through(&proxy), Near::Strict(BOUND)).await, Row::new([]));
+    let (writer, row) = (strict(&redis).await, Row::new([]));
     until_near(&writer, 1, &row).await;
     let register = redis.cli(&["--scan", "--pattern", "shop:~holders:*"]).await.unwrap();
     // A process that never answers, and whose lease is longer than the test.
@@ -125,11 +124,23 @@ async fn request_after_a_broken_connection_has_a_number_of_its_own() {
     };
     let numbers = async {
         let first = number_of(0).await;
-        proxy.close_tracked();
+        kill_tracked(&redis).await;
         (first, number_of(1).await)
     };
+    let removal = writer.client.invalidate(Invalidation::hard().key(writer.key(1)));
     tokio::select! {
-        _ = writer.remove(1) => panic!("the silent process was not waited for"),
+        _ = removal => panic!("the silent process was not waited for"),
         (first, second) = numbers => assert_ne!(first, second),
     }
+}
+
+/// Ends the connection that Redis tracks.
+async fn kill_tracked(redis: &Redis) {
+    let clients = redis.cli(&["CLIENT", "LIST"]).await.unwrap();
+    let is_tracked = |client: &&str| {
+        client.split(' ').any(|field| field.strip_prefix("flags=").is_some_and(|flags| flags.contains('t')))
+    };
+    let tracked = clients.lines().find(is_tracked).unwrap();
+    let id = tracked.split(' ').find_map(|field| field.strip_prefix("id=")).unwrap();
+    redis.cli(&["CLIENT", "KILL", "ID", id]).await.unwrap();
 }
