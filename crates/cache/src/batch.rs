@@ -1,8 +1,9 @@
 //! Batches: entries that are read together, so that one request can load all missing ones.
 //!
-//! Each entry keeps its own single-flight load and lease. The reads of a batch share a permit of the bulkhead, and
-//! it is released when none of their loads needs it. The
-//! batch counts the reads that may still begin a load. A loader registers what it needs and waits until that count is
+//! Each entry keeps its own single-flight load and lease. The loads of a batch share a permit of the bulkhead. The batch
+//! holds it as long as one of them does: a load that waits for the load of another entry releases only its own part.
+//!
+//! The batch counts the reads that may still begin a load. A loader registers what it needs and waits until that count is
 //! zero ([`Batch::all_started`]). By then, each read of the batch has begun its load, has ended, or waits for a load
 //! that another reader has begun.
 //!
