@@ -4,6 +4,9 @@
 //! Without missing migrations nothing is written, so a service also starts on a read-only database. A service waits for
 //! a Postgres that is still starting, and for one that is read-only and lacks migrations (a failover), but not for one
 //! that refuses the login.
+//!
+//! A migration locks its tables. While it waits for a lock, such as for the end of a `pg_dump`, all later statements on
+//! the table wait behind it, those of the older replicas included. So each wait is short, and the migration is repeated.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,7 +20,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use crate::connect::open;
+use crate::connect::{NewConnection, open};
 use crate::mode::{DatabaseMode, mode};
 use crate::settings::PostgresSettings;
 use crate::sql::sql;
@@ -28,6 +31,15 @@ const MIGRATION_LOCK: i64 = 0x6d69_6772_6174_6573;
 
 /// The interval between two checks whether a read-only database is writable.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The longest wait of a migration for a lock. For as long, the requests of other replicas may wait, too.
+const LOCK_TIMEOUT: &str = "SET lock_timeout = '200ms'";
+
+/// The pause before a migration that got no lock is run again.
+const LOCK_PAUSE: Duration = Duration::from_secs(1);
+
+/// The SQLSTATE of a statement that got no lock in time.
+const NO_LOCK: &str = "55P03";
 
 #[derive(diesel::QueryableByName)]
 struct Exists {
@@ -41,14 +53,14 @@ struct Applied {
     version: String,
 }
 
-/// Waits up to `max_wait` for Postgres, then applies the missing migrations, one set after the other. Returns their
-/// number.
+/// Waits up to `max_wait` for Postgres and for the locks of the migrations, and applies the missing ones, one set after
+/// the other. Returns their number.
 ///
 /// Uses a connection outside the pool, to which the pool's `statement_timeout` does not apply.
 ///
 /// # Errors
-/// Returns an error if Postgres does not respond in time or refuses the login, if a migration fails, or if a migration
-/// is missing and the database stays read-only.
+/// Returns an error if Postgres does not respond in time or refuses the login, if a migration fails or gets no lock in
+/// time, or if a migration is missing and the database stays read-only.
 pub async fn migrate(
     settings: &PostgresSettings, migrations: impl Into<Vec<EmbeddedMigrations>>, max_wait: Duration,
 ) -> Result<usize, StartupError> {
@@ -58,12 +70,13 @@ pub async fn migrate(
     let mut has_waited = false;
     let connection = loop {
         // A new connection for each attempt: a session keeps the mode with which it began.
-        let mut connection = until_reached(deadline, || open_session(settings)).await?;
-        let missing = missing(&mut connection, &migrations).await.map_err(failed)?;
+        let mut connection = until_reached(deadline, || open_connection(settings)).await?;
+        let session = &mut connection.session;
+        let missing = missing(session, &migrations).await.map_err(failed)?;
         if missing.is_empty() {
             return Ok(0);
         }
-        let mode = mode(&mut connection).await.map_err(|error| failed(error.to_string()))?;
+        let mode = mode(session).await.map_err(|error| failed(error.to_string()))?;
         if mode == DatabaseMode::Writable {
             break connection;
         }
@@ -82,7 +95,7 @@ pub async fn migrate(
         has_waited = true;
         sleep(RETRY_INTERVAL).await;
     };
-    let count = run(connection, migrations).await.map_err(failed)?;
+    let count = run(connection, migrations, deadline).await.map_err(failed)?;
     if count > 0 {
         info!(migrations = count, "migrations applied");
     }
@@ -110,22 +123,43 @@ async fn missing(connection: &mut AsyncPgConnection, sets: &[EmbeddedMigrations]
 }
 
 /// Acquires the migration lock, then applies the missing migrations. Returns their number.
-async fn run(mut connection: AsyncPgConnection, sets: Vec<EmbeddedMigrations>) -> Result<usize, String> {
+async fn run(connection: NewConnection, sets: Vec<EmbeddedMigrations>, deadline: Instant) -> Result<usize, String> {
+    let NewConnection { mut session, connection_state } = connection;
     // The harness takes no lock, and two concurrent runs fail with duplicate tables. The second process waits here. If
     // the lock holder dies, it loses its connection, and the lock with it.
     sql("SELECT pg_advisory_lock($1)")
         .bind::<BigInt, _>(MIGRATION_LOCK)
-        .execute(&mut connection)
+        .execute(&mut session)
         .await
         .map_err(|error| error.to_string())?;
+    sql(LOCK_TIMEOUT).execute(&mut session).await.map_err(|error| error.to_string())?;
 
     // The harness blocks its thread, and the threads of actix must not be blocked. No explicit unlock is needed: the
     // lock belongs to the session, which ends with the harness.
     tokio::task::spawn_blocking(move || {
-        let mut harness = AsyncMigrationHarness::new(connection);
-        let mut count = 0;
+        let mut harness = AsyncMigrationHarness::new(session);
+        let (mut count, mut has_waited) = (0, false);
         for set in sets {
-            count += harness.run_pending_migrations(set).map_err(|error| error.to_string())?.len();
+            for migration in harness.pending_migrations(set).map_err(|error| error.to_string())? {
+                connection_state.clear_errors();
+                while let Err(error) = harness.run_migration(&migration) {
+                    let got_no_lock = connection_state.server_errors().iter().any(|error| error.sqlstate == NO_LOCK);
+                    if !got_no_lock || Instant::now() >= deadline {
+                        return Err(error.to_string());
+                    }
+                    if !has_waited {
+                        let name = migration.name().to_string();
+                        warn!(
+                            name,
+                            "a long transaction has locked a table of a migration, which is therefore repeated"
+                        );
+                    }
+                    has_waited = true;
+                    std::thread::sleep(LOCK_PAUSE);
+                    connection_state.clear_errors();
+                }
+                count += 1;
+            }
         }
         Ok(count)
     })
@@ -133,9 +167,9 @@ async fn run(mut connection: AsyncPgConnection, sets: Vec<EmbeddedMigrations>) -
     .map_err(|panic| panic.to_string())?
 }
 
-async fn open_session(settings: &PostgresSettings) -> Result<AsyncPgConnection, StartupError> {
+async fn open_connection(settings: &PostgresSettings) -> Result<NewConnection, StartupError> {
     match timeout(Duration::from_secs(5), open(&settings.url, "", None, Arc::default())).await {
-        Ok(Ok(opened)) => Ok(opened.session),
+        Ok(Ok(opened)) => Ok(opened),
         Ok(Err(error)) => Err(StartupError::connecting(settings, &error)),
         Err(_) => Err(StartupError::unreachable(settings, "no answer within 5 s".to_owned())),
     }

@@ -7,10 +7,13 @@ use diesel_async::RunQueryDsl;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use serde_json::json;
 use testkit::{FOREIGN_SETTINGS, Postgres, eventually};
+use tokio::sync::Notify;
 
-use crate::support::{Database, Name, SOON};
+use crate::support::{Database, Name, SOON, execute};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("tests/migrations");
+/// Needs a lock of the table `things`.
+const NOTE: EmbeddedMigrations = embed_migrations!("tests/locking_migrations");
 
 /// The settings that the administrator chooses. The pool has its own limits for statements and idle transactions.
 const NOT_OURS: [&str; 5] =
@@ -76,3 +79,34 @@ async fn migrate_waits_for_a_read_only_database_and_then_reports_it() {
     assert_eq!(ran.expect("it can be written to"), 2);
     eventually("the tables", SOON, async || database.sql("SELECT name FROM things").await == "thing").await;
 }
+
+/// A migration that waits for a lock makes all later statements on the table wait behind it.
+#[tokio::test]
+async fn migration_that_waits_for_a_table_does_not_block_its_readers() {
+    let database = Database::start().await;
+    database.sql("CREATE TABLE things (name text NOT NULL)").await;
+    let pool = database.pool_with(&json!({ "max_connections": 2, "statement_timeout": "5s" })).await;
+    let (url, done) = (settings(&database.url), Notify::new());
+    let reads = pool.transaction(async |connection| {
+        sql("SELECT 1 FROM things LIMIT 1").execute(connection).await?;
+        done.notified().await;
+        Ok::<_, Error>(())
+    });
+    let others = async {
+        eventually("the migration to wait", SOON, async || database.sql(WAITING).await != "0").await;
+        for _ in 0..3 {
+            execute(&pool, "SELECT 1 FROM things LIMIT 1").await.expect("it waits for a moment only");
+        }
+        assert_eq!(database.sql(COLUMNS).await, "1");
+        done.notify_one();
+    };
+    let (ran, read, ()) = tokio::join!(database::migrate(&url, [NOTE], SOON), reads, others);
+    read.expect("it was not disturbed");
+    assert_eq!(ran.expect("the table is free"), 1);
+    assert_eq!(database.sql(COLUMNS).await, "2");
+}
+
+const COLUMNS: &str = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'things'";
+
+const WAITING: &str = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'things'::regclass AND database =
+         (SELECT oid FROM pg_database WHERE datname = current_database())";
