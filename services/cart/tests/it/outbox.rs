@@ -116,6 +116,28 @@ async fn change_that_cannot_be_announced_is_refused_by_the_database() {
     assert_eq!(events_after(&service, 0).await, [added(1, 1, 1), added(1, 2, 2)]);
 }
 
+/// Postgres fires the triggers of a row in the order of their names.
+#[tokio::test]
+async fn change_by_a_trigger_of_an_administrator_is_announced_or_refused() {
+    let (stores, _fake, service) = started(1).await;
+    CartOf::at(&service).await.put(1, 1).await.expect(201);
+    stores
+        .sql(
+            "CREATE FUNCTION one_more() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ begin new.quantity := new.quantity + 1; return new; end $$;
+             CREATE TRIGGER trg_more BEFORE UPDATE ON cart_items FOR EACH ROW EXECUTE FUNCTION one_more();
+             UPDATE cart_items SET added_price_cents = added_price_cents",
+        )
+        .await;
+    stores.until_published().await;
+    assert_eq!(events_after(&service, 0).await, [added(1, 1, 1), added(1, 2, 2)]);
+
+    stores.sql("ALTER TRIGGER trg_more ON cart_items RENAME TO zzz_more").await;
+    let sql = "UPDATE cart_items SET added_price_cents = added_price_cents";
+    let refused = stores.try_sql(sql).await.expect_err("it is refused");
+    assert!(format!("{refused:#}").contains("after its version was set"), "{refused:#}");
+}
+
 #[tokio::test]
 async fn events_that_are_no_longer_kept_are_gone() {
     let (stores, _fake, service) = started(1).await;

@@ -220,6 +220,29 @@ async fn change_that_cannot_be_announced_is_refused_with_a_reason() {
     assert_eq!(stores.announced_after(head).await.len(), 1);
 }
 
+/// Postgres fires the triggers of a row in the order of their names.
+#[tokio::test]
+async fn change_by_a_trigger_of_an_administrator_is_announced_or_refused() {
+    let (stores, _api, head) = started_at_head().await;
+    stores
+        .sql(
+            "CREATE FUNCTION raise_price() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ begin new.price_cents := new.price_cents + 1; return new; end $$;
+             CREATE TRIGGER trg_price BEFORE UPDATE ON products FOR EACH ROW EXECUTE FUNCTION raise_price();
+             UPDATE products SET stock = stock WHERE id = 3",
+        )
+        .await;
+    let announced = stores.announced_after(head).await;
+    assert_eq!(announced[0]["changed"], json!(["price_cents"]), "{announced:#?}");
+
+    stores.sql("ALTER TRIGGER trg_price ON products RENAME TO zzz_price").await;
+    let refused = stores.try_sql("UPDATE products SET stock = stock WHERE id = 3").await.expect_err("it is refused");
+    assert!(refused.to_string().contains("after its version was set"), "{refused}");
+    // The version counts this change, and covers what the trigger changes.
+    stores.sql("UPDATE products SET stock = stock + 1 WHERE id = 3").await;
+    assert_eq!(stores.announced_after(head).await.len(), 2);
+}
+
 #[tokio::test]
 async fn an_event_is_dated_by_the_write_and_not_by_its_relay() {
     let (stores, _api, head) = started_at_head().await;

@@ -1,0 +1,2 @@
+drop trigger cart_items_refuse_late_change on cart_items;
+alter trigger zz_cart_items_advance_version on cart_items rename to cart_items_advance_version;

@@ -1,0 +1,9 @@
+-- Row triggers fire in the order of their names. A trigger of an administrator that changes the row must come before the one that
+-- compares it with the old row: otherwise the version stays, and no event announces the change.
+alter trigger cart_items_advance_version on cart_items rename to zz_cart_items_advance_version;
+
+-- A trigger with a later name may still change the row. Such a change is refused.
+create trigger cart_items_refuse_late_change after update on cart_items
+    for each row when (new.version = old.version and new.* operator(pg_catalog.*<>) old.*)
+    execute function refuse('a trigger changed the row after its version was set; give the trigger a name before zz_');
+alter table cart_items enable always trigger cart_items_refuse_late_change;
