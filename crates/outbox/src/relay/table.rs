@@ -238,12 +238,13 @@ pub(super) async fn set_run_id(connection: &mut AsyncPgConnection, run_id: &str)
 /// Deletes at most `limit` rows that were appended more than `seconds` ago; returns how many. Only deletes the oldest
 /// rows: a row that was appended later than its successors also keeps them, so that the log has no gap.
 pub(super) async fn prune(connection: &mut AsyncPgConnection, seconds: f64, limit: u32) -> QueryResult<usize> {
-    sql("DELETE FROM outbox WHERE seq IN (
-             SELECT seq FROM outbox WHERE seq < coalesce(
-                 (SELECT min(seq) FROM outbox
-                  WHERE done_at IS NULL OR done_at >= clock_timestamp() - make_interval(secs => $1)),
-                 (SELECT seq + 1 FROM outbox_head))
-             ORDER BY seq LIMIT $2)")
+    // Looks at no other rows: there may be millions.
+    sql("WITH oldest AS MATERIALIZED (
+             SELECT seq, coalesce(done_at < clock_timestamp() - make_interval(secs => $1), false) AS is_over
+             FROM outbox WHERE seq IS NOT NULL ORDER BY seq LIMIT $2)
+         DELETE FROM outbox WHERE seq IN (
+             SELECT seq FROM oldest
+             WHERE seq < coalesce((SELECT min(seq) FROM oldest WHERE NOT is_over), 9223372036854775807))")
     .bind::<Double, _>(seconds)
     .bind::<BigInt, _>(i64::from(limit))
     .execute(connection)

@@ -20,7 +20,7 @@ const ROWS: &str = "
     SET shop.writer = 'checkout'; INSERT INTO outbox (event) VALUES ('{\"order_id\": 3}')";
 
 /// The migrations of the outbox.
-const MIGRATION_COUNT: usize = 5;
+const MIGRATION_COUNT: usize = 6;
 
 /// Everything that the tables contain, without the column that the second migration adds.
 const CONTENT: &str =
@@ -48,8 +48,12 @@ impl Database {
     }
 
     async fn sql(&self, sql: &str) -> String {
+        self.try_sql(sql).await.unwrap()
+    }
+
+    async fn try_sql(&self, sql: &str) -> Result<String, String> {
         let name = self.0.rsplit_once('/').map_or("", |(_, name)| name);
-        Postgres::shared().await.sql(name, sql).await.unwrap()
+        Postgres::shared().await.sql(name, sql).await.map_err(|error| format!("{error:#}"))
     }
 
     async fn migrate(&self) -> usize {
@@ -81,4 +85,19 @@ async fn migration_without_a_record_of_it_changes_nothing() {
     database.sql("DELETE FROM __diesel_schema_migrations").await;
     assert_eq!(database.migrate().await, MIGRATION_COUNT);
     assert_eq!((database.sql(CONTENT).await, database.sql(STRUCTURE).await), (content, structure));
+}
+
+/// Such a row leaves no gap in the numbers, so no consumer would ever learn of its change.
+#[tokio::test]
+async fn row_without_a_number_cannot_be_deleted() {
+    let database = Database::start().await;
+    database.migrate().await;
+    database.sql(ROWS).await;
+    for sql in ["DELETE FROM outbox", "SET session_replication_role = replica; DELETE FROM outbox", "TRUNCATE outbox"] {
+        let refused = database.try_sql(sql).await.expect_err(sql);
+        assert!(refused.contains("committed changes"), "{sql}: {refused}");
+    }
+    assert_eq!(database.sql("SELECT count(*) FROM outbox").await, "3");
+    database.sql("DELETE FROM outbox WHERE seq IS NOT NULL").await;
+    assert_eq!(database.sql("SELECT count(*) FROM outbox").await, "1");
 }
