@@ -95,7 +95,7 @@ impl Service for App {
             .prefers(Check::of_state("relay", move || relay.borrow().map_or(Ok(()), Err)))
             .prefers(Check::of_state("listener", move || {
                 let status = *listener.borrow();
-                let has_subscribed = status.verified.is_some() && !status.refused;
+                let has_subscribed = status.connected && status.verified.is_some() && !status.refused;
                 if has_subscribed { Ok(()) } else { Err(NOT_SUBSCRIBED) }
             }))
     }

@@ -326,6 +326,22 @@ async fn readiness_reports_a_listener_that_may_not_subscribe() {
     eventually("the listener", SOON, async || listener().await["status"] == "ok").await;
 }
 
+/// Its old connection is closed, and a new one is refused, before it can subscribe.
+#[tokio::test]
+async fn readiness_reports_a_listener_that_may_not_log_in() {
+    let shop = Shop::on(redis(&[]).await).await;
+    let listener = async || shop.apis[0].get("/readyz").await.expect(200).json()["checks"]["listener"].clone();
+    eventually("the listener", SOON, async || listener().await["status"] == "ok").await;
+    shop.redis(&["ACL", "SETUSER", USER, "off"]).await;
+    shop.redis(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    eventually("the listener to fail", SOON, async || {
+        listener().await["detail"].as_str().is_some_and(|detail| detail.contains("product:updates"))
+    })
+    .await;
+    shop.redis(&["ACL", "SETUSER", USER, "on"]).await;
+    eventually("the listener", SOON, async || listener().await["status"] == "ok").await;
+}
+
 /// The cause of a state lasts; the log does not repeat it.
 #[tokio::test]
 async fn redis_state_is_logged_once_at_its_beginning_and_once_at_its_end() {
