@@ -30,8 +30,9 @@ pub enum ErrorClass {
 /// The Postgres function that reports "cached plan must not change result type". Its SQLSTATE, 0A000, has other uses.
 const STALE_PLAN_ROUTINE: &str = "RevalidateCachedQuery";
 
-/// The Postgres functions that report that the ids of transactions are used up. Their SQLSTATE, 54000, has other uses.
-const WRAPAROUND_ROUTINES: [&str; 2] = ["GetNewTransactionId", "GetNewMultiXactId"];
+/// The Postgres functions that report that the ids of transactions are used up, or that the queue of notifications is full.
+/// Their SQLSTATE, 54000, has other uses.
+const EXHAUSTION_ROUTINES: [&str; 3] = ["GetNewTransactionId", "GetNewMultiXactId", "PreCommit_Notify"];
 
 /// Classifies an error that Postgres has reported. `routine` is the function in Postgres' source that reported it.
 pub(crate) fn classify(state: &str, routine: Option<&str>) -> ErrorClass {
@@ -44,8 +45,8 @@ pub(crate) fn classify(state: &str, routine: Option<&str>) -> ErrorClass {
         "25006" => ErrorClass::ReadOnly,
         "23505" => ErrorClass::UniqueViolation,
         "23001" | "23503" => ErrorClass::ForeignKeyViolation,
-        // No further transaction can begin until the old ones are vacuumed.
-        "54000" if routine.is_some_and(|routine| WRAPAROUND_ROUTINES.contains(&routine)) => ErrorClass::Unavailable,
+        // No further transaction can begin until the old ones are vacuumed; none can notify until a listener has read.
+        "54000" if routine.is_some_and(|routine| EXHAUSTION_ROUTINES.contains(&routine)) => ErrorClass::Unavailable,
         // Too long, out of range, null, not within a check, in conflict with an exclusion, too large for an index.
         "22001" | "22003" | "23502" | "23514" | "23P01" | "54000" => ErrorClass::ValueRefused,
         // Limits on idle and on whole transactions; a COMMIT whose outcome is unknown.
@@ -65,8 +66,8 @@ pub(crate) fn denies_access(state: &str) -> bool {
 
 /// Returns whether a refused login stays refused until a setting, a role or a database is changed.
 pub(crate) fn refuses_login_for_good(state: &str) -> bool {
-    // Invalid authorization, invalid catalog name, insufficient privilege.
-    state.starts_with("28") || state == "3D000" || state == "42501"
+    // Invalid authorization, invalid catalog name, insufficient privilege, a database that allows no connections.
+    state.starts_with("28") || ["3D000", "42501", "55000"].contains(&state)
 }
 
 #[cfg(test)]
@@ -96,11 +97,12 @@ mod tests {
         assert_eq!(classify("0A000", Some("transformSelectStmt")), ErrorClass::Fault);
         assert_eq!(classify("54000", Some("_bt_check_third_page")), ErrorClass::ValueRefused);
         assert_eq!(classify("54000", Some("GetNewTransactionId")), ErrorClass::Unavailable);
+        assert_eq!(classify("54000", Some("PreCommit_Notify")), ErrorClass::Unavailable);
     }
 
     #[test]
     fn only_login_errors_of_the_configuration_are_permanent() {
-        for state in ["28000", "28P01", "3D000", "42501"] {
+        for state in ["28000", "28P01", "3D000", "42501", "55000"] {
             assert!(refuses_login_for_good(state), "{state}");
         }
         for state in ["57P03", "53300", "08006", "XX000"] {
