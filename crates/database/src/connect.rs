@@ -247,6 +247,10 @@ impl Attempt<'_> {
     ) -> Result<Client, ConnectError> {
         let watched = WatchedStream::new(stream, Arc::clone(&connection_state));
         let (client, mut connection) = self.config.connect_raw(watched, NoTls).await?;
+        // Postgres reports it at the login, so it costs no request.
+        if connection.parameter("in_hot_standby") == Some("on") {
+            connection_state.find_standby();
+        }
         let notified = self.notified.clone();
         tokio::spawn(async move {
             let ended = loop {

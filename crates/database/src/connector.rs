@@ -64,7 +64,7 @@ impl Connector {
     }
 
     /// Returns the current generation, a new one if the last is over.
-    fn generation(&self) -> Arc<Generation> {
+    pub(crate) fn generation(&self) -> Arc<Generation> {
         let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
         if !generation.is_current() {
             *generation = Arc::default();

@@ -4,7 +4,7 @@ use deadpool::managed::{PoolError, TimeoutType};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use crate::connect::ConnectError;
-use crate::sqlstate::{ErrorClass, denies_access};
+use crate::sqlstate::{ErrorClass, denies_access, refuses_login_for_good};
 use crate::watchdog::ServerError;
 
 /// Why a statement or a transaction failed. The transaction has been rolled back, unless the connection was lost during
@@ -105,6 +105,11 @@ impl Error {
     /// Returns whether Postgres has refused a connection because there are too many.
     pub(crate) fn is_out_of_connections(&self) -> bool {
         self.sqlstate.as_deref() == Some("53300")
+    }
+
+    /// Returns whether Postgres has refused a login, and does so until a setting, a role or a database is changed.
+    pub(crate) fn is_refused_login(&self) -> bool {
+        self.sqlstate.as_deref().is_some_and(refuses_login_for_good)
     }
 
     pub(crate) fn without_sqlstate(class: ErrorClass, message: String) -> Self {

@@ -16,6 +16,7 @@ use crate::connector::{Connection, Connector};
 use crate::error::Error;
 use crate::sql::sql;
 use crate::sqlstate::ErrorClass;
+use crate::watchdog::Generation;
 
 /// How long one session is used for the probe.
 const RENEWED_AFTER: Duration = Duration::from_secs(5);
@@ -44,6 +45,8 @@ pub enum DatabaseMode {
     DiskFull,
     /// The database responds, but has no connection left; those of the pool remain usable.
     NoConnectionLeft,
+    /// The database refuses new logins, such as after a change of the password; open connections remain usable.
+    LoginRefused,
 }
 
 /// Probes the database outside the pool.
@@ -103,6 +106,11 @@ impl ModeProbe {
         }
     }
 
+    /// Returns the generation of new connections.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        self.opener.generation()
+    }
+
     /// Records that a write was refused because the disk is full.
     pub(crate) fn note_full_disk(&self) {
         let was_full = self.is_disk_full();
@@ -131,18 +139,34 @@ impl ModeProbe {
 
     async fn ask(&self, session: &mut Option<(Connection, Instant)>) -> Result<DatabaseMode, Error> {
         let is_suspect = self.read_only.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        let kept = session.take().filter(|(_, since)| !is_suspect && since.elapsed() < RENEWED_AFTER);
+        let mut kept = session.take();
         // Postgres may have ended the kept session in the meantime.
-        if let Some((mut connection, since)) = kept
+        if let Some((connection, since)) = &mut kept
+            && !is_suspect
+            && since.elapsed() < RENEWED_AFTER
             && let Ok(DatabaseMode::Writable) = mode(&mut connection.session).await
         {
-            *session = Some((connection, since));
+            *session = kept;
             return Ok(DatabaseMode::Writable);
         }
-        let mut connection = match self.open().await {
+        let opened = match self.open().await {
+            // The kept session may be the one that is too many.
+            Err(error) if error.is_out_of_connections() && kept.take().is_some() => self.open().await,
+            opened => opened,
+        };
+        let mut connection = match opened {
             Ok(connection) => connection,
             Err(error) if error.is_out_of_connections() => return Ok(DatabaseMode::NoConnectionLeft),
-            Err(error) => return Err(error),
+            Err(error) => {
+                // Those of the pool began before the refusal, too.
+                if let (true, Some((connection, _))) = (error.is_refused_login(), &mut kept)
+                    && mode(&mut connection.session).await.is_ok()
+                {
+                    *session = kept;
+                    return Ok(DatabaseMode::LoginRefused);
+                }
+                return Err(error);
+            }
         };
         let mode = mode(&mut connection.session).await?;
         *session = Some((connection, Instant::now()));
@@ -200,7 +224,7 @@ impl ModeProbe {
                     warn!(?mode, "the database is read-only; writes are refused until it accepts them");
                 }
             }
-            DatabaseMode::DiskFull | DatabaseMode::NoConnectionLeft => {}
+            DatabaseMode::DiskFull | DatabaseMode::NoConnectionLeft | DatabaseMode::LoginRefused => {}
         }
     }
 

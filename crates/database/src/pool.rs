@@ -73,6 +73,22 @@ impl Pool {
         self.probe.mode().await
     }
 
+    /// Runs `read`, and returns whether a standby may have answered it. A standby may lack changes that the primary has
+    /// acknowledged before the read began, so what was read must not be kept.
+    ///
+    /// A standby that was promoted is noticed after about a second.
+    pub async fn may_lag<T>(&self, read: impl Future<Output = T>) -> (T, bool) {
+        let before = self.probe.generation();
+        let value = read.await;
+        // A connection of `read` belongs to one of the two.
+        let may_lag = before.has_standby() || self.probe.generation().has_standby();
+        if may_lag {
+            // Otherwise, it might not be noticed while there is neither a write nor a check of the readiness.
+            self.probe.new_sessions_can_write().await;
+        }
+        (value, may_lag)
+    }
+
     /// Returns the SQLSTATE with which Postgres has last refused a statement of the last 5 s because it lacks a permission,
     /// a table, a function or a schema; `None` if there was no such statement.
     pub fn denied_access(&self) -> Option<String> {

@@ -12,6 +12,7 @@ mod host;
 pub mod http_metrics;
 mod incarnation;
 pub mod limits;
+pub mod loads;
 pub mod operations;
 pub mod outbox_routes;
 pub mod policy_settings;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use cache::error::LoadError;
 use cache::{Cached, NewEntry, with};
 use contract::CategoryId;
+use service::loads::from_database;
 
 use crate::catalogue::{Catalogue, CatalogueError, CategoryPage, FeaturedList};
 use crate::keys;
@@ -18,10 +19,13 @@ pub async fn featured(service: &ProductService) -> Result<Cached<FeaturedList>, 
 }
 
 async fn load_featured(catalogue: &Catalogue, (): ()) -> Result<NewEntry<FeaturedList>, CatalogueError> {
-    let list = catalogue.featured().await?;
-    let categories: BTreeSet<i64> = list.products.iter().map(|product| product.category.id).collect();
-    let names = categories.into_iter().map(|category| keys::category(category.into()));
-    Ok(NewEntry::value(&list).tag(keys::featured()).tags(names))
+    let load = async {
+        let list = catalogue.featured().await?;
+        let categories: BTreeSet<i64> = list.products.iter().map(|product| product.category.id).collect();
+        let names = categories.into_iter().map(|category| keys::category(category.into()));
+        Ok(NewEntry::value(&list).tag(keys::featured()).tags(names))
+    };
+    from_database(catalogue.pool(), load).await
 }
 
 /// Returns the list of a category, which tags invalidate, as in strategy 6.
@@ -30,8 +34,11 @@ pub async fn by_category(service: &ProductService, id: CategoryId) -> Result<Cac
 }
 
 async fn load_list(catalogue: &Catalogue, id: CategoryId) -> Result<NewEntry<CategoryPage>, CatalogueError> {
-    let page = catalogue.in_category(id).await?;
-    // An absent entry carries no tag. It is removed by its key, see `keys`.
-    let shown = |page| NewEntry::value(&page).tag(keys::category(id)).tag(keys::products_of(id));
-    Ok(page.map_or_else(NewEntry::absent, shown))
+    let load = async {
+        let page = catalogue.in_category(id).await?;
+        // An absent entry carries no tag. It is removed by its key, see `keys`.
+        let shown = |page| NewEntry::value(&page).tag(keys::category(id)).tag(keys::products_of(id));
+        Ok(page.map_or_else(NewEntry::absent, shown))
+    };
+    from_database(catalogue.pool(), load).await
 }

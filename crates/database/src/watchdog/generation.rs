@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) struct Generation {
     is_over: AtomicBool,
     has_lost_server: AtomicBool,
+    has_standby: AtomicBool,
 }
 
 impl Generation {
@@ -22,6 +23,15 @@ impl Generation {
 
     pub(super) fn has_lost_server(&self) -> bool {
         self.has_lost_server.load(Ordering::Acquire)
+    }
+
+    /// Records that one of the connections leads to a standby.
+    pub(super) fn find_standby(&self) {
+        self.has_standby.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_standby(&self) -> bool {
+        self.has_standby.load(Ordering::Acquire)
     }
 
     /// Returns whether idle connections can be used again.

@@ -94,6 +94,11 @@ impl ConnectionState {
         self.generation.lose_server();
     }
 
+    /// Records that this connection leads to a standby.
+    pub(crate) fn find_standby(&self) {
+        self.generation.find_standby();
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }

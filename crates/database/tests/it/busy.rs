@@ -48,3 +48,22 @@ async fn database_without_free_connections_is_not_unreachable() {
         .await
         .expect("the pool has its connections");
 }
+
+/// The sessions of the pool stay logged in, so every request still succeeds.
+#[tokio::test]
+async fn database_that_refuses_new_logins_is_not_unreachable() {
+    let database = Database::start().await;
+    let role = format!("renamed_{}", database.name());
+    database.sql(&format!("CREATE ROLE {role} LOGIN")).await;
+    let url = database.url.replace("postgres@", &format!("{role}@"));
+    let pool = database.pool_at(&url, &json!({ "max_connections": 1 })).await;
+    assert_eq!(pool.mode().await.expect("it answers"), DatabaseMode::Writable);
+    database.sql(&format!("ALTER ROLE {role} NOLOGIN")).await;
+    eventually("new logins to be refused", SOON, async || {
+        pool.mode().await.expect("open sessions answer") == DatabaseMode::LoginRefused
+    })
+    .await;
+    execute(&pool, "SELECT 1").await.expect("the pool has its connection");
+    database.sql(&format!("ALTER ROLE {role} LOGIN")).await;
+    eventually("new logins", SOON, async || pool.mode().await.expect("it answers") == DatabaseMode::Writable).await;
+}

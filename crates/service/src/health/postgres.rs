@@ -51,6 +51,9 @@ fn can_write(mode: DatabaseMode) -> Result<(), &'static str> {
             Err("the disk of the database was full for a write of the last 10 s; reads are served")
         }
         DatabaseMode::NoConnectionLeft => Err("the database has no connection to spare"),
+        DatabaseMode::LoginRefused => {
+            Err("the database refuses new logins; requests use the open connections while there are any")
+        }
     }
 }
 

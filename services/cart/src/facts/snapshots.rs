@@ -4,7 +4,7 @@
 //! that of the last one. Fetched data are compared with the row of the product, and stored only if no event has changed
 //! the row since then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use contract::ProductChangeKind;
 use database::{Pool, sql};
@@ -122,18 +122,27 @@ impl ProductSnapshots {
         let seqs: Vec<i64> = rows.iter().map(|(_, event)| seq(event)).collect();
         let deleted: Vec<bool> =
             rows.iter().map(|(_, event)| event.change.kind == ProductChangeKind::ProductDeleted).collect();
+        let is_creation = |event: &&ProductEvent| event.change.kind == ProductChangeKind::ProductCreated;
+        let created: HashSet<i64> =
+            events.iter().filter(is_creation).filter_map(|event| event.change.product_id).collect();
+        let created: Vec<bool> = ids.iter().map(|id| created.contains(id)).collect();
         // A deleted product that exists again is another row, whose versions start from the beginning.
         let statement = || {
-            sql("INSERT INTO known_products AS known (id, floor_version, seq, deleted)
-                     SELECT * FROM unnest($1, $2, $3, $4) AS last (id, floor_version, seq, deleted) ORDER BY id
+            sql("WITH last AS MATERIALIZED (
+                         SELECT * FROM unnest($1, $2, $3, $4, $5) AS last (id, floor_version, seq, deleted, created))
+                     INSERT INTO known_products AS known (id, floor_version, seq, deleted)
+                     SELECT id, floor_version, seq, deleted FROM last ORDER BY id
                      ON CONFLICT (id) DO UPDATE SET
                          floor_version = excluded.floor_version, seq = excluded.seq, deleted = excluded.deleted,
-                         version = CASE WHEN known.deleted AND NOT excluded.deleted THEN 0 ELSE known.version END
+                         version = CASE WHEN known.deleted AND NOT excluded.deleted
+                                          OR (SELECT created FROM last WHERE last.id = excluded.id)
+                                        THEN 0 ELSE known.version END
                      WHERE known.seq < excluded.seq")
             .bind::<Array<BigInt>, _>(&ids)
             .bind::<Array<BigInt>, _>(&versions)
             .bind::<Array<BigInt>, _>(&seqs)
             .bind::<Array<Bool>, _>(&deleted)
+            .bind::<Array<Bool>, _>(&created)
         };
         self.pool.run_sql(statement).await?;
         Ok(())

@@ -31,6 +31,7 @@ use cache::outcome::Bypass;
 use cache::{Cache, CacheClient, Cached, Invalidated, Invalidation, NewEntry, with};
 use contract::{CartId, ConsistencyToken};
 use service::consistency::AppliedWrites;
+use service::loads::from_database;
 use uuid::Uuid;
 
 use crate::carts::Carts;
@@ -106,6 +107,10 @@ impl Views {
 
     /// Loads a view. Everything is read after the view's lease was taken.
     async fn load(&self, id: CartId) -> Result<NewEntry<View>, CartError> {
+        from_database(self.carts.pool(), self.load_lines(id)).await
+    }
+
+    async fn load_lines(&self, id: CartId) -> Result<NewEntry<View>, CartError> {
         let Some(cart) = self.carts.cart(id).await? else {
             // No event reports the creation of a cart, so the absence of a cart is not stored.
             return Ok(NewEntry::absent().do_not_store());

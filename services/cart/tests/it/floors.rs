@@ -52,6 +52,25 @@ async fn data_from_before_a_deletion_or_update_event_are_rejected() {
     assert_eq!((view.source(), &view.json()["stale"]), ("fwd=miss; stored", &json!(false)), "{}", view.text());
 }
 
+/// A product that is deleted and inserted again in one transaction is another row, whose versions begin at 1.
+#[tokio::test]
+async fn last_known_data_are_those_of_the_new_row_of_a_product() {
+    let (stores, fake, service) = started(1).await;
+    fake.set_product(1, 7, &json!({ "name": "Old" }));
+    let cart = CartOf::with(&service, &[1]).await;
+    assert_eq!(cart.line(1).await["name"], "Old");
+    fake.set_product(1, 1, &json!({ "name": "New" }));
+    let changes = [("product.deleted", 1, 7), ("product.created", 1, 1)];
+    let seq = fake.publish_changes(&stores.redis, &changes).await;
+    stores.until_applied("product:events", seq).await;
+    assert_eq!(cart.line(1).await["name"], "New");
+    fake.set_unavailable(true);
+    let seq = fake.publish(&stores.redis, "product.updated", 1, 2).await;
+    stores.until_applied("product:events", seq).await;
+    let line = cart.line(1).await;
+    assert_eq!((&line["name"], &line["stale"]), (&json!("New"), &json!(true)));
+}
+
 #[tokio::test]
 async fn late_event_lowers_no_minimum_version() {
     let (stores, fake, service) = started(1).await;

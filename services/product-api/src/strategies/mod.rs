@@ -16,6 +16,7 @@ use database::WriteError;
 use database::snapshot::TransactionSnapshot;
 use serde::Deserialize;
 use service::caching::Caching;
+use service::loads::from_database;
 use service::problem::Problem;
 use utoipa::ToSchema;
 
@@ -119,9 +120,12 @@ fn load(service: &ProductService, id: ProductId, tags: Tags) -> impl Loader<Prod
 async fn load_product(
     catalogue: &Catalogue, (id, tags): (ProductId, Tags),
 ) -> Result<NewEntry<Product>, CatalogueError> {
-    let LoadedProduct { product, snapshot } = catalogue.product_with_snapshot(id).await?;
-    let tags = tags(product.as_ref());
-    Ok(product.map_or_else(NewEntry::absent, |product| entry(&product)).tags(tags).stamp(&snapshot))
+    let load = async {
+        let LoadedProduct { product, snapshot } = catalogue.product_with_snapshot(id).await?;
+        let tags = tags(product.as_ref());
+        Ok(product.map_or_else(NewEntry::absent, |product| entry(&product)).tags(tags).stamp(&snapshot))
+    };
+    from_database(catalogue.pool(), load).await
 }
 
 /// Returns the entry of a product, without tags: the JSON of the response, so that a hit does not decode it.

@@ -25,6 +25,7 @@ use cache::{Cached, NewEntry, Tag, with};
 use contract::{CartId, ProductId};
 use database::Pool;
 use diesel_async::AsyncPgConnection;
+use service::loads::from_database;
 
 use crate::catalogue;
 use crate::error::RecommendationError;
@@ -69,12 +70,12 @@ const STATEMENTS: u32 = 4;
 
 async fn load_for_product(pool: &Pool, product: i64) -> Result<NewEntry<Recommendations>, RecommendationError> {
     let load = pool.build_transaction().read_only().of_statements(STATEMENTS);
-    load.run(async |connection| for_product(connection, product).await).await
+    from_database(pool, load.run(async |connection| for_product(connection, product).await)).await
 }
 
 async fn load_for_cart(pool: &Pool, cart: CartId) -> Result<NewEntry<Recommendations>, RecommendationError> {
     let load = pool.build_transaction().read_only().of_statements(STATEMENTS);
-    load.run(async |connection| for_cart(connection, cart).await).await
+    from_database(pool, load.run(async |connection| for_cart(connection, cart).await)).await
 }
 
 async fn for_product(

@@ -102,7 +102,14 @@ impl Fake {
     /// Appends an event about each of these products in one step, so that one consumer receives all of them. Returns
     /// the number of the last event.
     pub(crate) async fn publish_together(&self, redis: &Redis, kind: &str, ids: &[i64], version: i64) -> u64 {
-        let event = |id: &i64| {
+        let changes: Vec<_> = ids.iter().map(|id| (kind, *id, version)).collect();
+        self.publish_changes(redis, &changes).await
+    }
+
+    /// Appends an event about each of these changes in one step: a kind, a product and its version. Returns the number of
+    /// the last event.
+    pub(crate) async fn publish_changes(&self, redis: &Redis, changes: &[(&str, i64, i64)]) -> u64 {
+        let event = |(kind, id, version): &(&str, i64, i64)| {
             let seq = {
                 let mut responses = lock(&self.responses);
                 responses.seq += 1;
@@ -115,7 +122,7 @@ impl Fake {
             });
             (seq, event)
         };
-        let events: Vec<(u64, Value)> = ids.iter().map(event).collect();
+        let events: Vec<(u64, Value)> = changes.iter().map(event).collect();
         redis.append_events("product:events", &events).await;
         events.last().map_or(0, |(seq, _)| *seq)
     }
