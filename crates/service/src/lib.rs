@@ -18,6 +18,7 @@ pub mod outbox_routes;
 pub mod policy_settings;
 pub mod problem;
 pub mod process;
+pub mod products_after;
 mod redacted;
 mod request_span;
 pub mod response;

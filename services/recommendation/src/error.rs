@@ -3,6 +3,7 @@
 use contract::cart_snapshot::SnapshotError;
 use contract::product_api::ProductApiError;
 use outbox::log::LogError;
+use service::products_after::ReadError;
 
 /// Why an operation failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -45,6 +46,12 @@ impl From<SnapshotError> for RecommendationError {
 
 impl From<LogError> for RecommendationError {
     fn from(error: LogError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<ReadError> for RecommendationError {
+    fn from(error: ReadError) -> Self {
         Self::Unavailable(error.to_string())
     }
 }

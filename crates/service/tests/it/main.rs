@@ -9,6 +9,7 @@
 //! | `parser` · `slow_clients` | requests that the HTTP parser refuses; clients that are slow, and too many of them |
 //! | `problems` · `response_middleware` · `compression` | errors; what every response has; compressed responses |
 //! | `standard_routes` · `description` | the description of the API: as a page, and what is added to it for every route |
+//! | `products_after` | rows that are older than an event about them |
 //! | `postgres_access` | statements that lack a permission or a table |
 //! | `consistency` | reads with a consistency token |
 //! | `feed` | `/cache/feed` |
@@ -23,6 +24,7 @@ mod lifecycle;
 mod parser;
 mod postgres_access;
 mod problems;
+mod products_after;
 mod response_middleware;
 mod settings;
 mod slow_clients;

@@ -20,6 +20,7 @@ use contract::{ProductChange, ProductChangeKind as Kind};
 use outbox::consumer::{EventHandler, HandlerError, Position, Resync};
 use outbox::log::LogPosition;
 use service::events::{PRODUCT_EVENTS, ProductEvent, require_invalidated, require_purged};
+use service::products_after::products_after;
 
 use super::refused;
 use crate::catalogue::{CatalogueSync, Changes};
@@ -117,7 +118,8 @@ impl ProductEventHandler {
         }
         products.retain(|id, _| !deleted.contains_key(id));
         let ids: Vec<i64> = products.keys().copied().collect();
-        let answered = if ids.is_empty() { Vec::new() } else { self.sync.api.products(&ids).await? };
+        let CatalogueSync { api, log, .. } = &self.sync;
+        let answered = if ids.is_empty() { Vec::new() } else { products_after(events, &ids, api, log).await? };
         // Names are requested after the products, so that a name that came with a product is not newer. They are not
         // taken from the products of the category, because every known product may have left it by now.
         let names = if categories.is_empty() { Vec::new() } else { self.sync.api.categories().await? };

@@ -4,7 +4,7 @@
 //! queue ─► fetch the current rows ─► invalidate what they outdate in Redis ─► change, commit ─► publish the snapshot
 //! ```
 //!
-//! A row that is fetched later is newer, and the task works sequentially. So the last write is the newest, and the task
+//! A row that is fetched later is newer, and no older than its event, and the task works sequentially. So the last write is the newest, and the task
 //! does not need to compare versions. It removes a row that no longer exists. It invalidates before the commit: if the
 //! process dies in between, the next process invalidates again.
 //!
@@ -25,6 +25,7 @@ use metrics::{counter, histogram};
 use outbox::log::{EventLog, LogError, LogPosition};
 use outbox::{EventWork, in_traces};
 use service::events::{PRODUCT_EVENTS, ProductEvent};
+use service::products_after::{ReadError, products_after};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -72,6 +73,8 @@ pub struct Indexer {
 enum Trouble {
     #[error(transparent)]
     Catalogue(#[from] ProductApiError),
+    #[error(transparent)]
+    Products(#[from] ReadError),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -163,7 +166,7 @@ impl Indexer {
     async fn try_index(&mut self, events: &[ProductEvent], last: LogPosition) -> Result<(), Trouble> {
         let mut batch = Batch::new(events);
         batch.before = self.rows(batch.products()).await?;
-        let products = self.api.products(&batch.to_be_fetched()).await?;
+        let products = products_after(events, &batch.to_be_fetched(), &self.api, &self.log).await?;
         batch.now = products.into_iter().map(|product| (product.id, product)).collect();
         batch.names_before = self.commit.categories.clone();
         batch.names_now = self.commit.categories.clone();
