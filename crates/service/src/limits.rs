@@ -91,6 +91,7 @@ pub fn redis(redis: &CacheSettings) -> Checked {
 /// Checks the `[relay]` section.
 pub fn relay(relay: &RelaySettings) -> Checked {
     within("RELAY__BATCH", relay.batch, 1..=10_000)?;
+    within("RELAY__HOOK_TIMEOUT", relay.hook_timeout, SECOND..=HOUR)?;
     within("RELAY__POLL", relay.poll, 10 * MS..=DAY)?;
     within("RELAY__RETENTION", relay.retention, SECOND..=365 * DAY)?;
     within("RELAY__PRUNE_EVERY", relay.prune_every, 10 * MS..=DAY)?;
@@ -102,6 +103,7 @@ pub fn events(events: &ConsumerSettings) -> Checked {
     within("EVENTS__BATCH", events.batch, 1..=10_000)?;
     // With a shorter time, events are claimed from peers that are still applying them.
     within("EVENTS__CLAIM_AFTER", events.claim_after, 100 * MS..=DAY)?;
+    within("EVENTS__HANDLER_TIMEOUT", events.handler_timeout, SECOND..=HOUR)?;
     within("EVENTS__MAX_ATTEMPTS", events.max_attempts, 1..=1_000)?;
     within("EVENTS__STALE_AFTER", events.stale_after, ConsumerSettings::LEAST_STALE_AFTER..=10 * MINUTE)
 }

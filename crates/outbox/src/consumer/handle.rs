@@ -50,6 +50,7 @@ impl Consumer {
                 source,
                 monitor: session.monitor.clone(),
                 stop,
+                handler_timeout: settings.handler_timeout,
                 max_attempts: u64::from(settings.max_attempts.max(1)),
                 applied,
                 outage: no_outage(source),
@@ -81,10 +82,12 @@ impl Consumer {
         let ChannelSubscription { stream, channel, types, command_timeout } = subscription;
         // The channel stands for the stream in log messages.
         let source = EventSource { stream: channel, channel: Some(channel), types };
-        Self::spawn(&ConsumerSettings::default(), redis, source, Meter::none(), |session, stop| {
-            let monitor = session.monitor.clone();
-            let outage = no_outage(source);
-            let retry = Retry { handler, source, monitor, stop, max_attempts: 1, applied: None, outage };
+        let settings = ConsumerSettings::default();
+        Self::spawn(&settings, redis, source, Meter::none(), |session, stop| {
+            let (monitor, outage) = (session.monitor.clone(), no_outage(source));
+            let handler_timeout = settings.handler_timeout;
+            let retry =
+                Retry { handler, source, monitor, stop, handler_timeout, max_attempts: 1, applied: None, outage };
             Task::Listener(Listener::new(stream, channel, command_timeout, OnLoss::Resync, session, retry))
         })
     }

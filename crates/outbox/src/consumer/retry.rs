@@ -6,8 +6,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use uuid::Uuid;
@@ -35,6 +37,8 @@ pub(super) struct Retry<R> {
     pub(super) source: EventSource,
     pub(super) monitor: ConsumerMonitor,
     pub(super) stop: CancellationToken,
+    /// The longest time of one call.
+    pub(super) handler_timeout: Duration,
     /// A refused event becomes a dead letter after this many attempts.
     pub(super) max_attempts: u64,
     /// The recently applied events. If `None`, the caller prevents duplicates and knows the position.
@@ -139,7 +143,11 @@ impl<R: EventHandler> Retry<R> {
         // stack.
         let reaction = AssertUnwindSafe(Box::pin(self.handler.apply(events))).catch_unwind();
         let reaction = async {
-            let applied = reaction.await.unwrap_or_else(|_| Err(HandlerError::Refused(PANICKED.to_owned())));
+            let applied = match timeout(self.handler_timeout, reaction).await {
+                Ok(applied) => applied.unwrap_or_else(|_| Err(HandlerError::Refused(PANICKED.to_owned()))),
+                // Otherwise, the events would wait for it forever, and no peer would take them over.
+                Err(_) => Err(HandlerError::Unavailable(format!("no answer within {:?}", self.handler_timeout))),
+            };
             if applied.is_err() {
                 mark_failed();
             }

@@ -18,6 +18,10 @@ pub struct ConsumerSettings {
     /// A pending entry that a peer has not acknowledged for this long is claimed. Default 5 s.
     #[serde(with = "database::duration")]
     pub claim_after: Duration,
+    /// The longest time of one call of the event handler. After it, the handler counts as unavailable, and the events are
+    /// given to it again. Default 1 min.
+    #[serde(with = "database::duration")]
+    pub handler_timeout: Duration,
     /// The number of attempts for a refused event before it becomes a dead letter. Default 5.
     pub max_attempts: u32,
     /// Data that depends on events counts as outdated when the consumer has not applied all events up to the newest for
@@ -33,6 +37,7 @@ impl Default for ConsumerSettings {
             transport: Transport::Stream,
             batch: 1_000,
             claim_after: Duration::from_secs(5),
+            handler_timeout: Duration::from_secs(60),
             max_attempts: 5,
             stale_after: Duration::from_secs(5),
         }

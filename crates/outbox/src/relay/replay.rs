@@ -140,7 +140,7 @@ impl<H: RelayHook> Replay<'_, H> {
         let unfinished: Vec<Row> = rows.iter().filter(|row| !row.done).cloned().collect();
         let events = table::readable(&unfinished, types);
         if !unfinished.is_empty() {
-            self.pipeline.hook.before_append(&events).await?;
+            self.pipeline.before_append(&events).await?;
         }
         self.append_page(rows, begin).await?;
         table::warn_of_unreadable(&unfinished, &events, types);

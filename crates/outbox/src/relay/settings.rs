@@ -10,6 +10,10 @@ use serde::Deserialize;
 pub struct RelaySettings {
     /// The maximum number of rows that are numbered and appended at once; fewer after a failure. Default 500.
     pub batch: u32,
+    /// The longest time of one call of the hook. After it, the hook counts as unavailable, and the rows are given to it
+    /// again. Default 1 min.
+    #[serde(with = "database::duration")]
+    pub hook_timeout: Duration,
     /// How often the relay polls the outbox without a notification. Default 500 ms.
     #[serde(with = "database::duration")]
     pub poll: Duration,
@@ -27,6 +31,7 @@ impl Default for RelaySettings {
     fn default() -> Self {
         Self {
             batch: 500,
+            hook_timeout: Duration::from_secs(60),
             poll: Duration::from_millis(500),
             retention: Duration::from_secs(3600),
             prune_every: Duration::from_secs(60),

@@ -122,7 +122,7 @@ impl<H: RelayHook> Worker<H> {
     async fn round(
         &self, connection: &mut AsyncPgConnection, state: &mut RelayState, head: &mut Head,
     ) -> Result<bool, RelayError> {
-        let Pipeline { settings, hook, stream, batch_size, health } = &self.pipeline;
+        let Pipeline { settings, stream, batch_size, health, .. } = &self.pipeline;
         let (batch, replay) = (settings.batch as usize, Replay { pipeline: &self.pipeline });
         let mut fresh = self.number(connection, state, head).await?;
         if !state.is_verified() {
@@ -141,7 +141,7 @@ impl<H: RelayHook> Worker<H> {
         };
         let events = table::readable(&rows, stream.source.types);
         let publish = async {
-            hook.before_append(&events).await?;
+            self.pipeline.before_append(&events).await?;
             Ok::<_, RelayError>(stream.append(&rows, false).await?)
         };
         let traces = events.iter().map(|committed| committed.event.traceparent);

@@ -1,14 +1,15 @@
 //! Unreadable and refused events become dead letters, and do not block other events.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use outbox::SCHEMA;
-use outbox::consumer::{Delivery, Resync};
+use outbox::consumer::{ConsumerSettings, Delivery, Resync};
 use serde_json::{Value, json};
 use testkit::eventually;
 
 use crate::support::{
-    AT_MOST, Fixture, GROUP, LETTERS, Recorder, STREAM, applied, event, refused, settings, with_member,
+    AT_MOST, Fixture, GROUP, LETTERS, Recorder, STREAM, applied, event, reads, refused, settings, with_member,
 };
 
 /// Returns an event that differs in one field.
@@ -190,4 +191,21 @@ async fn log_reader_continues_after_dead_letters() {
     }
     assert_eq!(recorder.applied(), [1].into_iter().chain(3..=last).collect::<Vec<_>>());
     assert_eq!(recorder.resyncs(), [Resync::LostEvent]);
+}
+
+/// Its events would otherwise wait forever, because their claim is extended while it works.
+#[tokio::test]
+async fn handler_that_hangs_is_called_again() {
+    let (fixture, recorder) = (Fixture::new().await, Recorder::new());
+    let limited = ConsumerSettings { handler_timeout: Duration::from_millis(200), ..settings() };
+    let consumer = fixture.start_with(&limited, Delivery::Group(GROUP), &recorder);
+    reads(&consumer).await;
+    recorder.hold();
+    fixture.append(1..=1).await;
+    eventually("another call", AT_MOST, async || recorder.begun() >= 2).await;
+    recorder.go();
+    applied(&recorder, [1]).await;
+    fixture.all_acknowledged().await;
+    assert!(fixture.reasons().await.is_empty(), "it is no dead letter");
+    consumer.stop().await;
 }

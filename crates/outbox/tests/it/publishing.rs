@@ -1,5 +1,7 @@
 //! The relay's messages on the Pub/Sub channel.
 
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use database::PostgresSettings;
@@ -64,4 +66,41 @@ async fn event_whose_publish_is_refused_is_published_and_appended_later() {
     assert_eq!(fixture.cli(&format!("XLEN {STREAM}")).await, "2");
     relay.stop().await;
     consumer.stop().await;
+}
+
+/// Its first call never returns.
+#[derive(Default)]
+struct HangsOnce(AtomicBool);
+
+impl RelayHook for HangsOnce {
+    type Data = Value;
+
+    async fn before_append(&self, _events: &[OutboxEvent<Value>]) -> Result<(), HandlerError> {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            pending::<()>().await;
+        }
+        Ok(())
+    }
+
+    async fn history_changed(&self) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    async fn redis_changed(&self) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn hook_that_hangs_is_called_again() {
+    let (fixture, database) = (Fixture::new().await, Database::shared().await);
+    let postgres: PostgresSettings = serde_json::from_value(json!({ "url": database.url() })).unwrap();
+    database::migrate(&postgres, [MIGRATIONS], AT_MOST).await.unwrap();
+    commit(&database, 1).await;
+    let redis = RedisAddress::parse(&fixture.redis.url()).unwrap();
+    let settings = RelaySettings { hook_timeout: Duration::from_millis(200), ..RelaySettings::default() };
+    let relay = Relay::start(&settings, ORDER_EVENTS, &postgres, &redis, HangsOnce::default());
+    let is_appended = async || fixture.cli(&format!("XLEN {STREAM}")).await == "1";
+    eventually("the event in the stream", AT_MOST, is_appended).await;
+    relay.stop().await;
 }
