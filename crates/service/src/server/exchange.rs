@@ -9,7 +9,7 @@ use std::task::Waker;
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
-use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use tokio::time::Instant;
 
 /// The position of a connection in the sequence of requests.
@@ -119,12 +119,24 @@ impl ConnectionPhase {
 
 /// Returns the length as the HTTP parser determines it; the parser has refused contradictory headers.
 fn length(request: &ServiceRequest) -> Length {
-    let headers = request.headers();
-    if headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(UPGRADE) || request.method() == Method::CONNECT {
+    let (method, headers) = (request.method(), request.headers());
+    if headers.contains_key(TRANSFER_ENCODING) || has_body_until_close(method, headers) {
         return Length::Unknown;
     }
+    Length::Known(declared_length(headers))
+}
+
+/// Returns whether the HTTP parser takes everything until the connection closes for the body of a request.
+pub(crate) fn has_body_until_close(method: &Method, headers: &HeaderMap) -> bool {
+    let is_websocket =
+        |upgrade: &HeaderValue| upgrade.to_str().is_ok_and(|upgrade| upgrade.trim().eq_ignore_ascii_case("websocket"));
+    !headers.contains_key(TRANSFER_ENCODING)
+        && (headers.get_all(UPGRADE).any(is_websocket) || *method == Method::CONNECT && declared_length(headers) == 0)
+}
+
+fn declared_length(headers: &HeaderMap) -> u64 {
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    Length::Known(declared.and_then(|length| length.trim().parse().ok()).unwrap_or(0))
+    declared.and_then(|length| length.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Finishes the exchange when a streamed body ends or is dropped.
