@@ -1,5 +1,5 @@
 //! The middleware that completes and measures every response: HEAD and OPTIONS requests, error bodies, caching headers,
-//! compression, metrics and logs.
+//! compression, framing, metrics and logs.
 //!
 //! It wraps the router, so that the rules for all responses are implemented in one place:
 //!
@@ -10,6 +10,7 @@
 //! | an error without a body receives a problem | [`crate::problem`] |
 //! | every response has `Cache-Control` | `caching.rs` |
 //! | a text body that is not small is compressed for clients that accept it | `compression.rs` |
+//! | a body of unknown length ends with the connection, if the client cannot read chunks | `framing.rs` |
 //! | the connection is notified when a request begins and ends | `ending.rs` |
 //! | the request has a span | `request_span.rs` |
 //! | every request is counted and timed, and failed ones are logged | [`crate::http_metrics`] |
@@ -17,6 +18,7 @@
 pub(crate) mod caching;
 pub(crate) mod compression;
 mod ending;
+mod framing;
 mod methods;
 
 use std::future::{Ready, ready};
@@ -148,5 +150,9 @@ fn complete(method: &Method, mut response: ServiceResponse) -> ServiceResponse {
     }
     caching::set_default(method, &mut response);
     response = compression::compress(response);
-    if *method == Method::HEAD { methods::without_body(response) } else { response }
+    if *method == Method::HEAD {
+        return methods::without_body(response);
+    }
+    framing::end_with_connection(&mut response);
+    response
 }

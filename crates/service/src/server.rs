@@ -35,7 +35,7 @@ use crate::operations::OperationsAccess;
 use crate::problem::{self, BodyTimeout};
 use crate::response_middleware::ResponseMiddleware;
 
-pub(crate) use exchange::{ConnectionPhase, FinishOnDrop};
+pub(crate) use exchange::{ConnectionPhase, FinishOnDrop, has_body_until_close};
 pub use settings::HttpSettings;
 pub(crate) use settings::MAX_WORKERS;
 pub use signals::shutdown_on_signals;

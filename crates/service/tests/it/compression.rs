@@ -11,12 +11,15 @@ use futures_util::{StreamExt, stream};
 use reqwest::{Method, Response};
 use service::health::Readiness;
 use service::response::CacheResponse;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Running, settings, standard, start};
 
 const LARGE: usize = 5000;
+/// Long enough for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn row(request: HttpRequest, length: web::Path<usize>) -> HttpResponse {
     CacheResponse::start("shop").row(&request, &"a".repeat(*length), 7)
@@ -27,14 +30,22 @@ async fn events() -> HttpResponse {
     HttpResponse::Ok().content_type("text/event-stream").streaming(first.chain(stream::pending()))
 }
 
+async fn lines() -> HttpResponse {
+    let lines = stream::iter(["one\n", "two\n"].map(|line| Ok::<_, Infallible>(Bytes::from_static(line.as_bytes()))));
+    HttpResponse::Ok().content_type("text/plain").streaming(lines)
+}
+
 fn server() -> Running {
     let routes = standard(Readiness::new(CancellationToken::new()));
     start(&settings(), move |cfg| {
         routes.configure(cfg);
-        cfg.service(web::resource("/rows/{length}").get(row)).route("/events", web::get().to(events)).route(
-            "/image",
-            web::get().to(|| async { HttpResponse::Ok().content_type("image/png").body(vec![0; LARGE]) }),
-        );
+        cfg.service(web::resource("/rows/{length}").get(row))
+            .route("/events", web::get().to(events))
+            .route("/lines", web::get().to(lines))
+            .route(
+                "/image",
+                web::get().to(|| async { HttpResponse::Ok().content_type("image/png").body(vec![0; LARGE]) }),
+            );
     })
 }
 
@@ -55,9 +66,23 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 }
 
 async fn unzipped(response: Response) -> String {
+    unzip(&response.bytes().await.unwrap())
+}
+
+fn unzip(body: &[u8]) -> String {
     let mut text = String::new();
-    GzDecoder::new(&*response.bytes().await.unwrap()).read_to_string(&mut text).unwrap();
+    GzDecoder::new(body).read_to_string(&mut text).unwrap();
     text
+}
+
+/// Sends these lines, and returns head and body of the response, which ends with the connection.
+async fn until_close(server: &Running, lines: &str) -> (String, Vec<u8>) {
+    let mut stream = server.connect().await;
+    stream.write_all(format!("{lines}\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(TIMEOUT, stream.read_to_end(&mut answer)).await.expect("the server closes the connection").unwrap();
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+    (String::from_utf8(answer[..end].to_vec()).unwrap(), answer[end..].to_vec())
 }
 
 #[tokio::test]
@@ -101,8 +126,32 @@ async fn small_bodies_images_and_streams_are_not_compressed() {
     let mut response = get(&server, "/events", "gzip").await;
     assert_eq!(header(&response, "content-encoding"), "");
     // The chunk arrives although the stream has not ended.
-    let first = timeout(Duration::from_secs(60), response.chunk()).await.expect("a stream is not gathered").unwrap();
+    let first = timeout(TIMEOUT, response.chunk()).await.expect("a stream is not gathered").unwrap();
     assert!(first.unwrap().starts_with(b"data: aaa"));
+}
+
+/// HTTP/1.0 knows no chunks, and after a request for a websocket the server writes none.
+#[tokio::test]
+async fn clients_that_cannot_read_chunks_receive_a_body_that_ends_with_the_connection() {
+    let server = server();
+    for request in [
+        "HTTP/1.0",
+        "HTTP/1.0\r\nConnection: keep-alive",
+        "HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket",
+        "HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket",
+    ] {
+        let lines = format!("GET /rows/{LARGE} {request}\r\nAccept-Encoding: gzip");
+        let (head, body) = until_close(&server, &lines).await;
+        assert!(head.contains(" 200 OK\r\n") && head.contains("content-encoding: gzip\r\n"), "{request}: {head}");
+        assert!(!head.contains("transfer-encoding") && !head.contains("keep-alive"), "{request}: {head}");
+        assert_eq!(unzip(&body).len(), LARGE + 2, "{request}");
+
+        let (head, body) = until_close(&server, &format!("GET /lines {request}")).await;
+        assert!(!head.contains("transfer-encoding") && !head.contains("keep-alive"), "{request}: {head}");
+        assert_eq!(body, b"one\ntwo\n", "{request}");
+    }
+    let chunked = get(&server, "/lines", "identity").await;
+    assert_eq!(header(&chunked, "transfer-encoding"), "chunked");
 }
 
 #[tokio::test]
