@@ -8,6 +8,7 @@
 //! responds to input that never becomes a request. Therefore the server is built from the parts of actix, and not with
 //! its `HttpServer`.
 
+mod chunks_end;
 mod connection;
 mod exchange;
 mod files;

@@ -11,8 +11,8 @@
 //!   would be cut off.
 //! - **Problems.** If the parser refuses a request with a bare status, the client receives `application/problem+json`.
 //!
-//! Not covered: a head whose lines end with a bare LF, and bytes that directly follow a chunked body, are not held
-//! back.
+//! Not covered: a head whose lines end with a bare LF is not held back. The connection closes after a chunked body that
+//! follows it.
 
 use std::io;
 use std::pin::Pin;
@@ -23,6 +23,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::chunks_end::{ChunkScanner, Chunks};
 use super::exchange::{ConnectionPhase, Length, Phase};
 use super::head_end::HeadScanner;
 use super::permit::{ConnectionPermit, Limits};
@@ -40,6 +41,7 @@ pub(super) struct Connection {
     exchange: ConnectionPhase,
     limits: Limits,
     head: HeadScanner,
+    chunks: ChunkScanner,
     /// Bytes that have arrived after the current request.
     next: BytesMut,
     timer: Pin<Box<Sleep>>,
@@ -63,6 +65,7 @@ impl Connection {
             exchange: ConnectionPhase::new(),
             limits,
             head: HeadScanner::default(),
+            chunks: ChunkScanner::default(),
             next: BytesMut::new(),
             timer: Box::pin(sleep(limits.keep_alive)),
             waiting: None,
@@ -113,15 +116,26 @@ impl Connection {
     fn poll_body(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(self.poll_bytes(cx, buffer))?;
-        let read = buffer.filled().len() - before;
-        if let Length::Known(left) = self.exchange.body() {
-            let ours = usize::try_from(left).map_or(read, |left| left.min(read));
-            self.put_back(buffer, before + ours);
-            let left = left - ours as u64;
-            self.exchange.set_body(Length::Known(left));
-            if left == 0 && self.exchange.phase() == Phase::Draining {
-                self.exchange.enter(Phase::Idle);
+        let piece = &buffer.filled()[before..];
+        if piece.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        match self.exchange.body() {
+            Length::Known(left) => {
+                let ours = usize::try_from(left).map_or(piece.len(), |left| left.min(piece.len()));
+                self.put_back(buffer, before + ours);
+                self.exchange.set_outstanding(left - ours as u64);
             }
+            Length::Chunked => match self.chunks.find(piece) {
+                Chunks::Continue => {}
+                Chunks::End(end) => {
+                    self.put_back(buffer, before + end);
+                    self.exchange.set_outstanding(0);
+                }
+                // The parser refuses these bytes, and receives no others.
+                Chunks::Invalid => self.is_over = true,
+            },
+            Length::UntilClose => {}
         }
         Poll::Ready(Ok(()))
     }

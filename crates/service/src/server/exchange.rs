@@ -33,7 +33,9 @@ pub(super) enum Length {
     /// The number of bytes.
     Known(u64),
     /// Unknown: the end is marked in the body itself.
-    Unknown,
+    Chunked,
+    /// Unknown: the body lasts until the connection closes.
+    UntilClose,
 }
 
 /// The state that the connection and the middleware share.
@@ -73,8 +75,12 @@ impl ConnectionPhase {
         self.0.body.get()
     }
 
-    pub(super) fn set_body(&self, body: Length) {
-        self.0.body.set(body);
+    /// Records how many bytes of the body are outstanding.
+    pub(super) fn set_outstanding(&self, left: u64) {
+        self.0.body.set(Length::Known(left));
+        if left == 0 && self.phase() == Phase::Draining {
+            self.enter(Phase::Idle);
+        }
     }
 
     /// Stores the waker of the connection's task.
@@ -98,9 +104,13 @@ impl ConnectionPhase {
 
     /// Records that the application receives `request`.
     pub(crate) fn begin(&self, request: &ServiceRequest) {
-        self.0.phase.set(Phase::Handling);
-        let body = length(request);
-        self.set_body(body);
+        let before = self.0.phase.replace(Phase::Handling);
+        let body = match length(request) {
+            // The parser has found the end of the head before the connection did, and may have a part of the body.
+            Length::Chunked if before != Phase::Parsing => Length::UntilClose,
+            length => length,
+        };
+        self.0.body.set(body);
         if body != Length::Known(0) && self.0.is_held.take() {
             self.wake_reader();
         }
@@ -120,10 +130,13 @@ impl ConnectionPhase {
 /// Returns the length as the HTTP parser determines it; the parser has refused contradictory headers.
 fn length(request: &ServiceRequest) -> Length {
     let (method, headers) = (request.method(), request.headers());
-    if headers.contains_key(TRANSFER_ENCODING) || has_body_until_close(method, headers) {
-        return Length::Unknown;
+    if headers.contains_key(TRANSFER_ENCODING) {
+        Length::Chunked
+    } else if has_body_until_close(method, headers) {
+        Length::UntilClose
+    } else {
+        Length::Known(declared_length(headers))
     }
-    Length::Known(declared_length(headers))
 }
 
 /// Returns whether the HTTP parser takes everything until the connection closes for the body of a request.

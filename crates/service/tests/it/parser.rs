@@ -83,6 +83,56 @@ async fn invalid_request_after_a_valid_one_is_answered_after_its_response() {
     assert_eq!(problem(second).0, 400, "{answers}");
 }
 
+/// A chunked body with an extension and a trailer, whose end is found only by reading it.
+const CHUNKED_PUT: &str = "PUT /row HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                           Transfer-Encoding: chunked\r\n\r\n1;x=y\r\n4\r\n1\r\n2\r\n0\r\nA: b\r\n\r\n";
+
+#[tokio::test]
+async fn invalid_request_after_a_chunked_body_gets_a_problem() {
+    let server = server();
+    let long = format!("GET /row HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(200 * 1024));
+    for (next, status) in [("nonsense\r\n\r\n", 400), ("0\r\n\r\n", 400), (&*long, 431)] {
+        let answers = exchange(&mut server.connect().await, &format!("{CHUNKED_PUT}{next}")).await;
+        let (first, second) = answers.split_once("put 42").unwrap_or_else(|| panic!("{answers}"));
+        assert!(first.starts_with("HTTP/1.1 200 "), "{answers}");
+        assert_eq!(problem(second).0, status, "{next:.40}: {answers}");
+    }
+}
+
+/// Splits the requests at every byte, because two network packets may split a body anywhere.
+#[tokio::test]
+async fn head_request_after_a_chunked_body_does_not_take_its_response() {
+    let server = server();
+    let unread = CHUNKED_PUT.replace("PUT /row", "GET /row");
+    let head = "HEAD /row HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let requests = [CHUNKED_PUT, &unread, CHUNKED_PUT, head].concat();
+    for at in 0..requests.len() {
+        let mut stream = server.connect().await;
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(&requests.as_bytes()[..at]).await.unwrap();
+        tokio::task::yield_now().await;
+        let answers = exchange(&mut stream, &requests[at..]).await;
+        let bodies: Vec<_> = answers.split("HTTP/1.1 200 OK\r\n").skip(1).collect();
+        let bodies: Vec<_> = bodies.iter().map(|answer| answer.split_once("\r\n\r\n").unwrap().1).collect();
+        assert_eq!(bodies, ["put 42", "a row", "put 42", ""], "{at}: {answers}");
+    }
+}
+
+/// The parser finds the end of this head, and the connection does not. A part of the body looks like its end.
+#[tokio::test]
+async fn chunked_body_after_a_head_with_bare_line_feeds_is_read_to_its_end() {
+    let server = server();
+    let mut stream = server.connect().await;
+    stream.set_nodelay(true).unwrap();
+    let head = "PUT /row HTTP/1.1\nHost: x\nContent-Type: application/json\nTransfer-Encoding: chunked\n\
+                Connection: close\nExpect: 100-continue\n\n6\r\n4";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The parser has the first part.
+    stream.read_exact(&mut [0; "HTTP/1.1 100 Continue\r\n\r\n".len()]).await.unwrap();
+    let answer = exchange(&mut stream, "0\r\n\r\n\r\n0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("put 40"), "{answer}");
+}
+
 /// The parser of actix keeps one flag for "the request was HEAD": if it saw all requests early, the last one would
 /// determine the first response.
 #[tokio::test]
