@@ -21,6 +21,8 @@ use crate::support::{Running, exchange, settings, start};
 
 /// Short for a test, and far below every default.
 const SHORT: Duration = Duration::from_millis(200);
+/// Long enough to send a request on a busy machine, and short enough to wait for.
+const SECONDS: Duration = Duration::from_secs(3);
 /// Longer than every limit of a test.
 const LONG: Duration = Duration::from_secs(600);
 /// Long enough for a busy machine.
@@ -91,12 +93,45 @@ async fn incomplete_headers_on_a_reused_connection_get_a_408_problem() {
     assert_timeout(&rest(&mut stream).await);
 }
 
+/// The end of a chunked body is the end of its request, so the limits of the next one apply.
+#[tokio::test]
+async fn dripping_headers_after_a_chunked_body_get_a_408_problem() {
+    let server = server(&HttpSettings { headers_timeout: SHORT, ..patient() });
+    let mut stream = server.connect().await;
+    let chunked = "HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   1\r\n1\r\n0\r\nA: b\r\n\r\n";
+    for path in ["/json", "/unread"] {
+        stream.write_all(format!("PUT {path} {chunked}").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\nread") && !answer.ends_with(b"\r\n\r\nunread") {
+            answer.push(stream.read_u8().await.unwrap());
+        }
+    }
+    stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    let (mut reading, dripping) = drip(stream, b"X: y\r\n");
+    assert_timeout(&rest(&mut reading).await);
+    dripping.await.unwrap();
+}
+
+/// The limit of a body ends with the body.
+#[tokio::test]
+async fn idle_connection_after_a_chunked_body_closes_after_keep_alive() {
+    let server = server(&HttpSettings { keep_alive: SECONDS, ..patient() });
+    let mut stream = server.connect().await;
+    let head = "PUT /unread HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(format!("{head}1\r\n1\r\n0\r\n\r\n").as_bytes()).await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("unread"), "{answer}");
+}
+
 /// The server sends nothing on a pooled connection: the client would take a response for that to a later request.
 #[tokio::test]
 async fn idle_connection_closes_without_a_response() {
-    let server = server(&HttpSettings { keep_alive: SHORT, ..patient() });
-    assert_eq!(rest(&mut server.connect().await).await, "");
-    let answer = exchange(&mut server.connect().await, std::str::from_utf8(GET).unwrap()).await;
+    let idle = server(&HttpSettings { keep_alive: SHORT, ..patient() });
+    assert_eq!(rest(&mut idle.connect().await).await, "");
+    // The limit also holds before the first byte, which must arrive in time.
+    let used = server(&HttpSettings { keep_alive: SECONDS, ..patient() });
+    let answer = exchange(&mut used.connect().await, std::str::from_utf8(GET).unwrap()).await;
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("done"), "{answer}");
 }
 

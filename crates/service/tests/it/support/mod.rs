@@ -68,7 +68,7 @@ impl Running {
     }
 
     pub(crate) async fn ended(&mut self) -> io::Result<()> {
-        tokio::time::timeout(Duration::from_secs(20), &mut self.task).await.expect("it ends").unwrap()
+        tokio::time::timeout(TIMEOUT, &mut self.task).await.expect("it ends").unwrap()
     }
 }
 
