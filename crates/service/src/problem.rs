@@ -6,6 +6,7 @@
 
 mod answers;
 mod body;
+mod body_bytes;
 mod failures;
 mod json;
 mod kind;
@@ -19,8 +20,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use answers::{configure, explain_bare_error};
-pub use body::{BODY_LIMIT, Body};
-pub(crate) use body::{BodyTimeout, check_declared_length};
+pub use body::Body;
+pub use body_bytes::{BODY_LIMIT, BodyBytes};
+pub(crate) use body_bytes::{BodyTimeout, check_declared_length};
 pub use failures::RETRY_AFTER;
 pub use kind::Kind;
 pub use query::Query;

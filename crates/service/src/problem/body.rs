@@ -2,13 +2,10 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::error::PayloadError;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web::BytesMut};
-use futures_util::StreamExt;
+use actix_web::http::header::CONTENT_ENCODING;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use garde::Validate;
 use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
 use serde::de::{
@@ -16,28 +13,14 @@ use serde::de::{
 };
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::Number;
-use tokio::time::timeout;
 
-use super::{FieldError, Problem};
-
-/// The maximum length of a body, in bytes.
-pub const BODY_LIMIT: usize = 64 * 1024;
-
-/// How long a client may take to send a body, from the end of its headers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BodyTimeout(pub(crate) Duration);
-
-impl Default for BodyTimeout {
-    fn default() -> Self {
-        Self(Duration::from_secs(10))
-    }
-}
+use super::{BodyBytes, FieldError, Problem};
 
 /// Extracts a JSON body. It refuses, in this order:
 ///
 /// | status | when |
 /// |---|---|
-/// | 413 | the body declares more than [`BODY_LIMIT`] bytes (for every route: [`crate::response_middleware`]), or has more |
+/// | 413 | the body declares more than [`BODY_LIMIT`](super::BODY_LIMIT) bytes (for every route: [`crate::response_middleware`]), or has more |
 /// | 415 | it is not declared as JSON in UTF-8, or it is compressed |
 /// | 408 | it does not arrive within `HTTP__BODY_TIMEOUT` |
 /// | 400 | it is not JSON |
@@ -51,11 +34,10 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let declared = declared_type(request);
-        let BodyTimeout(limit) = request.app_data().copied().unwrap_or_default();
-        let payload = payload.take();
+        let body = BodyBytes::from_request(request, payload);
         Box::pin(async move {
             declared?;
-            let body = timeout(limit, read(payload)).await.map_err(|_| Problem::request_timeout(limit))??;
+            let BodyBytes(body) = body.await?;
             parse(&body).map(Self)
         })
     }
@@ -74,24 +56,6 @@ impl<T: Validate<Context = ()>> Body<T> {
             )),
         }
     }
-}
-
-/// Refuses a body before a byte of it is read, and before the client is told to send it (`Expect: 100-continue`).
-pub(crate) fn check_declared_length(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get(CONTENT_LENGTH).map(exceeds_limit) {
-        Some(true) => Err(Problem::body_too_large(BODY_LIMIT)),
-        _ => Ok(()),
-    }
-}
-
-/// Returns whether a `Content-Length` is above [`BODY_LIMIT`].
-fn exceeds_limit(length: &HeaderValue) -> bool {
-    // The HTTP parser has refused a length that is not a number.
-    length
-        .to_str()
-        .ok()
-        .and_then(|length| length.trim().parse::<u64>().ok())
-        .is_some_and(|length| length > BODY_LIMIT as u64)
 }
 
 fn declared_type(request: &HttpRequest) -> Result<(), Problem> {
@@ -114,23 +78,6 @@ fn declared_type(request: &HttpRequest) -> Result<(), Problem> {
         ));
     }
     Ok(())
-}
-
-/// Reads the whole body. If the body is refused halfway, the server responds, discards the incoming rest for a moment,
-/// and closes the connection; so the client receives the response.
-async fn read(mut payload: Payload) -> Result<BytesMut, Problem> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| match error {
-            PayloadError::Overflow => Problem::body_too_large(BODY_LIMIT),
-            other => Problem::malformed(format!("The body cannot be read: {other}.")),
-        })?;
-        if body.len() + chunk.len() > BODY_LIMIT {
-            return Err(Problem::body_too_large(BODY_LIMIT));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
