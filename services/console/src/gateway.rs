@@ -6,12 +6,12 @@
 
 use actix_web::http::header::HeaderName;
 use actix_web::http::{Method, header};
-use actix_web::web::{Bytes, Data, Path, Payload, ServiceConfig};
+use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::StreamExt as _;
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use service::http_metrics::resource_as;
-use service::problem::{BODY_LIMIT, Problem, RETRY_AFTER};
+use service::problem::{BodyBytes, Problem, RETRY_AFTER};
 use tokio::sync::Semaphore;
 
 use crate::upstream::Upstreams;
@@ -58,7 +58,7 @@ pub(crate) fn configure(upstreams: &Upstreams, cfg: &mut ServiceConfig) {
 }
 
 async fn forward(
-    request: HttpRequest, path: Path<(String, String)>, body: Payload, upstreams: Data<Upstreams>,
+    request: HttpRequest, path: Path<(String, String)>, BodyBytes(body): BodyBytes, upstreams: Data<Upstreams>,
     permits: Data<Semaphore>,
 ) -> Result<HttpResponse, Problem> {
     let (service, _) = path.into_inner();
@@ -72,21 +72,21 @@ async fn forward(
     let rest = rest.filter(|rest| rest.starts_with('/'));
     let url = rest.and_then(|rest| Url::parse(&format!("{}{rest}", upstream.url)).ok());
     let url = url.ok_or_else(|| Problem::malformed("The name of a service is written without escapes."))?;
-    // The path that the service will see: `Url` has resolved `..`.
-    if url.path().starts_with("/cache/feed") {
-        return Err(Problem::not_found("The console follows the feeds of the services itself: /live merges them."));
+    // The path that the service will see: `Url` has resolved `..`, and the service decodes it.
+    if percent_decode_str(url.path()).decode_utf8_lossy().starts_with("/cache/feed") {
+        return Err(feed());
     }
+    // After the body has arrived: a slow client occupies no permit.
     let _permit = permits.try_acquire().map_err(|_| {
         Problem::overloaded(
             RETRY_AFTER,
             format!("The gateway forwards at most {CONCURRENT} requests at the same time."),
         )
     })?;
-    let body = read(body).await?;
     let method = request.method().as_str().parse().map_err(|_| Problem::malformed("The method is not known."))?;
     let mut forwarded = upstreams.client().request(method, url.clone()).headers(upstreams.operator(url.path()));
     for name in &FORWARDED {
-        if let Some(value) = request.headers().get(name) {
+        for value in request.headers().get_all(name) {
             forwarded = forwarded.header(name.as_str(), value.as_bytes());
         }
     }
@@ -99,6 +99,11 @@ async fn forward(
         )
     };
     let mut answer = forwarded.send().await.map_err(unreachable)?;
+    // A stream has no end. The path alone may not tell, if the service routes it in another way.
+    let media_type = answer.headers().get(header::CONTENT_TYPE.as_str()).map(|value| value.as_bytes());
+    if media_type.is_some_and(|media_type| media_type.to_ascii_lowercase().starts_with(b"text/event-stream")) {
+        return Err(feed());
+    }
     let status = answer.status().as_u16().try_into().map_err(Problem::internal)?;
     let mut response = HttpResponse::build(status);
     for name in &RETURNED {
@@ -117,14 +122,6 @@ async fn forward(
     Ok(response.body(whole))
 }
 
-async fn read(mut body: Payload) -> Result<Bytes, Problem> {
-    let mut whole = web::BytesMut::new();
-    while let Some(part) = body.next().await {
-        let part = part.map_err(|_| Problem::malformed("The body cannot be read."))?;
-        if whole.len() + part.len() > BODY_LIMIT {
-            return Err(Problem::body_too_large(BODY_LIMIT));
-        }
-        whole.extend_from_slice(&part);
-    }
-    Ok(whole.freeze())
+fn feed() -> Problem {
+    Problem::not_found("The console follows the feeds of the services itself: /live merges them.")
 }

@@ -48,6 +48,22 @@ async fn forwarded_requests_are_answered_as_the_service_answers_them() {
     let conflict = console.request(Method::PUT, "/api/product-api/products/1").json(&json!({ "stock": 8 }));
     Service::send(conflict.header("if-match", first.header("etag"))).await.problem(412, "precondition-failed");
 
+    // Each line of a repeated header counts, as in a direct request.
+    let tag = console.get("/api/product-api/products/1").await.expect(200).header("etag").to_owned();
+    let token = written.header("x-consistency-token");
+    for (name, other, same, status) in [
+        ("if-none-match", "\"other\"", &*tag, 304),
+        ("if-match", "\"other\"", &*tag, 200),
+        ("x-consistency-token", token, token, 400),
+    ] {
+        let path = "/products/1";
+        let direct = client.get(format!("{api}{path}")).header(name, other).header(name, same);
+        let forwarded = console.request(Method::GET, &format!("/api/product-api{path}"));
+        let forwarded = Service::send(forwarded.header(name, other).header(name, same)).await;
+        let direct = direct.send().await.expect("an answer").status();
+        assert_eq!((direct.as_u16(), forwarded.status), (status, status), "{name}");
+    }
+
     // Operations routes: the console's token, and never the page's.
     let status = client.get(format!("{api}/cache/entries")).send().await.expect("an answer").status();
     assert_eq!(status, 401, "the service itself requires the token");
@@ -70,7 +86,9 @@ async fn forwarded_requests_are_answered_as_the_service_answers_them() {
     console.get("/api/nothing/products/1").await.problem(404, "not-found");
     console.get("/api/product-api/cache/feed").await.problem(404, "not-found");
     console.get("/api/product-api/nothing").await.problem(404, "not-found");
-    for detour in ["/products/../cache/feed", "/products/%2e%2e/cache/feed"] {
+    for detour in
+        ["/products/../cache/feed", "/products/%2e%2e/cache/feed", "/cache/%66eed", "/%63ache/feed", "/%63ache/%66eed"]
+    {
         // A client library would resolve the dots itself.
         let stream = tokio::net::TcpStream::connect(console.address()).await.expect("a connection");
         let request = format!("GET /api/product-api{detour} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
