@@ -94,6 +94,11 @@ impl Validator {
         Self(number.to_string())
     }
 
+    /// Returns the validator of a representation whose digest is known already. `digest` is visible ASCII without quotes.
+    pub fn of_digest(digest: impl Into<String>) -> Self {
+        Self(digest.into())
+    }
+
     /// Returns whether `tag` names this validator and is strong (RFC 9110, 8.8.3.2).
     pub(crate) fn is_strongly(&self, tag: &EntityTag) -> bool {
         !tag.weak && self.is_weakly(tag)
@@ -184,12 +189,17 @@ pub(crate) fn require_match(request: &HttpRequest, current: Option<&Validator>) 
 }
 
 /// Returns whether the `If-None-Match` of a read names `current`. An invalid header names nothing.
+///
+/// The tag of the compressed representation counts only for a client that accepts gzip: a shared cache that holds that
+/// representation would otherwise send it to a client that cannot read it.
 pub(crate) fn is_unchanged(request: &HttpRequest, current: &Validator) -> bool {
     if !request.headers().contains_key(header::IF_NONE_MATCH) {
         return false;
     }
     let condition = EntityTags::of(request, &header::IF_NONE_MATCH).unwrap_or_default();
-    condition.is_some_and(|tags| tags.any(|tag| current.is_weakly(tag)))
+    let accepts_gzip = compression::accepts_gzip(request);
+    let is_usable = |tag: &EntityTag| accepts_gzip || !tag.tag().ends_with(compression::SUFFIX);
+    condition.is_some_and(|tags| tags.any(|tag| current.is_weakly(tag) && is_usable(tag)))
 }
 
 fn malformed(name: header::HeaderName) -> Problem {

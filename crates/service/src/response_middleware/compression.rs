@@ -1,7 +1,8 @@
 //! Compresses larger bodies for clients that accept it (RFC 9110, 8.4 and 12.5.3).
 //!
 //! A compressed body is another representation, so it has its own `ETag`: the original one with [`SUFFIX`].
-//! Preconditions accept both ([`crate::caching`]). Streams and small bodies are sent unchanged: the body of a cache
+//! Preconditions accept both, and a read has 304 for the tag of a representation that its client accepts
+//! ([`crate::caching`]). Streams and small bodies are sent unchanged: the body of a cache
 //! hit is the stored body.
 
 use actix_http::encoding::Encoder;
@@ -58,7 +59,7 @@ fn vary(response: &mut ServiceResponse) {
 }
 
 /// Returns whether the client accepts gzip, and does not prefer the plain body.
-fn accepts_gzip(request: &HttpRequest) -> bool {
+pub(crate) fn accepts_gzip(request: &HttpRequest) -> bool {
     if !request.headers().contains_key(ACCEPT_ENCODING) {
         return false;
     }
@@ -73,7 +74,9 @@ fn accepts_gzip(request: &HttpRequest) -> bool {
 /// Sets the tag of a 304 to that of the representation that the client has.
 fn name_known_representation(response: &mut ServiceResponse) {
     vary(response);
-    let plain = response.headers().get(ETAG).filter(|plain| is_compressed_known(response.request(), plain));
+    let request = response.request();
+    let plain =
+        response.headers().get(ETAG).filter(|plain| accepts_gzip(request) && is_compressed_known(request, plain));
     if let Some(tag) = plain.and_then(suffixed) {
         response.headers_mut().insert(ETAG, tag);
     }

@@ -172,6 +172,19 @@ async fn validator_of_either_representation_gets_304_with_that_validator() {
             assert_eq!(header(&response, "content-encoding"), "", "{tag}");
         }
     }
+    // A cache holds the compressed representation, and its client cannot read it.
+    let both = format!("{zipped}, {plain}");
+    for accept in [None, Some("identity"), Some("gzip;q=0")] {
+        for (tags, status, tag) in
+            [(&zipped, 200, &plain), (&weak, 200, &plain), (&plain, 304, &plain), (&both, 304, &plain)]
+        {
+            let mut headers = vec![("if-none-match", tags.as_str())];
+            headers.extend(accept.map(|accept| ("accept-encoding", accept)));
+            let response = ask(&server, Method::GET, &path, &headers).await;
+            assert_eq!((response.status().as_u16(), header(&response, "etag")), (status, &**tag), "{tags} {accept:?}");
+            assert_eq!(header(&response, "content-encoding"), "", "{tags} {accept:?}");
+        }
+    }
 }
 
 #[tokio::test]
