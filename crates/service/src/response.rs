@@ -219,11 +219,12 @@ fn cache_status<T>(cache: &str, fetched: &Cached<T>, detail: Option<&str>) -> St
     text
 }
 
-/// Returns 200, or 304 if the client names the validator; both carry the validator.
+/// Begins the response to a read: 200, or 304 if the client names the validator. Both carry the validator. Returns whether
+/// it is 304, which has no body.
 ///
 /// # Errors
 /// Returns a problem if the client requires another representation.
-fn conditional_response(
+pub fn conditional_response(
     request: &HttpRequest, validator: Option<&Validator>,
 ) -> Result<(HttpResponseBuilder, bool), Problem> {
     require_match(request, validator)?;

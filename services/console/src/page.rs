@@ -1,11 +1,13 @@
 //! The page: files that are embedded in the binary, and never change while it runs.
 
-use actix_web::http::header::{self, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH};
+use actix_web::http::header::{self, CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use rust_embed::{EmbeddedFile, RustEmbed};
+use service::caching::Validator;
 use service::http_metrics::resource;
 use service::problem::Problem;
+use service::response::conditional_response;
 use sha2::{Digest, Sha256};
 
 use crate::settings::AssetSettings;
@@ -44,7 +46,7 @@ async fn respond(request: &HttpRequest, settings: &AssetSettings, name: &str) ->
     // The list of embedded files decides in both cases, so a path cannot leave the folder.
     let embedded = Files::get(name);
     let absent = || Problem::not_found("The page has no such file.");
-    let (bytes, tag) = if settings.folder.as_os_str().is_empty() {
+    let (bytes, validator) = if settings.folder.as_os_str().is_empty() {
         let EmbeddedFile { data, metadata } = embedded.ok_or_else(absent)?;
         (data.into_owned(), short(&metadata.sha256_hash()))
     } else {
@@ -52,30 +54,23 @@ async fn respond(request: &HttpRequest, settings: &AssetSettings, name: &str) ->
             return Err(absent());
         }
         let bytes = tokio::fs::read(settings.folder.join(name)).await.map_err(|_| absent())?;
-        let tag = short(&Sha256::digest(&bytes));
-        (bytes, tag)
+        let validator = short(&Sha256::digest(&bytes));
+        (bytes, validator)
     };
-    let mut response = HttpResponse::Ok();
+    let (mut response, is_unchanged) = conditional_response(request, Some(&validator))?;
     response
-        .insert_header((ETAG, format!("\"{tag}\"")))
         // Each start may be another version of the page.
         .insert_header((CACHE_CONTROL, "no-cache"))
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .content_type(media_type(name));
-    let known = request.headers().get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    // The tag of the compressed representation begins in the same way.
-    if known.is_some_and(|known| known.contains(&tag)) {
-        response.status(actix_web::http::StatusCode::NOT_MODIFIED);
-        return Ok(response.finish());
-    }
-    Ok(response.body(bytes))
+    Ok(if is_unchanged { response.finish() } else { response.body(bytes) })
 }
 
 /// The beginning of a digest suffices to tell two versions of a file apart.
-fn short(digest: &[u8]) -> String {
-    digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+fn short(digest: &[u8]) -> Validator {
+    Validator::of_digest(digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 fn media_type(name: &str) -> &'static str {

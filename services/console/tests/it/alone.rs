@@ -29,6 +29,36 @@ async fn page_and_its_files_carry_a_strict_policy_and_a_validator() {
 }
 
 #[tokio::test]
+async fn conditions_of_a_read_hold_for_the_files_of_the_page() {
+    let console = Service::start(&command(&[])).await;
+    let path = "/assets/app.js";
+    let tag = console.get(path).await.expect(200).header("etag").to_owned();
+    let digest = tag.trim_matches('"');
+    let (zipped, longer, bare) = (format!("\"{digest}-gzip\""), format!("\"x{digest}x\""), digest.to_owned());
+    for (name, lines, status) in [
+        ("if-none-match", vec!["*"], 304),
+        ("if-none-match", vec![&*tag], 304),
+        ("if-none-match", vec!["\"other\"", &*tag], 304),
+        ("if-none-match", vec![&*longer], 200),
+        ("if-none-match", vec![&*bare], 200),
+        ("if-none-match", vec![&*zipped], 200),
+        ("if-match", vec!["\"other\""], 412),
+        ("if-match", vec!["\"other\"", &*tag], 200),
+        ("if-match", vec!["*"], 200),
+    ] {
+        let request = console.request(Method::GET, path).header("accept-encoding", "identity");
+        let request = lines.iter().fold(request, |request, line| request.header(name, *line));
+        let answer = Service::send(request).await;
+        assert_eq!(answer.status, status, "{name}: {lines:?}");
+        if status != 412 {
+            assert_eq!(answer.header("etag"), tag, "{name}: {lines:?}");
+        }
+    }
+    let zipped = console.request(Method::GET, path).header("accept-encoding", "gzip").header("if-none-match", &zipped);
+    assert_eq!(Service::send(zipped).await.status, 304);
+}
+
+#[tokio::test]
 async fn console_without_services_says_what_is_missing_and_how_to_start_it() {
     let console = Service::start(&command(&[])).await;
     let config = console.get("/config.json").await.expect(200).json();
