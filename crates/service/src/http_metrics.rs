@@ -9,6 +9,7 @@ mod series;
 
 use std::time::{Duration, Instant};
 
+use actix_http::Request;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{Error, Resource, web};
@@ -81,6 +82,13 @@ impl WorkerMetrics {
             Failed { method, route: UNMATCHED, path: UNMATCHED, status }.log(Some(error), &self.failures);
         }
     }
+}
+
+/// Records a request that was refused before the middleware received it, such as one whose body is too large.
+pub(crate) fn record_refused(request: &Request, problem: &Problem) {
+    let (method, status) = (request.method(), problem.kind().status());
+    series::record_once(UNMATCHED, method, status, Duration::ZERO);
+    tracing::debug!(http.method = %method, http.path = %redacted::path(request.path()), http.status = status.as_u16(), "refused");
 }
 
 struct Failed<'a> {

@@ -85,7 +85,7 @@ where
         let in_span = span.enter();
         let phase = request.conn_data::<ConnectionPhase>().cloned();
         if let Some(phase) = &phase {
-            phase.begin(&request);
+            phase.begin(request.method(), request.headers());
         }
         if method == Method::HEAD {
             methods::ask_as_get(&mut request);

@@ -32,8 +32,9 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpMessage as _, HttpResponse, ResponseError, web};
 use tokio_util::sync::CancellationToken;
 
+use crate::http_metrics;
 use crate::operations::OperationsAccess;
-use crate::problem::{self, BodyTimeout};
+use crate::problem::{self, BodyTimeout, Problem};
 use crate::response_middleware::ResponseMiddleware;
 
 pub(crate) use exchange::{ConnectionPhase, FinishOnDrop, has_body_until_close};
@@ -102,7 +103,7 @@ where
             })
             .expect(fn_service(async |request: Request| match problem::check_declared_length(request.headers()) {
                 Ok(()) => Ok(request),
-                Err(problem) => Err::<_, HttpResponse>(problem.error_response()),
+                Err(problem) => Err::<_, HttpResponse>(refuse(&request, &problem)),
             }))
             .h1(map_config(app, |()| AppConfig::default()));
         let admit = fn_service(move |stream: TcpStream| {
@@ -124,4 +125,15 @@ where
         () = stop => {}
     }
     server.await
+}
+
+/// Responds to a request whose client waits for permission to send the body. The request does not reach the middleware,
+/// so its part is done here: the connection learns the length of the body, which may come all the same.
+fn refuse(request: &Request, problem: &Problem) -> HttpResponse {
+    if let Some(phase) = request.conn_data::<ConnectionPhase>() {
+        phase.begin(request.method(), request.headers());
+        phase.finish();
+    }
+    http_metrics::record_refused(request, problem);
+    problem.error_response()
 }

@@ -23,8 +23,7 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl Series {
     pub(super) fn record(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
-        let slot = METHODS.iter().position(|known| known == method).unwrap_or(METHODS.len());
-        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+        let (slot, class) = place(method, status);
         let mut routes = self.0.borrow_mut();
         match routes.get(route).and_then(|slots| slots[slot][class].as_ref()) {
             Some(Handle(histogram)) => histogram.record(took),
@@ -35,6 +34,18 @@ impl Series {
             }
         }
     }
+}
+
+/// Records a request outside the middleware of a worker. The series is looked up, so this is for rare requests.
+pub(super) fn record_once(route: &str, method: &Method, status: StatusCode, took: Duration) {
+    let (slot, class) = place(method, status);
+    resolve(route, slot, class).record(took);
+}
+
+/// Returns the indexes of a method and of a status class.
+fn place(method: &Method, status: StatusCode) -> (usize, usize) {
+    let slot = METHODS.iter().position(|known| known == method).unwrap_or(METHODS.len());
+    (slot, usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1)
 }
 
 fn resolve(route: &str, slot: usize, class: usize) -> Histogram {

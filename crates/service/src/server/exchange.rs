@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
-use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use tokio::time::Instant;
@@ -102,10 +101,10 @@ impl ConnectionPhase {
         }
     }
 
-    /// Records that the application receives `request`.
-    pub(crate) fn begin(&self, request: &ServiceRequest) {
+    /// Records that the application receives a request.
+    pub(crate) fn begin(&self, method: &Method, headers: &HeaderMap) {
         let before = self.0.phase.replace(Phase::Handling);
-        let body = match length(request) {
+        let body = match length(method, headers) {
             // The parser has found the end of the head before the connection did, and may have a part of the body.
             Length::Chunked if before != Phase::Parsing => Length::UntilClose,
             length => length,
@@ -128,8 +127,7 @@ impl ConnectionPhase {
 }
 
 /// Returns the length as the HTTP parser determines it; the parser has refused contradictory headers.
-fn length(request: &ServiceRequest) -> Length {
-    let (method, headers) = (request.method(), request.headers());
+fn length(method: &Method, headers: &HeaderMap) -> Length {
     if headers.contains_key(TRANSFER_ENCODING) {
         Length::Chunked
     } else if has_body_until_close(method, headers) {

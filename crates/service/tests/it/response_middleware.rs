@@ -139,6 +139,18 @@ async fn metrics_count_head_requests_as_head() {
     assert!(text.contains(series), "{text}");
 }
 
+/// Such a request does not reach the middleware. No other test sends one with this method.
+#[tokio::test]
+async fn metrics_count_requests_that_are_refused_before_100_continue() {
+    let server = server();
+    let head = "PATCH /row HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\nExpect: 100-continue\r\n\r\n";
+    let refused = exchange(&mut server.connect().await, head).await;
+    assert!(refused.starts_with("HTTP/1.1 413 ") && refused.contains("cache-control: no-store\r\n"), "{refused}");
+    let (_, text) = server.get("/metrics").await;
+    let series = r#"http_request_duration_seconds_count{route="unmatched",method="PATCH",status="4xx"} "#;
+    assert!(text.contains(series), "{text}");
+}
+
 #[tokio::test]
 async fn every_response_has_cache_control() {
     let server = server();

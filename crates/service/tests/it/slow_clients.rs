@@ -293,6 +293,25 @@ async fn too_large_body_is_refused_before_100_continue() {
     }
 }
 
+/// The head has arrived, so its limit has ended. It arrives byte by byte, so that the limit has begun.
+#[tokio::test]
+async fn refusal_before_100_continue_is_the_only_response() {
+    let server = server(&HttpSettings { headers_timeout: SECONDS / 4, ..patient() });
+    let head = "PUT /json HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\nExpect: 100-continue\r\n\r\n";
+    let answer = eventually("a head that arrives in time", TIMEOUT, async || {
+        let mut stream = server.connect().await;
+        stream.set_nodelay(true).unwrap();
+        for byte in head.as_bytes() {
+            // Fails if the machine was too busy, and the server has closed the connection.
+            stream.write_all(&[*byte]).await.ok()?;
+        }
+        Some(rest(&mut stream).await).filter(|answer| !answer.is_empty() && !answer.starts_with("HTTP/1.1 408 "))
+    })
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("/problems/body-too-large"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+}
+
 /// Sends a body in a few pieces within the limits, on a connection that is used again.
 #[tokio::test]
 async fn slow_clients_within_the_limits_are_served() {
