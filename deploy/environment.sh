@@ -3,14 +3,15 @@
 # `deploy/shell`, which runs the Makefile's recipes. Sourcing it twice changes nothing.
 #
 # Removed: options, functions and locale that change what bash does, and the variables by which Postgres, Redis, Compose
-# and Docker clients would reach other servers than this checkout's, and CONFIG_FILE, which the services would read. Kept:
-# the Docker context, cargo's variables and the proxies, because cargo and apt-get may need these; loopback never goes
-# through a proxy.
+# and Docker clients would reach other servers than this checkout's (or build in another place), and CONFIG_FILE, which the
+# services would read. Kept: the Docker context, cargo's variables and the proxies, because cargo and apt-get may need
+# these; loopback never goes through a proxy.
 
 set +o posix +o noclobber +o noglob
 shopt -u nocasematch nocaseglob failglob nullglob dotglob
 while read -r _ _ name; do unset -f "$name"; done < <(declare -F)
 unset CDPATH GLOBIGNORE BASH_ENV ENV POSIXLY_CORRECT GREP_OPTIONS QUOTING_STYLE TAR_OPTIONS LANGUAGE CONFIG_FILE
+unset BUILDX_BUILDER BUILDKIT_HOST
 export LC_ALL=C
 
 for name in "${!PG@}" "${!REDISCLI_@}" "${!COMPOSE_@}" "${!DOCKER_@}"; do

@@ -15,7 +15,7 @@ const DOCKER: &str = r#"#!/usr/bin/env bash
 set -euo pipefail
 state=$(dirname -- "$0")/..
 call=$(mktemp "$state/calls/XXXXXX")
-{ printf 'arguments=%s\n' "$*" && pwd && env | grep -E '^(COMPOSE|DOCKER)_'; } >"$call" || true
+{ printf 'arguments=%s\n' "$*" && pwd && env | grep -E '^(COMPOSE|DOCKER|BUILDX|BUILDKIT)_|^REDIS_(SCHEME|NODES|ADMIN_URL)='; } >"$call" || true
 project=${COMPOSE_PROJECT_NAME:-$(basename -- "$PWD")}
 case "$*" in
   'ps --all --format '*) for file in "$state"/containers/*/*; do
@@ -32,7 +32,7 @@ esac
 "#;
 
 /// What a caller's shell may contain. `{other}` is the other checkout's project.
-const HOSTILE: [(&str, &str); 11] = [
+const HOSTILE: [(&str, &str); 16] = [
     ("COMPOSE_PROJECT_NAME", "{other}"),
     ("COMPOSE_FILE", "/nowhere/docker-compose.yml"),
     ("COMPOSE_PROFILES", "*"),
@@ -44,6 +44,11 @@ const HOSTILE: [(&str, &str); 11] = [
     ("DOCKER_CONTENT_TRUST", "1"),
     ("DOCKER_HOST", "tcp://192.0.2.1:2375"),
     ("DOCKER_CONTEXT", "elsewhere"),
+    ("BUILDX_BUILDER", "elsewhere"),
+    ("BUILDKIT_HOST", "tcp://192.0.2.1:1234"),
+    ("REDIS_SCHEME", "rediss"),
+    ("REDIS_NODES", "?nodes=elsewhere:6380"),
+    ("REDIS_ADMIN_URL", "redis://elsewhere:6379"),
 ];
 
 /// A machine with the checkouts `one/shop` and `two/shop`, and with `docker` in place of Docker.
@@ -51,7 +56,7 @@ struct Machine {
     folder: TempDir,
 }
 
-/// A call of `docker`: its arguments, its working folder, and the variables of Compose and Docker.
+/// A call of `docker`: its arguments, its working folder, and the variables that Compose and Docker read.
 struct Call {
     arguments: String,
     folder: PathBuf,
@@ -214,5 +219,25 @@ fn compose_file_fixes_no_name_that_checkouts_would_share() {
     }
     for line in compose.lines().filter(|line| line.contains("image: ") && !line.contains("image: ${")) {
         assert!(line.contains("postgres:") || line.contains("redis:"), "two checkouts would build one image: {line}");
+    }
+}
+
+#[test]
+fn compose_file_reads_only_documented_settings_and_variables_that_the_stack_sets() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |path: &str| fs::read_to_string(repository.join(path)).expect("the file");
+    let (compose, stack, secrets) = (read("docker-compose.yml"), read("deploy/docker/stack"), read("deploy/secrets"));
+    let (usage, code) = stack.split_once("set -euo pipefail").expect("a comment with the settings");
+    let has_word =
+        |text: &str, word: &str| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|it| it == word);
+    for rest in compose.split("${").skip(1) {
+        let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let is_setting = has_word(usage, &name) || has_word(&secrets, &name) || name.ends_with("_2_PORT");
+        // A name that the stack sets itself in every case is safe, and so is one that it removes.
+        let is_set = code.lines().any(|line| {
+            let words = line.trim_start();
+            ["export ", "unset "].iter().any(|verb| words.starts_with(verb)) && has_word(words, &name)
+        });
+        assert!(is_setting || is_set, "the caller's {name} reaches docker-compose.yml, and nothing documents it");
     }
 }
