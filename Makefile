@@ -1,7 +1,7 @@
 # The tasks of this workspace. `make` without arguments lists them; cargo and the scripts in deploy/ do the work.
 #   STACK=docker|native   where the stack runs (default: Docker where an engine answers, else this machine)
 #   PROFILE=dev|release   how it is compiled (default: dev, which compiles fastest)
-#   NO_SKIP=1             invariant, schemathesis, fuzz and test-valkey fail where their tools cannot be installed (default: they are skipped)
+#   NO_SKIP=1             invariant, schemathesis, fuzz, test-valkey and browser-tests fail where their tools cannot be installed (default: they are skipped)
 
 # A variable of the caller's environment with this name is not meant.
 cluster := $(if $(filter command,$(word 1,$(origin CLUSTER))),$(CLUSTER))
@@ -81,9 +81,10 @@ attack: ## read unknown ids at full speed while Redis has 24 MB, on private proc
 model: ## explore every order of steps of the cache's protocol, whole and without each of its defences
 	@$(alone) '' proofs model $(args)
 invariant: ## prove the promises for any number of processes with z3, and refute each without its defence (a minute at most): args='--paths'
-	@if crates/proofs/invariant/install; \
-	then target/invariant/bin/python -B crates/proofs/invariant/prove.py $(args); \
-	else echo 'invariant: skipped, z3 cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; [ -z "$$NO_SKIP" ]; fi
+	@crates/proofs/invariant/install; status=$$?; case $$status in \
+	0) target/invariant/bin/python -B crates/proofs/invariant/prove.py $(args) ;; \
+	75) echo 'invariant: skipped, z3 cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; [ -z "$$NO_SKIP" ] ;; \
+	*) exit $$status ;; esac
 orders: ## single-flight, reads, deferred invalidations and the near cache in 10,000 orders of steps each; a part of `make test`
 	@deploy/native/tools cargo compiler
 	cargo test --package cache --lib orders::
@@ -142,9 +143,10 @@ test-valkey: ## the tests of cache and outbox on Valkey: server=… is its progr
 repeat-tests: ## make test, runs=20 times while a compiler runs; prints how many passed (ten minutes and more each)
 	@deploy/repeat-tests $(or $(runs),20)
 schemathesis: ## test the four services against their OpenAPI documents, on private processes: examples=25 for each operation, seed=…
-	@if deploy/schemathesis/install; \
-	then EXAMPLES=$(or $(examples),25) SEED=$(seed) PROFILE=dev deploy/tool alone 'postgres redis' checker private -- deploy/schemathesis/run; \
-	else echo 'schemathesis: skipped, it cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; [ -z "$$NO_SKIP" ]; fi
+	@deploy/schemathesis/install; status=$$?; case $$status in \
+	0) EXAMPLES=$(or $(examples),25) SEED=$(seed) PROFILE=dev deploy/tool alone 'postgres redis' checker private -- deploy/schemathesis/run ;; \
+	75) echo 'schemathesis: skipped, it cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; [ -z "$$NO_SKIP" ] ;; \
+	*) exit $$status ;; esac
 fuzz: ## fuzz what the crates parse: seconds=60 for each target (or targets='entry event')
 	@if deploy/native/tools cargo compiler c++; then deploy/fuzz $(or $(seconds),60) $(targets); \
 	else echo 'fuzz: skipped, a C++ compiler cannot be installed; the reason is above (libFuzzer needs one)'; [ -z "$$NO_SKIP" ]; fi

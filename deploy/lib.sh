@@ -59,6 +59,26 @@ compile() { # TOOL
 }
 program() { grep "/$1\$" "$root/.stack-programs"; } # NAME
 
+# Installs the packages of FOLDER/requirements.txt into a Python environment of its own, and prints nothing where they are there.
+# A machine that cannot have them, for example because it is offline, is no fault: then the exit status is 75, and their test may
+# be skipped. Every other failure of pip is a fault.
+install_python_packages() { # NAME FOLDER ENVIRONMENT
+  local name=$1 requirements=$2/requirements.txt environment=$3 log=$3/pip.log
+  # A change of the requirements creates the environment again.
+  if cmp -s "$requirements" "$environment/requirements.txt"; then return 0; fi
+  "$root/deploy/native/tools" python || exit 75
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { say "$(python3 --version) is older than Python 3.11" >&2 && exit 75; }
+  say "installing $name into $environment"
+  rm -rf "$environment"
+  python3 -m venv "$environment"
+  if ! "$environment/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements" >"$log" 2>&1; then
+    cat "$log" >&2
+    if grep -qE 'connection broken by|ConnectionPool|No matching distribution' "$log"; then exit 75; fi
+    die "pip failed, although it reached its index; its message is above."
+  fi
+  cp "$requirements" "$environment/requirements.txt"
+}
+
 # Phases: `phase build` begins one, `phases` prints how long each took.
 now_ms() { echo "$((${EPOCHREALTIME/[.,]/} / 1000))"; }
 phase_name='' phase_began=0 phase_report=''

@@ -2,6 +2,7 @@
 
 mod docs;
 mod env_file;
+mod hostile_shells;
 mod imports;
 mod isolation;
 mod model;
