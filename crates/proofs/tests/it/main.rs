@@ -1,5 +1,6 @@
 //! Tests of the protocol's model, and tests that concern the whole repository.
 
+mod development_tools;
 mod docs;
 mod env_file;
 mod hostile_shells;
