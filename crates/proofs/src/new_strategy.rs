@@ -82,19 +82,55 @@ pub fn patch(root: &Path) -> Result<String> {
 /// # Errors
 /// Returns an error if the patch does not apply, or if it does not consist of exactly three files.
 pub fn apply(root: &Path, patch: &str) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("new-strategy.patch");
+    apply_in(tempfile::tempdir()?.path(), root, patch)
+}
+
+/// Does the same in this empty folder.
+fn apply_in(folder: &Path, root: &Path, patch: &str) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let file = folder.join("new-strategy.patch");
     fs::write(&file, patch)?;
-    let counts = run(Command::new("git").args(["apply", "--numstat"]).arg(&file), folder.path())?;
+    let counts = run(git(folder).args(["apply", "--numstat"]).arg(&file), folder)?;
     let counts = String::from_utf8(counts.stdout)?;
     let paths: Vec<_> = counts.lines().filter_map(|line| line.split('\t').nth(2)).map(PathBuf::from).collect();
     ensure!(paths.len() == 3, "the patch has {} files: {counts}", paths.len());
     for path in &paths {
-        fs::create_dir_all(folder.path().join(path).parent().context("a file in a folder")?)?;
+        fs::create_dir_all(folder.join(path).parent().context("a file in a folder")?)?;
         if root.join(path).exists() {
-            fs::copy(root.join(path), folder.path().join(path))?;
+            fs::copy(root.join(path), folder.join(path))?;
         }
     }
-    run(Command::new("git").arg("apply").arg(&file), folder.path())?;
-    paths.into_iter().map(|path| Ok((path.clone(), fs::read(folder.path().join(path))?))).collect()
+    run(git(folder).arg("apply").arg(&file), folder)?;
+    paths.into_iter().map(|path| Ok((path.clone(), fs::read(folder.join(path))?))).collect()
+}
+
+/// Returns a Git command that uses no repository: in a folder of a repository, `git apply` would skip every file. The
+/// temporary folder may be in one, and a hook of Git names its repository in variables.
+fn git(folder: &Path) -> Command {
+    let mut git = Command::new("git");
+    // Git compares the real path of the folder with the ceiling, which is the folder around it.
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    git.env("GIT_CEILING_DIRECTORIES", folder.parent().unwrap_or(&folder));
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+        git.env_remove(name);
+    }
+    git
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patch_applies_in_a_temporary_folder_inside_a_git_repository() {
+        let repository = tempfile::tempdir().unwrap();
+        run(git(repository.path()).args(["init", "--quiet"]), repository.path()).unwrap();
+        let folder = repository.path().join("a, b");
+        fs::create_dir(&folder).unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let changed = apply_in(&folder, &root, &patch(&root).unwrap()).unwrap();
+        assert_eq!(changed.len(), 3);
+        for (path, content) in changed {
+            assert_ne!(fs::read(root.join(&path)).ok(), Some(content), "{} is unchanged", path.display());
+        }
+    }
 }
