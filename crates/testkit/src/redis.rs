@@ -48,6 +48,13 @@ fn tls_settings(port: u16) -> [(&'static str, String); 5] {
     ]
 }
 
+/// Returns whether the directory of a server can have its socket when it is in this folder: the path of a socket has at most 107
+/// bytes, and is a part of a URL.
+fn fits_socket(folder: &Path) -> bool {
+    let path = folder.as_os_str().as_encoded_bytes();
+    path.len() < 70 && path.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(byte))
+}
+
 /// A running Redis server.
 #[derive(Debug)]
 pub struct Redis {
@@ -84,7 +91,11 @@ impl Redis {
     }
 
     fn supervisor() -> Result<Supervisor> {
-        Supervisor::new("redis", None, |_| ())
+        Supervisor::new("redis", None, |shell| {
+            if !fits_socket(&std::env::temp_dir()) {
+                shell.env("TMPDIR", "/tmp");
+            }
+        })
     }
 
     async fn launch(supervisor: Supervisor, transport: Transport, settings: &[(&str, &str)]) -> Result<Self> {

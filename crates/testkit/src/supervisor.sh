@@ -8,8 +8,16 @@
 #   reap                           → its exit code, 128 + n for signal n; waits for the exit; can be repeated
 # The end of input means that the process which sent the commands has ended, for any reason.
 
-dir=$(mktemp -d "${TMPDIR:-/tmp}/testkit-$1-XXXXXX") || exit 1
-[ -z "$2" ] || chown "$2" "$dir"
+# The owner may be unable to enter TMPDIR, such as the private one of a root session.
+for parent in "${TMPDIR:-/tmp}" /tmp /var/tmp; do
+    dir=$(mktemp -d "$parent/testkit-$1-XXXXXX") || continue
+    [ -n "$2" ] || break
+    chown "$2" "$dir"
+    setpriv --reuid="$2" --regid="$2" --init-groups -- test -w "$dir" && break
+    rmdir "$dir"
+    dir=
+done
+[ -n "$dir" ] || exit 1
 echo "$dir"
 
 # When the owner dies while the server is stopped, the kernel sends this group a SIGHUP. The script must then clean up.

@@ -4,14 +4,13 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use testkit::{Redis, eventually};
+use testkit::{Redis, SOON, eventually};
 
 /// Returns the temporary directory of a server, which contains the file of its standard output.
 async fn directory(pid: u32) -> PathBuf {
-    eventually("a server that writes to its log", Duration::from_secs(2), async || {
+    eventually("a server that writes to its log", SOON, async || {
         let log = fs::read_link(format!("/proc/{pid}/fd/1")).ok()?;
         log.is_absolute().then(|| log.parent().map(Path::to_owned))?
     })
@@ -53,7 +52,7 @@ async fn servers_vanish_when_their_owner_is_killed() -> Result<()> {
     owner.kill()?; // SIGKILL: no destructor runs
     owner.wait()?;
 
-    eventually("the servers and their directories to be gone", Duration::from_secs(2), async || {
+    eventually("the servers and their directories to be gone", SOON, async || {
         !servers.iter().any(|(pid, directory)| exists(*pid) || directory.exists())
     })
     .await;

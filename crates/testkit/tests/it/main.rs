@@ -7,3 +7,4 @@ mod postgres;
 mod process;
 mod proxy;
 mod redis;
+mod temporary_folders;
