@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 /// Returns the contents of the files that Git knows or would add, by their paths.
 pub(crate) fn files(root: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
@@ -48,4 +49,30 @@ pub(crate) fn run(command: &mut Command, folder: &Path) -> Result<Output> {
     let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text)).concat();
     ensure!(output.status.success(), "{command:?} failed: {said}");
     Ok(output)
+}
+
+/// Returns the path of a target's program, from the JSON messages of cargo.
+pub(crate) fn executable(messages: &str, name: &str, kind: &str) -> Result<PathBuf> {
+    let mut messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let program = messages.find_map(|message| {
+        let is_target = message["target"]["name"] == name && message["target"]["kind"][0] == kind;
+        message["executable"].as_str().filter(|_| is_target).map(PathBuf::from)
+    });
+    program.with_context(|| format!("cargo does not say where {name} is"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn program_is_where_cargo_says_with_any_target() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"checker","kind":["lib"]},"executable":null}
+not a message
+{"reason":"compiler-artifact","target":{"name":"checker","kind":["bin"]},"executable":"/t/x86_64-unknown-linux-musl/debug/checker"}
+{"reason":"build-finished","success":true}"#;
+        let found = executable(messages, "checker", "bin").unwrap();
+        assert_eq!(found, Path::new("/t/x86_64-unknown-linux-musl/debug/checker"));
+        assert!(executable(messages, "checker", "test").is_err());
+    }
 }

@@ -17,11 +17,12 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
-use serde_json::Value;
 use tempfile::TempDir;
 use testkit::Redis;
 use tokio::process::Command;
 use tokio::time::timeout;
+
+use crate::checkout::executable;
 
 /// Timeout of a test run; longer than any test takes.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -119,12 +120,7 @@ async fn build(root: &Path) -> Result<PathBuf> {
         .await
         .context("running cargo")?;
     ensure!(output.status.success(), "the tests of the cache do not compile");
-    let messages = String::from_utf8(output.stdout)?;
-    let program = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
-        let is_it = message["target"]["name"] == "it" && message["target"]["kind"][0] == "test";
-        message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
-    });
-    program.context("cargo does not say where the tests are")
+    executable(&String::from_utf8(output.stdout)?, "it", "test")
 }
 
 /// Returns the message of the test that caught the mutant, or `None` if the test passed.

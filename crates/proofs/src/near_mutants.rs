@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::Deserialize;
 
-use crate::checkout::{self, run};
+use crate::checkout::{self, executable, run};
 
 /// The packages that a run compiles besides the tests of the cache: the services and the checker.
 const PACKAGES: [&str; 10] = [
@@ -74,13 +74,18 @@ pub fn run_cli(options: &Options) -> Result<()> {
     };
 
     println!("compiling a copy of the checkout, without a mutant");
-    copy.build(None)?;
+    // The same path after each change.
+    let checker = copy.build(None)?;
     for test in mutants.iter().map(|mutant| &mutant.caught_by).collect::<BTreeSet<_>>() {
         ensure!(copy.passes(test)?, "{test} fails without any mutant");
     }
     for fault in mutants.iter().filter_map(|mutant| mutant.fault.as_ref()).collect::<BTreeSet<_>>() {
         let report = copy.target.join("reports");
-        ensure!(!copy.breaks_a_promise(fault)?, "promises are broken without any mutant: {}", report.display());
+        ensure!(
+            !copy.breaks_a_promise(&checker, fault)?,
+            "promises are broken without any mutant: {}",
+            report.display()
+        );
     }
     let mut survivors = Vec::new();
     for mutant in &mutants {
@@ -88,7 +93,7 @@ pub fn run_cli(options: &Options) -> Result<()> {
         let mut checks = vec![(format!("test {}", mutant.caught_by), !copy.passes(&mutant.caught_by)?)];
         if let Some(fault) = &mutant.fault {
             let began = Instant::now();
-            let found = copy.breaks_a_promise(fault)?;
+            let found = copy.breaks_a_promise(&checker, fault)?;
             checks.push((format!("checker, {fault}, {:.0} s", began.elapsed().as_secs_f64()), found));
         }
         for (by, caught) in checks {
@@ -108,8 +113,8 @@ fn all() -> Vec<Mutant> {
 }
 
 impl CheckoutCopy {
-    /// Compiles the tests and programs, with one change.
-    fn build(&self, mutant: Option<&Mutant>) -> Result<()> {
+    /// Compiles the tests and programs, with one change. Returns the path of the checker.
+    fn build(&self, mutant: Option<&Mutant>) -> Result<PathBuf> {
         let mut files = self.files.clone();
         if let Some(mutant) = mutant {
             let file = files.get_mut(&mutant.path()).with_context(|| format!("there is no {}", mutant.file))?;
@@ -118,9 +123,12 @@ impl CheckoutCopy {
         checkout::write(&self.checkout, &files)?;
         // A mutant leaves code without a caller.
         let allow = ("RUSTFLAGS", "--allow warnings");
-        run(self.cargo(&["build", "--offline"]).args(PACKAGES).env(allow.0, allow.1), &self.checkout)?;
+        let build = ["build", "--offline", "--message-format=json-render-diagnostics"];
+        let built = run(self.cargo(&build).args(PACKAGES).env(allow.0, allow.1), &self.checkout)?;
         let tests = ["test", "--offline", "--no-run", "--package", "cache", "--test", "it"];
-        run(self.cargo(&tests).env(allow.0, allow.1), &self.checkout).map(drop)
+        run(self.cargo(&tests).env(allow.0, allow.1), &self.checkout)?;
+        // Only cargo knows the place: its configuration may set another target, with a folder of its own.
+        executable(&String::from_utf8(built.stdout)?, "checker", "bin")
     }
 
     fn cargo(&self, arguments: &[&str]) -> Command {
@@ -144,8 +152,8 @@ impl CheckoutCopy {
     }
 
     /// Makes a fault on private processes. Returns whether the checker found that a promise was broken.
-    fn breaks_a_promise(&self, fault: &str) -> Result<bool> {
-        let mut checker = Command::new(self.target.join("debug/checker"));
+    fn breaks_a_promise(&self, checker: &Path, fault: &str) -> Result<bool> {
+        let mut checker = Command::new(checker);
         checker.args(["faults", "--subject", "production", "--catalogue", "600", "--only", fault, "--report"]);
         checker.arg(self.target.join("reports"));
         for setting in ["REDIS__COMMAND_TIMEOUT=1s", "REDIS__LOAD_QUEUE=5s", "POSTGRES__WAIT_TIMEOUT=5s"] {
