@@ -73,10 +73,13 @@ impl Stack {
         let before = fs::read_to_string(self.state.join("ports")).unwrap_or_default();
         for (part, port) in self.ports.iter().filter(|(part, _)| self.is_doubled || !part.is_second()) {
             let own = format!("{}={port}", part.port_variable());
-            if before.lines().any(|line| line == own) && self.pid(part).is_some() {
-                continue;
-            }
-            self.ports.require_free(part)?;
+            let own = match part {
+                _ if !before.lines().any(|line| line == own) => Vec::new(),
+                // A single Redis becomes a cluster: the further ports of that must be free.
+                Part::Redis => self.own_redis_ports(port),
+                _ => self.pid(part).map(|_| port).into_iter().collect(),
+            };
+            self.ports.require_free(part, &own)?;
         }
         Ok(())
     }

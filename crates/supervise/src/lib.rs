@@ -8,4 +8,4 @@ pub mod tools;
 
 pub use failure::{Failure, Result};
 pub use part::{Addresses, Part, Replica, Service, is_setting};
-pub use ports::Ports;
+pub use ports::{Ports, cluster_ports};

@@ -27,7 +27,7 @@ impl Stack {
             }
             self.stop_postgres()?;
         }
-        self.ports.require_free(Part::Postgres)?;
+        self.ports.require_free(Part::Postgres, &[])?;
         // Postgres does not start while its former process is a zombie, whose parent may be about to wait for it.
         let is_zombie = |pid: u32| !is_running(pid) && Path::new(&format!("/proc/{pid}")).exists();
         let before = file.lines().next().and_then(|pid| pid.parse().ok());

@@ -19,9 +19,15 @@ pub fn is_running(pid: u32) -> bool {
 /// Returns the pid in the first line of a file if it runs and its command line contains `part`: a pid file may outlive
 /// its process, and the pid may be reused.
 pub fn pid_in(file: &Path, part: &str) -> Option<u32> {
+    pid_if(file, |command| command.contains(part))
+}
+
+/// Returns the pid in the first line of a file if it runs and its command line, with spaces between its words, fulfils the
+/// condition.
+pub fn pid_if(file: &Path, condition: impl Fn(&str) -> bool) -> Option<u32> {
     let pid = fs::read_to_string(file).ok()?.lines().next()?.trim().parse().ok()?;
     let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    String::from_utf8_lossy(&command).replace('\0', " ").contains(part).then_some(pid)
+    condition(&String::from_utf8_lossy(&command).replace('\0', " ")).then_some(pid)
 }
 
 /// Sends a signal. Returns whether the process got it.

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use supervise::process::{pid_in, poll};
-use supervise::{Failure, Part, Result, tools};
+use supervise::process::{pid_if, pid_in, poll};
+use supervise::{Failure, Part, Result, cluster_ports, tools};
 
 use crate::stack::{Stack, say, succeed};
 
@@ -31,12 +31,12 @@ impl Stack {
         ];
         if self.pid(Part::Redis).is_some() {
             let same = files.iter().all(|(name, text)| fs::read(folder.join(name)).is_ok_and(|before| before == *text));
-            if same && pid_in(&folder.join("pid"), &format!(":{port}")).is_some() {
+            if same && pid_if(&folder.join("pid"), |command| has_address(command, port)).is_some() {
                 return Ok(());
             }
             self.stop_redis();
         }
-        self.ports.require_free(Part::Redis)?;
+        self.ports.require_free(Part::Redis, &[])?;
         let kind = if self.is_clustered { "a Redis Cluster" } else { "Redis" };
         say(format!("starting {kind} on 127.0.0.1:{port}"));
         for (name, text) in &files {
@@ -76,6 +76,16 @@ impl Stack {
         Ok(start)
     }
 
+    /// Returns the ports that the running Redis uses, if its first one is this one.
+    pub(crate) fn own_redis_ports(&self, first: u16) -> Vec<u16> {
+        let file = self.folder(Part::Redis).join("pid");
+        if pid_if(&file, |command| has_address(command, first)).is_none() {
+            return Vec::new();
+        }
+        // The pid of a cluster is that of the script that runs its servers.
+        if pid_in(&file, "/cluster ").is_some() { cluster_ports(first) } else { vec![first] }
+    }
+
     pub(crate) fn stop_redis(&self) {
         if let Some(pid) = self.pid(Part::Redis) {
             say("stopping Redis");
@@ -89,5 +99,26 @@ impl Stack {
         client.env("REDISCLI_AUTH", self.password("REDIS_ADMIN")?);
         client.args(["-h", "127.0.0.1", "-p", &self.ports.of(Part::Redis).to_string()]);
         Ok(client)
+    }
+}
+
+/// Returns whether a command line has the address of Redis with exactly this port: 6380 is also the start of 63800.
+fn has_address(command: &str, port: u16) -> bool {
+    let address = format!("127.0.0.1:{port}");
+    command.split_whitespace().any(|word| word == address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_address;
+
+    #[test]
+    fn address_of_redis_is_compared_with_its_whole_port() {
+        for command in ["/usr/bin/redis-server 127.0.0.1:63800 ", "sh /x/cluster /x 127.0.0.1:63800 "] {
+            assert!(has_address(command, 63800), "{command}");
+            assert!(!has_address(command, 6380), "{command}");
+            assert!(!has_address(command, 3800), "{command}");
+        }
+        assert!(has_address("valkey-server 127.0.0.1:6380 [cluster]", 6380));
     }
 }

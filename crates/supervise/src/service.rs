@@ -124,7 +124,7 @@ impl Stack {
             say(format!("{name} has changed since it was started"));
             self.stop_program(part);
         }
-        self.ports.require_free(part)?;
+        self.ports.require_free(part, &[])?;
         say(format!("starting {name} on 127.0.0.1:{}", self.ports.of(part)));
         if self.log(part).exists() {
             fs::rename(self.log(part), folder.join("log.before"))?;

@@ -45,14 +45,14 @@ impl Stack {
         add_file(&mut variables, &checkout.join(".env"));
         // The ports are recorded until `down`, so that `make psql` finds a stack that was started with other ports.
         add_file(&mut variables, &state.join("ports"));
-        let ports = Ports::read(|name| variables.get(name).cloned())?;
+        let is_clustered = non_empty(&variables, "CLUSTER") == Some("1");
+        let ports = Ports::read(|name| variables.get(name).cloned(), is_clustered)?;
         let profile = non_empty(&variables, "PROFILE").unwrap_or("dev").to_owned();
         if !["dev", "release"].contains(&profile.as_str()) {
             return Err(Failure::new(format!("PROFILE must be dev or release, got '{profile}'.")));
         }
         variables.insert("PROFILE".to_owned(), profile);
         let is_doubled = non_empty(&variables, "REPLICAS") == Some("2");
-        let is_clustered = non_empty(&variables, "CLUSTER") == Some("1");
         Ok(Self { checkout, state, owner, variables, ports, is_doubled, is_clustered })
     }
 
