@@ -34,7 +34,7 @@ use report::Figures;
 /// Runs the benchmark and prints its tables.
 pub async fn run(options: &Options) -> Result<()> {
     let settings = [("LOG__FILTER", "warn"), ("REDIS__COMMAND_TIMEOUT", "200ms")];
-    let system = Arc::new(PrivateSystem::start(options.products, &settings).await?);
+    let system = Arc::new(PrivateSystem::prepare(options.products, &settings).await?.with_services().await?);
     let http = Client::builder().no_proxy().timeout(LOST).build()?;
     system.until_applied(&http, throughput::DRAINED).await?;
     let mut figures = Figures {

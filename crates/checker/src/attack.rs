@@ -80,7 +80,7 @@ struct FloodStats {
 /// Returns an error if a promise is broken, or if the services do not start.
 pub async fn run(options: &Options) -> Result<()> {
     let settings = [("LOG__FILTER", "warn"), ("REDIS__COMMAND_TIMEOUT", "500ms")];
-    let system = Arc::new(PrivateSystem::start(130, &settings).await?);
+    let system = Arc::new(PrivateSystem::prepare(130, &settings).await?.with_services().await?);
     let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
     system.redis.cli(&["CONFIG", "SET", "maxmemory", &options.memory]).await?;
     let limit: u64 = info(&system, "memory", "maxmemory").await?;

@@ -30,7 +30,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let token_file = NamedTempFile::new().context("the file for the operators' token cannot be made")?;
     std::fs::write(&token_file, &token)?;
     let token_path = token_file.path().to_str().context("the temporary path is not UTF-8")?;
-    let settings = [("REDIS__COMMAND_TIMEOUT", "2s"), ("OPERATIONS__TOKEN_FILE", token_path)];
+    let settings = [("OPERATIONS__TOKEN_FILE", token_path)];
     let system = PrivateSystem::start(options.products, &settings).await?;
     let (program, arguments) = options.command.split_first().context("the command is empty")?;
     let mut command = Command::new(program);

@@ -19,6 +19,11 @@ use crate::{ChildProcess, Postgres, Proxy, Redis, RedisCluster, free_port, sibli
 /// Maximum time until a service is ready.
 const START: Duration = Duration::from_secs(60);
 
+/// The time limits of the services in tests, unless a test overrides them. A busy machine must not look like a store that is
+/// down.
+const GENEROUS: [(&str, &str); 3] =
+    [("REDIS__COMMAND_TIMEOUT", "2s"), ("REDIS__LOAD_QUEUE", "5s"), ("POSTGRES__WAIT_TIMEOUT", "5s")];
+
 /// The running system. It ends when this value is dropped, and when this process ends for any reason.
 #[derive(Debug)]
 pub struct PrivateSystem {
@@ -57,7 +62,9 @@ impl Proxies {
 }
 
 impl PrivateSystem {
-    /// Starts the system with this number of products, and with these settings for every service that has them.
+    /// Starts the system for a test: with this number of products, with generous time limits, and with these settings for every
+    /// service that has them. What measures the services uses [`prepare`](Self::prepare), because they then have the time limits
+    /// of production.
     ///
     /// # Errors
     /// Returns an error if a service is not ready within a minute.
@@ -65,7 +72,7 @@ impl PrivateSystem {
     /// # Panics
     /// Panics if the services have not been built.
     pub async fn start(products: u32, settings: &[(&str, &str)]) -> Result<Self> {
-        Self::prepare(products, settings).await?.with_services().await
+        Self::prepare(products, &with_generous_limits(settings)).await?.with_services().await
     }
 
     /// Does the same as [`start`](Self::start), with the keyspaces and streams on a Redis Cluster.
@@ -74,11 +81,18 @@ impl PrivateSystem {
     /// Returns an error if a service is not ready within a minute, or if the cluster does not start.
     pub async fn start_on_cluster(products: u32, settings: &[(&str, &str)]) -> Result<Self> {
         let cluster = Some(RedisCluster::start_with_users().await?);
-        let system = Self { cluster, ..Self::prepare(products, settings).await? };
+        let system = Self { cluster, ..Self::prepare(products, &with_generous_limits(settings)).await? };
         system.with_services().await
     }
 
-    async fn with_services(self) -> Result<Self> {
+    /// Starts all services of a system that is prepared.
+    ///
+    /// # Errors
+    /// Returns an error if a service is not ready within a minute.
+    ///
+    /// # Panics
+    /// Panics if the services have not been built.
+    pub async fn with_services(self) -> Result<Self> {
         // The product API starts first, because it fills the catalogue. The other services do not wait for each other.
         self.start_and_wait(Service::ProductApi).await?;
         tokio::try_join!(
@@ -89,7 +103,7 @@ impl PrivateSystem {
         Ok(self)
     }
 
-    /// Does the same as [`start`](Self::start), but starts no service yet.
+    /// Starts the stores of the system, but no service yet. The services have only these settings besides their own defaults.
     ///
     /// # Errors
     /// Returns an error if Postgres or Redis does not start.
@@ -249,6 +263,11 @@ impl PrivateSystem {
     }
 }
 
+/// Returns these settings after the generous limits, so that they override those.
+fn with_generous_limits<'a>(settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    GENEROUS.into_iter().chain(settings.iter().copied()).collect()
+}
+
 /// Returns the greatest lag in the metrics of a consumer, or `None` if they have none.
 fn greatest_lag(metrics: &str) -> Option<f64> {
     let lags = metrics.lines().filter(|line| line.starts_with("events_lag{"));
@@ -263,7 +282,26 @@ fn value(metrics: &str, name: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{greatest_lag, value};
+    use std::ffi::OsStr;
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::{GENEROUS, Service, greatest_lag, value, with_generous_limits};
+
+    #[test]
+    fn settings_of_a_test_override_the_generous_limits() {
+        let mut command = Command::new("product-api");
+        command.envs(with_generous_limits(&[("REDIS__LOAD_QUEUE", "1ms"), ("LOG__FILTER", "warn")]));
+        let value =
+            |name: &str| command.get_envs().find(|(it, _)| *it == OsStr::new(name)).and_then(|(_, value)| value);
+        assert_eq!(value("REDIS__LOAD_QUEUE"), Some(OsStr::new("1ms")));
+        assert_eq!(value("REDIS__COMMAND_TIMEOUT"), Some(OsStr::new("2s")));
+        assert_eq!(value("LOG__FILTER"), Some(OsStr::new("warn")));
+        let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        for (name, _) in GENEROUS {
+            assert!(Service::ProductApi.has_section(checkout, name), "{name}");
+        }
+    }
 
     #[test]
     fn missing_lag_is_not_a_lag_of_zero() {

@@ -95,7 +95,7 @@ impl Shop {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invalid_event_stops_no_subscriber_and_later_events_are_applied() {
-    let system = PrivateSystem::start(130, &[("REDIS__COMMAND_TIMEOUT", "2s")]).await.expect("the four services");
+    let system = PrivateSystem::start(130, &[]).await.expect("the four services");
     let shop = Shop { system, http: Client::builder().no_proxy().timeout(SOON).build().expect("a plain client") };
     let at = |service| shop.system.url(service);
 

@@ -27,7 +27,6 @@ impl Traced {
             ("TRACES__ENDPOINT", &*collector.url()),
             ("TRACES__INTERVAL", "20ms"),
             ("LOG__FILTER", "info,service=debug"),
-            ("REDIS__COMMAND_TIMEOUT", "2s"),
         ];
         let system = PrivateSystem::start(130, &settings).await.expect("the four services");
         let http = Client::builder().no_proxy().timeout(SOON).build().expect("a plain client");
