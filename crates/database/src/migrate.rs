@@ -17,6 +17,7 @@ use diesel::pg::Pg;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
@@ -155,7 +156,7 @@ async fn run(connection: NewConnection, sets: Vec<EmbeddedMigrations>, deadline:
                         );
                     }
                     has_waited = true;
-                    std::thread::sleep(LOCK_PAUSE);
+                    Handle::current().block_on(sleep(LOCK_PAUSE));
                     connection_state.clear_errors();
                 }
                 count += 1;

@@ -105,7 +105,7 @@ impl Program for App {
         let (rule, assets, stop) =
             (Data::new(Access::new(&settings.access)), settings.assets.clone(), shutdown.clone());
         info!(address = %listener.local_addr()?, "the console is ready");
-        let running = faults.clone();
+        let (running, permits) = (faults.clone(), gateway::permits());
         let served = service::server::serve(listener, &common.http, shutdown, move |cfg| {
             access.configure(cfg);
             standard.configure(cfg);
@@ -113,7 +113,7 @@ impl Program for App {
                 web::scope("").app_data(rule.clone()).wrap(from_fn(guard)).configure(|cfg: &mut ServiceConfig| {
                     page::configure(&assets, cfg);
                     live::configure(&hub, &stop, cfg);
-                    gateway::configure(&upstreams, cfg);
+                    gateway::configure(&upstreams, &permits, cfg);
                     actions::configure(&actions, cfg);
                     experiments::configure(&experiments, cfg);
                     load::configure(&load, cfg);

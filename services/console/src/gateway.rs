@@ -48,11 +48,15 @@ const RETURNED: [HeaderName; 12] = [
     header::WWW_AUTHENTICATE,
 ];
 
+/// The permits to forward, which all workers share.
+pub(crate) fn permits() -> Data<Semaphore> {
+    Data::new(Semaphore::new(CONCURRENT))
+}
+
 /// Mounts the gateway.
-pub(crate) fn configure(upstreams: &Upstreams, cfg: &mut ServiceConfig) {
-    let permits = Data::new(Semaphore::new(CONCURRENT));
+pub(crate) fn configure(upstreams: &Upstreams, permits: &Data<Semaphore>, cfg: &mut ServiceConfig) {
     let resource = resource_as("/api/{service}/{path:.*}", "/api/{service}");
-    let resource = resource.app_data(Data::new(upstreams.clone())).app_data(permits);
+    let resource = resource.app_data(Data::new(upstreams.clone())).app_data(permits.clone());
     let methods = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
     cfg.service(methods.into_iter().fold(resource, |resource, method| resource.route(web::method(method).to(forward))));
 }
