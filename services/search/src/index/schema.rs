@@ -9,7 +9,7 @@ use crate::text::{GRAMS, STEMS, WORDS};
 
 /// The version of fields and tokenizers. Every change of them increases it: an index with another number is removed and
 /// rebuilt.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The fields of the index.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use testkit::eventually;
 use crate::support::{Found, Product, SOON, Search, Shop, started};
 
 /// The directory of the index within `INDEX__PATH`.
-const VERSION: &str = "v4";
+const VERSION: &str = "v5";
 
 #[tokio::test]
 async fn search_resumes_at_its_last_commit_after_kill_9() {

@@ -237,7 +237,8 @@ async fn numbers_find_their_units_and_names_their_parts() {
 async fn letters_with_the_same_meaning_find_each_other() {
     let (_shop, search) = search_beyond_categories(&[
         "Café Crème", "USB Hub", "Große Straße", "10 kΩ Resistor", "ﬁne ﬂour", "Iğdır Isparta", "Müsli Bowl", "ΟΔΟΣ",
-        "super\u{200b}market",
+        "super\u{200b}market", "Chanel № 5", "Chanel No. 5", "Pipe 1½", "Tube 1 1/2", "Ring 11/2", "Lamp ۱۵",
+        "Desk 15", "کتابی", "كتابي",
     ])
     .await;
     all_find(&search, &["cafe creme", "CAFÉ", "cafe\u{301}", "ca\u{200d}fe"], &["Café Crème"]).await;
@@ -250,6 +251,10 @@ async fn letters_with_the_same_meaning_find_each_other() {
     all_find(&search, &["musli", "MÜSLI", "mu\u{308}sli"], &["Müsli Bowl"]).await;
     all_find(&search, &["οδος", "οδοσ", "ΟΔΟΣ"], &["ΟΔΟΣ"]).await;
     all_find(&search, &["supermarket"], &["super\u{200b}market"]).await;
+    all_find(&search, &["№5", "№ 5", "No. 5", "no 5"], &["Chanel No. 5", "Chanel № 5"]).await;
+    all_find(&search, &["1½", "1 1/2", "1 ½"], &["Pipe 1½", "Tube 1 1/2"]).await;
+    all_find(&search, &["15", "١٥", "۱۵", "१५"], &["Desk 15", "Lamp ۱۵"]).await;
+    all_find(&search, &["کتابی", "كتابي", "كتابى"], &["كتابي", "کتابی"]).await;
     // "ue" does not fold like "ü": it has one letter too many.
     assert_eq!(search.find("muesli").await.json()["corrected"], true);
 }
