@@ -7,8 +7,8 @@
 //! | `Wi-Fi`, `Node.js`, `women's`, `km/h` | two words that one of these signs connects |
 //! | `AX-47-C` | `ax47`, `47c`, and the whole |
 //! | `t shirt`, `USB C`, `200 ml` | two words with a space between, one of them of one or two letters |
-//! | `10000 mAh`, `3.5 mm` | a number and a unit with a space between |
-//! | `3.5`, `1/2`, `5 10`, `a lamp` | nothing: other numbers, and stop words |
+//! | `10000 mAh`, `3.5 mm` | a number and a unit with a space between: `3.5mm` |
+//! | `1/2`, `5 10`, `a lamp` | nothing: other numbers, and stop words |
 //!
 //! So a word has at most one joined form with its successor, and a chain of words has one more.
 
@@ -44,7 +44,7 @@ impl Text<'_> {
     }
 
     fn join(&self, words: &[Range<usize>]) -> Piece {
-        let text = words.iter().cloned().flatten().map(|at| self.char(at)).take(LONGEST).collect();
+        let text = words.iter().cloned().flat_map(|word| self.chars(word)).take(LONGEST).collect();
         let start = words.first().map_or(0, |first| first.start);
         let end = words.last().map_or(start, |last| last.end);
         Piece { kind: Kind::Joined, text, letters: start..end }
@@ -72,24 +72,12 @@ impl Text<'_> {
         let spaces = (at.end..).take_while(|place| self.char(*place) == ' ' && *place < self.0.len()).count();
         let next = self.word_at(at.end + spaces).filter(|_| spaces > 0)?;
         let binds = |sign: char| connects(sign) || matches!(sign, '&' | '+' | '#');
-        let is_bound_before =
-            at.start.checked_sub(1).is_some_and(|before| binds(self.char(before))) && !self.is_fraction(at);
+        let is_bound_before = at.start.checked_sub(1).is_some_and(|before| binds(self.char(before)));
         let is_bound = is_bound_before || binds(self.char(next.end));
-        let is_measure = next.len() <= UNIT && at.clone().all(|place| self.char(place).is_numeric());
+        let is_measure = next.len() <= UNIT && self.chars(at.clone()).all(|c| c.is_numeric() || c == '.');
         let is_short = is_measure || at.len() <= SHORT || next.len() <= SHORT;
         let is_pair = is_short && !is_bound && !self.are_digits(at.end - 1, next.start);
         (is_pair && !self.is_stop_word(at) && !self.is_stop_word(&next)).then_some(next)
-    }
-
-    fn word_at(&self, start: usize) -> Option<Range<usize>> {
-        let length = (start..).take_while(|place| self.class(*place) == Class::Spaced).count();
-        (length > 0).then_some(start..start + length)
-    }
-
-    /// Returns whether a word is the part of a number after the point.
-    fn is_fraction(&self, at: &Range<usize>) -> bool {
-        let point = at.start.checked_sub(1).filter(|point| self.char(*point) == '.');
-        point.and_then(|point| point.checked_sub(1)).is_some_and(|before| self.are_digits(before, at.start))
     }
 
     fn are_digits(&self, one: usize, other: usize) -> bool {

@@ -10,6 +10,7 @@
 //! | `Wi-Fi`, `wi fi` | `wifi` joined, and `wi`, `fi`; see `join.rs` |
 //! | `智能手机` | one run: a script without spaces is not split into words |
 //! | `10,000`, `哈利·波特` | as without the sign |
+//! | `3.0`, `1,5`, `3.5mm` | `3.0`, `1.5` and `3.5mm` with the point, and `3`, `0` and so on |
 //!
 //! A text has all of these pieces. A query has only the whole ones: `C++` does not search for `c`.
 
@@ -120,25 +121,60 @@ impl Text<'_> {
         class(self.char(at))
     }
 
-    /// Returns whether the comma at `at` is one of `10,000`: up to three digits before it, and three after it.
+    /// Returns whether the comma at `at` is one of `10,000`: up to three digits before it, and three after it. A number does
+    /// not begin with zero, so the comma of `0,500` is a decimal point.
     fn divides_thousands(&self, at: usize) -> bool {
         let digits = |count: usize| (1..=count).take_while(|step| self.char(at + step).is_ascii_digit()).count();
         let before = (0..at).rev().take(4).take_while(|place| self.char(*place).is_ascii_digit()).count();
-        (1..=3).contains(&before) && digits(4) == 3
+        (1..=3).contains(&before) && self.char(at - before) != '0' && digits(4) == 3
+    }
+
+    /// Returns whether the sign at `at` is the point of a decimal number. A number with two such signs is a date, a version
+    /// or a list.
+    fn is_decimal_point(&self, at: usize) -> bool {
+        let is_digit = |place: usize| self.char(place).is_ascii_digit();
+        let divides = |sign: usize| {
+            matches!(self.char(sign), '.' | ',') && is_digit(sign + 1) && sign.checked_sub(1).is_some_and(is_digit)
+        };
+        let after = (at + 1..).find(|place| !is_digit(*place)).unwrap_or(at);
+        let before = (0..at).rev().find(|place| !is_digit(*place));
+        divides(at) && !divides(after) && !before.is_some_and(divides)
+    }
+
+    /// Returns whether these letters are the part of a number after its decimal point.
+    fn is_fraction(&self, part: &Range<usize>) -> bool {
+        part.start.checked_sub(1).is_some_and(|point| self.is_decimal_point(point))
+    }
+
+    /// Returns the word that begins at `start`. A decimal number is one word, with its unit: `3.5mm`.
+    pub(super) fn word_at(&self, start: usize) -> Option<Range<usize>> {
+        let end_of = |part: usize| (part..).find(|place| self.class(*place) != Class::Spaced).unwrap_or(part);
+        let end = end_of(start);
+        let whole = if self.is_decimal_point(end) { end_of(end + 1) } else { end };
+        (end > start).then_some(start..whole)
+    }
+
+    /// Returns the characters of a word. A decimal point is the same as a decimal comma.
+    pub(super) fn chars(&self, word: Range<usize>) -> impl Iterator<Item = char> {
+        word.map(|at| self.char(at)).map(|c| if c == ',' { '.' } else { c })
     }
 
     fn piece(&self, kind: Kind, letters: Range<usize>) -> Piece {
-        let chars = self.0[letters.clone()].iter().map(|letter| letter.char);
+        let chars = self.chars(letters.clone());
         let text = if kind == Kind::Run { chars.collect() } else { chars.take(LONGEST).collect() };
         Piece { kind, text, letters }
     }
 
-    /// Returns the word at `at` with its signs, with the words that a sign joins to it, and alone.
-    fn word(&self, at: Range<usize>) -> impl Iterator<Item = Piece> {
+    /// Returns the word that begins with the letters of `part`: with its signs, with the words that a sign joins to it, and
+    /// alone. The part after a decimal point is only itself.
+    fn word(&self, part: Range<usize>) -> Vec<Piece> {
+        let alone = self.piece(Kind::Word, part.clone());
+        let Some(at) = self.word_at(part.start).filter(|_| !self.is_fraction(&part)) else { return vec![alone] };
         let before = self.dot_before(&at).map(|kind| self.piece(kind, at.start - 1..at.end));
         let after = self.signs_after(at.end).map(|end| self.piece(Kind::Signed, at.start..end));
-        let word = self.piece(Kind::Word, at.clone());
-        before.into_iter().chain(self.joined(&at)).chain(self.joins(&at)).chain(after).chain([word])
+        let decimal = (at != part).then(|| self.piece(Kind::Signed, at.clone()));
+        let pieces = before.into_iter().chain(self.joined(&at)).chain(self.joins(&at)).chain(after).chain(decimal);
+        pieces.chain([alone]).collect()
     }
 
     /// Returns the kind of a word with a dot before it: `.net`, but not `…net` or `.5`.
@@ -168,12 +204,11 @@ impl Text<'_> {
             return None;
         }
         let (mut end, mut spaced, mut text) = (at.end, false, self.piece(Kind::Word, at.clone()).text);
-        while let Some(next) = self.after_ampersand(end) {
-            spaced |= next > end + 1;
-            let length = (next..).take_while(|place| self.class(*place) == Class::Spaced).count();
+        while let Some(next) = self.after_ampersand(end).and_then(|next| self.word_at(next)) {
+            spaced |= next.start > end + 1;
             text.push('&');
-            text.extend((next..next + length).map(|place| self.char(place)));
-            end = next + length;
+            text.extend(self.chars(next.clone()));
+            end = next.end;
         }
         let kind = if spaced { Kind::Inner } else { Kind::Signed };
         let text = text.chars().take(LONGEST).collect();
@@ -227,10 +262,13 @@ mod tests {
             ("AX-47-C", "ax47c= ax47= ax 47c= 47 c"),
             ("women’s t shirt", "womens= women s tshirt= t shirt"),
             ("USB-C cable", "usbc= usb c cable"),
-            ("3.5 1/2 5 10 -4 a lamp", "3 5 1 2 5 10 4 a lamp"),
+            ("3.5 1/2 5 10 -4 a lamp", "3.5! 3 5 1 2 5 10 4 a lamp"),
             ("10,000 mAh 10000mAh", "10000mah= 10000 mah 10000mah"),
-            ("3.5 mm 3.5mm", "3 5mm= 5 mm 3 5mm"),
-            ("1,234,567 1234,567 1,2345 1,23", "1234567 1234 567 1 2345 1 23"),
+            ("3.5 mm; 3,5mm", "3.5mm= 3.5! 3 5 mm 3.5mm! 3 5mm"),
+            ("USB 3.0, USB3.0", "usb 3.0! 3 0 usb3.0! usb3 0"),
+            ("1.2.3 36,37,38 1. 5", "1 2 3 36 37 38 1 5"),
+            ("1,234,567 1234,567 1,2345 1,23", "1234567 1234.567! 1234 567 1.2345! 1 2345 1.23! 1 23"),
+            ("1,234.50 0,500 10,000", "1234.50! 1234 50 0.500! 0 500 10000"),
             ("100 volts", "100 volts"),
             ("哈利·波特 スマート・フォン a·b", "哈利波特~ スマートフォン~ ab= a b"),
             ("2026-11", "202611= 2026 11"),

@@ -184,6 +184,20 @@ async fn word_that_no_product_has_leaves_the_best_partial_matches() {
     assert_eq!((second.names(), &second.json()["match"]), (vec!["Red Shoes for Rain".to_owned()], &"partial".into()));
 }
 
+#[tokio::test]
+async fn decimal_number_is_found_as_one_number() {
+    let names =
+        ["USB 3.0 Hub", "USB 2.0 Hub, 3 Ports", "Bottle 1,5 l", "Flask 1.5 l", "Set of 1, 50 pieces", "Bag 0,500 kg"];
+    let (_shop, search) = search_beyond_categories(&names).await;
+    all_find(&search, &["usb 3.0", "usb 3,0", "usb 3.0 hub"], &["USB 3.0 Hub"]).await;
+    all_find(&search, &["usb 2.0"], &["USB 2.0 Hub, 3 Ports"]).await;
+    all_find(&search, &["1.5", "1,5", "١٫٥", "1.5 l", "1,5l"], &["Bottle 1,5 l", "Flask 1.5 l"]).await;
+    all_find(&search, &["0.500", "0,5"], &["Bag 0,500 kg"]).await;
+    // The parts of a number are found as well.
+    all_find(&search, &["usb 3 hub"], &["USB 2.0 Hub, 3 Ports", "USB 3.0 Hub"]).await;
+    assert_eq!(html(&search.find("3.0 usb").await), "<b>USB</b> <b>3.0</b> Hub");
+}
+
 /// Asserts that every spelling finds exactly these products, by all of its words and without a correction.
 async fn all_find(search: &Search, spellings: &[&str], names: &[&str]) {
     for q in spellings {
