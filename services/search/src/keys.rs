@@ -11,7 +11,7 @@
 //! | `product:{id}` | pages that show the product | the product changes |
 //! | `category:{id}` | pages that show the category's name, in a hit or in a facet | the category changes |
 //! | `word:{abc}` | pages whose longest query word has this beginning; pages of partial matches: any word | the text of a product with such a word changes |
-//! | `word:{ab}` | pages whose query has these letters, in a script without spaces | such a text changes |
+//! | `word:{ab}` | pages whose query has these letters, in a script without spaces or in Korean | such a text changes |
 //! | `typo:any` | pages whose query matched only approximately, or not at all | the text of any product changes |
 //! | `in:any` | all pages without a query | the text of any product changes, or a product is created or deleted |
 //! | `priced-…` | as each of the four above, where a price filter is set | a price changes |

@@ -9,7 +9,7 @@
 //! | by its stem | 6 × BM25 | 2.5 | 1 × BM25 |
 //! | by its beginning (the last word) | 0.05 | 0.04 | 0.03 |
 //! | with one or two typos | 0.02 | 0.015 | 0.01 |
-//! | within a run (a script without spaces) | 6 × BM25 | 2.5 | 1 × BM25 |
+//! | within a run (a script without spaces, or Korean) | 6 × BM25 | 2.5 | 1 × BM25 |
 //!
 //! BM25 is used without its inverse document frequency. That would weigh the words of a query against one another, but
 //! every result has all of them. In return, a score depends only on the query and the product. So it is the same on

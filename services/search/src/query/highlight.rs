@@ -57,7 +57,16 @@ impl Highlight {
         let mut places: Vec<TextSpan> = Vec::new();
         for located in text::located_words(text) {
             if located.word.is_run {
-                self.run(&located, &mut places);
+                let mut spans = Vec::new();
+                self.run(&located, &mut spans);
+                let overlaps = places.last().is_some_and(|last| last.bytes.end > located.bytes.start);
+                // A Korean word comes before its run. If the word does not match, a part of the run may.
+                if overlaps && !places.last().is_some_and(|last| last.bold) && spans.iter().any(|span| span.bold) {
+                    places.pop();
+                    places.extend(spans);
+                } else if !overlaps {
+                    places.extend(spans);
+                }
                 continue;
             }
             let place = TextSpan { bold: self.is_asked_for(&located.word), bytes: located.bytes };
@@ -74,8 +83,8 @@ impl Highlight {
     /// Adds the spans of a run: one for every stretch that matches, and one for every other letter.
     fn run(&self, run: &LocatedWord, places: &mut Vec<TextSpan>) {
         let mut bold = vec![false; run.letters.len()];
-        for word in self.query_words.iter().map(|query_word| &query_word.word).filter(|word| is_within(word, &run.word))
-        {
+        let ways = self.query_words.iter().flat_map(|query_word| ways(query_word, false));
+        for word in ways.map(|(word, _)| word).filter(|word| is_within(word, &run.word)) {
             let length = word.word.chars().count();
             for (at, (start, _)) in run.word.word.char_indices().enumerate() {
                 if run.word.word[start..].starts_with(&word.word) {
@@ -187,6 +196,8 @@ mod tests {
         assert_eq!(snippet("保护壳", "智能手机保护壳，保护"), "智能手机<b>保护壳</b>，保护");
         assert_eq!(snippet("ガラス", "ｶﾞﾗｽのコップ"), "<b>ｶﾞﾗｽ</b>のコップ");
         assert_eq!(snippet("กาแฟ", "ซื้อกาแฟเย็น"), "ซื้อ<b>กาแฟ</b>เย็น");
+        assert_eq!(snippet("케이스", "스마트폰케이스 케이스를"), "스마트폰<b>케이스</b> <b>케이스를</b>");
+        assert_eq!(snippet("전자", "LG전자5"), "LG<b>전자</b>5");
         assert_eq!(snippet("", "Nothing & none"), "Nothing &amp; none");
         assert_eq!(snippet("x", ""), "");
     }

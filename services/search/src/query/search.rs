@@ -253,6 +253,7 @@ mod tests {
             ("Re\u{301}sume\u{301}", "q=resume&category=&price=-&limit=20"),
             ("red t-shirt", "q=red+t~tshirt*+shirt~tshirt*&category=&price=-&limit=20"),
             ("t shirt, red", "q=shirt~tshirt+t~tshirt+red&category=&price=-&limit=20"),
+            ("케이스", "q=케이스~케이스&category=&price=-&limit=20"),
             ("C++ c", "q=c+++c&category=&price=-&limit=20"),
             ("保护壳 Case", "q=保护壳+case&category=&price=-&limit=20"),
             ("name:lamp AND (oak*)~2^3", "q=2+and+lamp+name+oak+3&category=&price=-&limit=20"),
@@ -308,6 +309,7 @@ mod tests {
             (search("t-shirt"), TextReach::EveryWord, vec!["page:any", "word:shi", "word:tsh"]),
             (search("t shirt red"), TextReach::EveryWord, vec!["page:any", "word:shi", "word:tsh"]),
             (search("智能手机保护壳"), TextReach::EveryWord, vec!["page:any", "word:智能"]),
+            (search("케이스"), TextReach::EveryWord, vec!["page:any", "word:케이", "word:케이스"]),
             (search("壳"), TextReach::EveryWord, vec!["page:any", "word:壳"]),
             (search("C++"), TextReach::EveryWord, vec!["page:any", "word:c++"]),
         ] {

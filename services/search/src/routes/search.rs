@@ -47,7 +47,8 @@ pub(crate) struct Results {
 /// Every word of the query must match in the name, the category's name or the description. A word matches by its stem;
 /// the last word also matches by its beginning. Accents are ignored. A word with signs that are part of a name (`C++`,
 /// `.NET`, `AT&T`) matches only with these signs, and a decimal number (`3.0`) only as a whole. Letters of scripts
-/// without spaces (Chinese, Japanese, Thai …) match wherever they occur in the same sequence.
+/// without spaces (Chinese, Japanese, Thai …) match wherever they occur in the same sequence, and so do two or more
+/// letters of a Korean word.
 ///
 /// Joined, hyphenated and separated spellings of a word match one another (`wifi`, `Wi-Fi`, `wi fi`).
 ///

@@ -3,7 +3,8 @@
 //! A word is a series of letters and digits, folded, with the signs that are part of a name (`C++`). Its *stem* is the
 //! part that it shares with its other forms (`lamps`, `lamp`). Both are indexed: words match by their stems; prefixes
 //! and typos are compared with the words. Scripts without spaces (Chinese, Japanese, Thai …) do not mark the end of a
-//! word. So a *run* of such letters is indexed as pairs of letters, and matches wherever it occurs in another run.
+//! word. So a *run* of such letters is indexed as pairs of letters, and matches wherever it occurs in another run. Korean
+//! has spaces, but writes compounds without them, so a Korean word is a word and a run.
 //!
 //! | module | purpose |
 //! |---|---|
@@ -64,7 +65,8 @@ pub fn words(text: &str) -> Vec<Word> {
 pub struct QueryWord {
     /// The word.
     pub word: Word,
-    /// The joined forms of this word and its neighbours. A text may have one of them in place of the word.
+    /// The joined forms of this word and its neighbours, and the run of a Korean word. A text may have one of them in place
+    /// of the word.
     pub joined: BTreeSet<Joined>,
 }
 
@@ -82,7 +84,8 @@ pub struct Joined {
 pub fn query_words(query: &str) -> Vec<QueryWord> {
     let mut pieces = split::pieces(&split::letters(query));
     pieces.retain(|piece| piece.kind != Kind::Inner);
-    let joined: Vec<Piece> = pieces.extract_if(.., |piece| piece.kind == Kind::Joined).collect();
+    let is_further = |piece: &mut Piece| matches!(piece.kind, Kind::Joined | Kind::Compound);
+    let joined: Vec<Piece> = pieces.extract_if(.., is_further).collect();
     let signed: Vec<Range<usize>> =
         pieces.iter().filter(|piece| piece.kind == Kind::Signed).map(|piece| piece.letters.clone()).collect();
     let covers =
@@ -93,12 +96,16 @@ pub fn query_words(query: &str) -> Vec<QueryWord> {
         .iter()
         .zip(to_words(&joined))
         .map(|(piece, word)| {
-            let is_last = piece.letters.end == end && word.word.chars().count() >= TAGGED;
+            let is_last = piece.letters.end == end && !word.is_run && word.word.chars().count() >= TAGGED;
             (piece.letters.clone(), Joined { word, is_last })
         })
         .collect();
     let parts = |piece: &Piece| {
-        joined.iter().filter(|(whole, _)| covers(whole, &piece.letters)).map(|(_, joined)| joined.clone()).collect()
+        let stands_for = |(whole, joined): &&(Range<usize>, Joined)| match joined.word.is_run {
+            true => *whole == piece.letters,
+            false => covers(whole, &piece.letters),
+        };
+        joined.iter().filter(stands_for).map(|(_, joined)| joined.clone()).collect()
     };
     pieces.iter().zip(to_words(&pieces)).map(|(piece, word)| QueryWord { word, joined: parts(piece) }).collect()
 }
@@ -124,7 +131,7 @@ fn to_words(pieces: &[Piece]) -> Vec<Word> {
     let words = pieces.iter().zip(folded.into_iter().zip(stems));
     words
         .map(|(piece, (word, stem))| match piece.kind {
-            Kind::Run => Word { word: piece.text.clone(), stem: piece.text.clone(), is_run: true },
+            Kind::Run | Kind::Compound => Word { word: piece.text.clone(), stem: piece.text.clone(), is_run: true },
             Kind::Word | Kind::Signed | Kind::Inner | Kind::Joined => Word { word, stem, is_run: false },
         })
         .collect()

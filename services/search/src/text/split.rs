@@ -9,6 +9,7 @@
 //! | `AT&T`, `AT & T` | `at&t`, and `at`, `t` |
 //! | `Wi-Fi`, `wi fi` | `wifi` joined, and `wi`, `fi`; see `join.rs` |
 //! | `智能手机` | one run: a script without spaces is not split into words |
+//! | `스마트폰케이스` | the word, and the same letters as a run: Korean writes compounds as one word |
 //! | `10,000`, `哈利·波特` | as without the sign |
 //! | `3.0`, `1,5`, `3.5mm` | `3.0`, `1.5` and `3.5mm` with the point, and `3`, `0` and so on |
 //!
@@ -45,6 +46,8 @@ pub(super) enum Kind {
     Joined,
     /// Letters of a script without spaces.
     Run,
+    /// The Korean letters of a word, as a run.
+    Compound,
 }
 
 /// Returns the folded characters of `text`, without the signs that only divide a number or a name: others write it without
@@ -161,12 +164,13 @@ impl Text<'_> {
 
     fn piece(&self, kind: Kind, letters: Range<usize>) -> Piece {
         let chars = self.chars(letters.clone());
-        let text = if kind == Kind::Run { chars.collect() } else { chars.take(LONGEST).collect() };
+        let text =
+            if matches!(kind, Kind::Run | Kind::Compound) { chars.collect() } else { chars.take(LONGEST).collect() };
         Piece { kind, text, letters }
     }
 
     /// Returns the word that begins with the letters of `part`: with its signs, with the words that a sign joins to it, and
-    /// alone. The part after a decimal point is only itself.
+    /// alone, followed by its parts. The part after a decimal point is only itself.
     fn word(&self, part: Range<usize>) -> Vec<Piece> {
         let alone = self.piece(Kind::Word, part.clone());
         let Some(at) = self.word_at(part.start).filter(|_| !self.is_fraction(&part)) else { return vec![alone] };
@@ -174,7 +178,20 @@ impl Text<'_> {
         let after = self.signs_after(at.end).map(|end| self.piece(Kind::Signed, at.start..end));
         let decimal = (at != part).then(|| self.piece(Kind::Signed, at.clone()));
         let pieces = before.into_iter().chain(self.joined(&at)).chain(self.joins(&at)).chain(after).chain(decimal);
-        pieces.chain([alone]).collect()
+        pieces.chain([alone]).chain(self.compounds(part)).collect()
+    }
+
+    /// Returns the series of Korean letters in a word. One letter is no series: it is rarely a word within another.
+    fn compounds(&self, word: Range<usize>) -> impl Iterator<Item = Piece> {
+        let is_korean = |at: &usize| self.char(*at).script() == Script::Hangul;
+        let mut rest = word.clone();
+        let series = std::iter::from_fn(move || {
+            let start = rest.find(is_korean)?;
+            let end = (start..word.end).find(|at| !is_korean(at)).unwrap_or(word.end);
+            rest = end..word.end;
+            Some(start..end)
+        });
+        series.filter(|letters| letters.len() > 1).map(|letters| self.piece(Kind::Compound, letters))
     }
 
     /// Returns the kind of a word with a dot before it: `.net`, but not `…net` or `.5`.
@@ -242,6 +259,7 @@ mod tests {
             Kind::Inner => "?",
             Kind::Joined => "=",
             Kind::Run => "~",
+            Kind::Compound => "^",
         };
         let pieces = pieces(&letters(text)).into_iter();
         pieces.map(|piece| format!("{}{}", piece.text, sign(piece.kind))).collect::<Vec<_>>().join(" ")
@@ -284,6 +302,7 @@ mod tests {
             ("コーヒー豆", "コーヒー豆~"),
             ("กาแฟเย็น 5", "กาแฟเย็น~ 5"),
             ("हिन्दी", "हिन्दी"),
+            ("스마트폰케이스, LG전자3인치, 컵", "스마트폰케이스 스마트폰케이스^ lg전자3인치 전자^ 인치^ 컵"),
             ("", ""),
         ] {
             assert_eq!(split(text), expected, "{text}");

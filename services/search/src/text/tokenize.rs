@@ -7,7 +7,7 @@ use tantivy::tokenizer::{
 };
 
 use super::bigrams;
-use super::split::{Kind, letters, pieces};
+use super::split::{Kind, Piece, letters, pieces};
 
 /// The name of the tokenizer for fields of words.
 pub const WORDS: &str = "words";
@@ -53,7 +53,7 @@ impl Tokenizer for Words {
     type TokenStream<'a> = Replayed;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Replayed {
-        let words = pieces(&letters(text)).into_iter().filter(|piece| piece.kind != Kind::Run);
+        let words = pieces(&letters(text)).into_iter().filter(|piece| !is_run(piece));
         Replayed::new(words.map(|piece| piece.text).collect())
     }
 }
@@ -67,9 +67,13 @@ impl Tokenizer for Grams {
     type TokenStream<'a> = Replayed;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Replayed {
-        let runs = pieces(&letters(text)).into_iter().filter(|piece| piece.kind == Kind::Run);
+        let runs = pieces(&letters(text)).into_iter().filter(is_run);
         Replayed::new(runs.flat_map(|run| bigrams(&run.text).map(str::to_owned).collect::<Vec<_>>()).collect())
     }
+}
+
+fn is_run(piece: &Piece) -> bool {
+    matches!(piece.kind, Kind::Run | Kind::Compound)
 }
 
 /// Returns prepared words as tokens and ignores the text.

@@ -34,6 +34,7 @@ async fn product_that_enters_a_page_invalidates_it() {
         ("保护壳 手机", "手机的保护壳"),
         ("กาแฟ", "ซื้อกาแฟเย็น"),
         ("ชาเขียว", "ซื้อชาเขียวเย็น"),
+        ("케이스", "스마트폰케이스"),
         ("resume", "Re\u{301}sume\u{301} Paper"),
         ("re\u{301}sume\u{301}", "Resume Paper"),
         ("cafe\u{301}", "Café"),

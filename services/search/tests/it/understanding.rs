@@ -198,6 +198,18 @@ async fn decimal_number_is_found_as_one_number() {
     assert_eq!(html(&search.find("3.0 usb").await), "<b>USB</b> <b>3.0</b> Hub");
 }
 
+#[tokio::test]
+async fn korean_compound_is_found_by_its_parts() {
+    let names = ["스마트폰케이스", "가죽 케이스를", "LG전자 15인치 모니터", "5인치 자"];
+    let (_shop, search) = search_beyond_categories(&names).await;
+    all_find(&search, &["케이스"], &["가죽 케이스를", "스마트폰케이스"]).await;
+    all_find(&search, &["스마트폰 케이스", "케이스 스마트폰", "스마트폰케이스", "폰케이스"], &["스마트폰케이스"]).await;
+    all_find(&search, &["전자 모니터", "lg전자"], &["LG전자 15인치 모니터"]).await;
+    // The digits before a unit are not a part of it.
+    all_find(&search, &["5인치"], &["5인치 자"]).await;
+    assert_eq!(html(&search.find("스마트폰 케이스").await), "<b>스마트폰케이스</b>");
+}
+
 /// Asserts that every spelling finds exactly these products, by all of its words and without a correction.
 async fn all_find(search: &Search, spellings: &[&str], names: &[&str]) {
     for q in spellings {
