@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tantivy::TantivyDocument;
 use tantivy::schema::{BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions};
 
-use crate::text::{GRAMS, STEMS, WORDS};
+use crate::text::{GRAMS, PAIRS, STEMS, WORDS};
 
 /// The version of fields and tokenizers. Every change of them increases it: an index with another number is removed and
 /// rebuilt.
@@ -26,6 +26,8 @@ pub struct Fields {
     pub name_stems: Field,
     /// The words of the name as they are written.
     pub name_words: Field,
+    /// The pairs of adjacent words of the name, each as one word. Those of descriptions would double the index.
+    pub name_pairs: Field,
     /// The n-grams of the name, for scripts without spaces.
     pub name_grams: Field,
     /// The words of the description, stemmed.
@@ -68,6 +70,10 @@ pub fn schema() -> (Schema, Fields) {
     let stems = || text(STEMS, IndexRecordOption::WithFreqs);
     let words = || text(WORDS, IndexRecordOption::Basic);
     let grams = || text(GRAMS, IndexRecordOption::WithFreqsAndPositions);
+    let pairs = {
+        let indexing = TextFieldIndexing::default().set_tokenizer(PAIRS).set_fieldnorms(false);
+        TextOptions::default().set_indexing_options(indexing.set_index_option(IndexRecordOption::Basic))
+    };
     let fields = Fields {
         id: schema.add_i64_field("id", looked_up()),
         category: schema.add_i64_field("category", looked_up()),
@@ -75,6 +81,7 @@ pub fn schema() -> (Schema, Fields) {
         fingerprint: schema.add_u64_field("fingerprint", NumericOptions::default().set_fast()),
         name_stems: schema.add_text_field("name_stems", stems()),
         name_words: schema.add_text_field("name_words", words()),
+        name_pairs: schema.add_text_field("name_pairs", pairs),
         name_grams: schema.add_text_field("name_grams", grams()),
         description_stems: schema.add_text_field("description_stems", stems()),
         description_words: schema.add_text_field("description_words", words()),
@@ -112,6 +119,7 @@ impl Row {
         document.add_i64(fields.price, self.price_cents);
         document.add_text(fields.name_stems, &self.name);
         document.add_text(fields.name_words, &self.name);
+        document.add_text(fields.name_pairs, &self.name);
         document.add_text(fields.name_grams, &self.name);
         document.add_text(fields.description_stems, &self.description);
         document.add_text(fields.description_words, &self.description);

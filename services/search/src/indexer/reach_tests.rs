@@ -13,8 +13,10 @@ use crate::index::{Categories, Commit, Row, Store};
 use crate::query::page;
 use crate::query::search::{Filter, QueryTerms, Search};
 
-const TEXTS: [&str; 20] = [
+const TEXTS: [&str; 22] = [
     "Red Running Shoes",
+    "Power Banks singing",
+    "powerbank",
     "Résumé folder",
     "Re\u{301}sume\u{301} paper, dying",
     "Effective C++ and C#",
@@ -64,8 +66,13 @@ fn raised(product: &Product, names: &Categories) -> BTreeSet<Tag> {
 fn queries() -> BTreeSet<String> {
     let mut queries = BTreeSet::from(["lamp", "灯", "lamps red", ""].map(str::to_owned));
     // Other spellings of words in the texts.
-    queries
-        .extend(["wi-fi", "wi fi", "usb-c", "node.js", "t shirt", "t-shirt", "ax-47-11", "t-shi"].map(str::to_owned));
+    queries.extend(
+        [
+            "wi-fi", "wi fi", "usb-c", "node.js", "t shirt", "t-shirt", "ax-47-11", "t-shi", "powerbanks",
+            "power bank", "red powerbank",
+        ]
+        .map(str::to_owned),
+    );
     for text in TEXTS {
         let chars: Vec<char> = text.chars().collect();
         let parts =

@@ -9,6 +9,8 @@
 //! | by its stem | 6 × BM25 | 2.5 | 1 × BM25 |
 //! | by its beginning (the last word) | 0.05 | 0.04 | 0.03 |
 //! | with one or two typos | 0.02 | 0.015 | 0.01 |
+//! | as a pair: `powerbank` for `power bank` | 3 | 1.25 | |
+//! | by its stem, joined with a long word | 3 × BM25 | 1.25 | 0.5 × BM25 |
 //! | within a run (a script without spaces, or Korean) | 6 × BM25 | 2.5 | 1 × BM25 |
 //!
 //! BM25 is used without its inverse document frequency. That would weigh the words of a query against one another, but
@@ -30,7 +32,7 @@ use tantivy::{Score, Term};
 use super::cursor::MatchMode;
 use super::search::{QueryTerms, Units};
 use crate::index::{Categories, Fields};
-use crate::text::{self, QueryWord, Word};
+use crate::text::{self, Joined, QueryWord, Word};
 
 /// The weight of a match in the name, in the category's name, and in the description.
 type FieldWeights = [Score; 3];
@@ -38,6 +40,11 @@ type FieldWeights = [Score; 3];
 const BY_STEM: FieldWeights = [6.0, 2.5, 1.0];
 const BY_BEGINNING: FieldWeights = [0.05, 0.04, 0.03];
 const BY_TYPO: FieldWeights = [0.02, 0.015, 0.01];
+
+const BY_PAIR: FieldWeights = [3.0, 1.25, 0.0];
+
+/// The share of the weight of a word that counts for a pair of words: `car pet` is rarely a `carpet`.
+const PAIR_SHARE: Score = 0.5;
 
 const BY_IDEOGRAPH: FieldWeights = [3.0, 0.0, 0.5];
 
@@ -66,7 +73,8 @@ pub fn tolerance(word: &Word) -> u8 {
 pub fn can_have_typos(about: &QueryTerms) -> bool {
     match about {
         QueryTerms::Words(words) => {
-            let can_be_one = |query_word: &QueryWord| ways(query_word, false).any(|(word, _)| tolerance(word) > 0);
+            let can_be_one =
+                |query_word: &QueryWord| ways(query_word, false).any(|way| !way.is_pair && tolerance(way.word) > 0);
             words.len() <= MOST_WORDS_WITH_TYPOS && words.iter().any(|(query_word, _)| can_be_one(query_word))
         }
         QueryTerms::Anything | QueryTerms::Nothing => false,
@@ -125,10 +133,10 @@ fn clauses(
     words: &[(QueryWord, bool)], likeness: MatchMode, fields: &Fields, categories: &Categories,
 ) -> (Clauses, Clauses) {
     let last = words.len().saturating_sub(1);
-    let names: Names = categories.iter().map(|(id, name)| (*id, text::words(name))).collect();
+    let names: Names = categories.iter().map(|(id, name)| (*id, text::words(name), text::pairs(name))).collect();
     let mut clauses = (Clauses::new(), Clauses::new());
     for (place, (query_word, required)) in words.iter().enumerate() {
-        let how = How { is_last: place == last, likeness };
+        let how = How { is_last: place == last, is_pair: false, likeness };
         let clause = matches(query_word, how, fields, &names);
         if *required { clauses.0.push(clause) } else { clauses.1.push(clause) }
     }
@@ -137,37 +145,58 @@ fn clauses(
 
 type Clauses = Vec<Box<dyn Query>>;
 
-type Names = Vec<(i64, Vec<Word>)>;
+/// Of each category, the words and the pairs of its name.
+type Names = Vec<(i64, Vec<Word>, Vec<Word>)>;
 
 /// How a word may match.
 #[derive(Clone, Copy)]
 struct How {
     is_last: bool,
+    is_pair: bool,
     likeness: MatchMode,
 }
 
 impl How {
     fn tolerance(self, word: &Word) -> u8 {
-        if self.likeness == MatchMode::Typo { tolerance(word) } else { 0 }
+        if self.likeness == MatchMode::Typo && !self.is_pair { tolerance(word) } else { 0 }
+    }
+
+    fn share(self) -> Score {
+        if self.is_pair { PAIR_SHARE } else { 1.0 }
     }
 }
 
-/// Returns the words that may stand for this one in a text, and whether each may be unfinished: the word itself, and
-/// its joined forms.
-pub fn ways(query_word: &QueryWord, is_last: bool) -> impl Iterator<Item = (&Word, bool)> {
-    let joined = query_word.joined.iter().map(|joined| (&joined.word, joined.is_last));
-    [(&query_word.word, is_last)].into_iter().chain(joined)
+/// A word that may stand for a word of the query in a text.
+#[derive(Clone, Copy, Debug)]
+pub struct Way<'a> {
+    /// The word.
+    pub word: &'a Word,
+    /// Whether it may be unfinished.
+    pub is_last: bool,
+    /// Whether it is a pair of longer words. Then it may have no typos.
+    pub is_pair: bool,
+}
+
+/// Returns the words that may stand for this one in a text: the word itself, and its joined forms.
+pub fn ways(query_word: &QueryWord, is_last: bool) -> impl Iterator<Item = Way<'_>> {
+    let joined = query_word.joined.iter();
+    let joined = joined.map(|Joined { word, is_last, is_pair }| Way { word, is_last: *is_last, is_pair: *is_pair });
+    [Way { word: &query_word.word, is_last, is_pair: false }].into_iter().chain(joined)
 }
 
 /// Builds the clause of one word. Where `t` and `shirt` may each be `tshirt`, a product matches that has `tshirt`, or
 /// both `t` and `shirt`.
 fn matches(query_word: &QueryWord, how: How, fields: &Fields, names: &Names) -> Box<dyn Query> {
-    let words: Vec<(&Word, How)> =
-        ways(query_word, how.is_last).map(|(word, is_last)| (word, How { is_last, ..how })).collect();
+    let way = |Way { word, is_last, is_pair }| (word, How { is_last, is_pair, ..how });
+    let words: Vec<(&Word, How)> = ways(query_word, how.is_last).map(way).collect();
     let each = words.iter().map(|(word, how)| if word.is_run { run(word, fields) } else { spaced(word, *how, fields) });
     let mut ways: Clauses = each.flatten().collect();
-    for (id, name) in names {
-        let worths = words.iter().flat_map(|(word, how)| name.iter().filter_map(|named| worth_of(word, named, *how)));
+    for (id, name, pairs) in names {
+        let worths = words.iter().flat_map(|(word, how)| {
+            let is_named = !how.is_pair && pairs.iter().any(|pair| pair.stem == word.stem);
+            let by_pair = is_named.then_some(BY_PAIR[1]);
+            name.iter().filter_map(|named| worth_of(word, named, *how)).chain(by_pair)
+        });
         let best = worths.reduce(Score::max);
         if let Some(worth) = best {
             let term = Term::from_field_i64(fields.category, *id);
@@ -204,9 +233,13 @@ fn spaced(word: &Word, how: How, fields: &Fields) -> Clauses {
     let mut ways: Clauses = Vec::with_capacity(8);
     for (field, worth) in [(fields.name_stems, BY_STEM[0]), (fields.description_stems, BY_STEM[2])] {
         let term = TermQuery::new(Term::from_field_text(field, &word.stem), IndexRecordOption::WithFreqs);
-        ways.push(Box::new(BoostQuery::new(Box::new(term), worth)));
+        ways.push(Box::new(BoostQuery::new(Box::new(term), worth * how.share())));
     }
     let mut constant = |query: Box<dyn Query>, worth| ways.push(Box::new(ConstScoreQuery::new(query, worth)));
+    if !how.is_pair {
+        let pair = Term::from_field_text(fields.name_pairs, &word.stem);
+        constant(Box::new(TermQuery::new(pair, IndexRecordOption::Basic)), BY_PAIR[0]);
+    }
     let names = [(fields.name_words, 0), (fields.description_words, 2)];
     if how.is_last {
         for (field, place) in names {
@@ -228,7 +261,7 @@ fn spaced(word: &Word, how: How, fields: &Fields) -> Clauses {
 /// Returns the weight of a category whose name has the word `named`; `None` when `word` does not match it.
 fn worth_of(word: &Word, named: &Word, how: How) -> Option<Score> {
     if word.stem == named.stem || is_within(word, named) {
-        Some(BY_STEM[1])
+        Some(BY_STEM[1] * how.share())
     } else if how.is_last && begins(word, named) {
         Some(BY_BEGINNING[1])
     } else if is_nearly(word, named, how.tolerance(word)) {

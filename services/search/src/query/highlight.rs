@@ -69,7 +69,11 @@ impl Highlight {
                 }
                 continue;
             }
-            let place = TextSpan { bold: self.is_asked_for(&located.word), bytes: located.bytes };
+            let bold = self.is_asked_for(&located.word, located.is_pair);
+            if located.is_pair && !bold {
+                continue;
+            }
+            let place = TextSpan { bold, bytes: located.bytes };
             match places.last_mut().filter(|last| last.bytes.end > place.bytes.start) {
                 None => places.push(place),
                 // The longer word comes first. If it does not match, its parts may.
@@ -84,7 +88,7 @@ impl Highlight {
     fn run(&self, run: &LocatedWord, places: &mut Vec<TextSpan>) {
         let mut bold = vec![false; run.letters.len()];
         let ways = self.query_words.iter().flat_map(|query_word| ways(query_word, false));
-        for word in ways.map(|(word, _)| word).filter(|word| is_within(word, &run.word)) {
+        for word in ways.map(|way| way.word).filter(|word| is_within(word, &run.word)) {
             let length = word.word.chars().count();
             for (at, (start, _)) in run.word.word.char_indices().enumerate() {
                 if run.word.word[start..].starts_with(&word.word) {
@@ -103,14 +107,17 @@ impl Highlight {
     }
 
     /// Returns whether the query matches the word, by the same rules as `build.rs`.
-    fn is_asked_for(&self, word: &Word) -> bool {
+    fn is_asked_for(&self, word: &Word, is_pair: bool) -> bool {
         let last = self.query_words.len().saturating_sub(1);
         let mut words =
             self.query_words.iter().enumerate().flat_map(|(place, query_word)| ways(query_word, place == last));
-        words.any(|(asked_for, is_last)| {
-            asked_for.stem == word.stem
-                || (is_last && begins(asked_for, word))
-                || (self.likeness == MatchMode::Typo && is_nearly(asked_for, word, tolerance(asked_for)))
+        words.any(|way| {
+            let has_typo = || {
+                let may_have_typo = self.likeness == MatchMode::Typo && !way.is_pair;
+                may_have_typo && is_nearly(way.word, word, tolerance(way.word))
+            };
+            (way.word.stem == word.stem && !(is_pair && way.is_pair))
+                || (!is_pair && ((way.is_last && begins(way.word, word)) || has_typo()))
         })
     }
 }
@@ -192,6 +199,9 @@ mod tests {
         assert_eq!(snippet("at&t", "AT&T, at AT & T"), "<b>AT&amp;T</b>, at <b>AT &amp; T</b>");
         assert_eq!(snippet("t", "AT&T"), "AT&amp;<b>T</b>");
         assert_eq!(snippet("wifi", "Wi-Fi, wi fi, Wi-Fi-6"), "<b>Wi-Fi</b>, <b>wi fi</b>, <b>Wi-Fi-6</b>");
+        assert_eq!(snippet("powerbank", "A power bank, power"), "A <b>power bank</b>, power");
+        assert_eq!(snippet("power bank", "Powerbank, bank"), "<b>Powerbank</b>, <b>bank</b>");
+        assert_eq!(snippet("powerb", "A power bank"), "A power bank");
         assert_eq!(snippet("t shirt", "T-Shirt, tshirts, Shirt"), "<b>T-Shirt</b>, <b>tshirts</b>, <b>Shirt</b>");
         assert_eq!(snippet("保护壳", "智能手机保护壳，保护"), "智能手机<b>保护壳</b>，保护");
         assert_eq!(snippet("ガラス", "ｶﾞﾗｽのコップ"), "<b>ｶﾞﾗｽ</b>のコップ");

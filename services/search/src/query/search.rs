@@ -1,7 +1,8 @@
 //! The query in its normal form: two queries with the same meaning have the same page in the cache.
 //!
 //! Words are folded, and each occurs once. All but the last are in alphabetical order, because their order has no
-//! meaning. The last word stays last: it may be unfinished, so it also matches by its beginning.
+//! meaning, except that neighbouring words may stand for one word. The last word stays last: it may be unfinished, so it also
+//! matches by its beginning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -245,10 +246,11 @@ mod tests {
             ("  \t", "q=&category=&price=-&limit=20"),
             ("?!", "q=-&category=&price=-&limit=20"),
             ("Lamp", "q=lamp&category=&price=-&limit=20"),
-            ("desk  OAK lamp", "q=desk+oak+lamp&category=&price=-&limit=20"),
+            ("desk;  OAK, lamp", "q=desk+oak+lamp&category=&price=-&limit=20"),
             ("oak, desk; Lamp!", "q=desk+oak+lamp&category=&price=-&limit=20"),
-            ("lamp oak lamp", "q=oak+lamp&category=&price=-&limit=20"),
-            ("lamp desk", "q=lamp+desk&category=&price=-&limit=20"),
+            ("lamp, oak, lamp", "q=oak+lamp&category=&price=-&limit=20"),
+            ("lamp oak lamp", "q=oak~lampoak~oaklamp*+lamp~lampoak~oaklamp*&category=&price=-&limit=20"),
+            ("lamp desk", "q=lamp~lampdesk*+desk~lampdesk*&category=&price=-&limit=20"),
             ("Café", "q=cafe&category=&price=-&limit=20"),
             ("Re\u{301}sume\u{301}", "q=resume&category=&price=-&limit=20"),
             ("red t-shirt", "q=red+t~tshirt*+shirt~tshirt*&category=&price=-&limit=20"),

@@ -50,7 +50,8 @@ pub(crate) struct Results {
 /// without spaces (Chinese, Japanese, Thai …) match wherever they occur in the same sequence, and so do two or more
 /// letters of a Korean word.
 ///
-/// Joined, hyphenated and separated spellings of a word match one another (`wifi`, `Wi-Fi`, `wi fi`).
+/// Joined, hyphenated and separated spellings of a word match one another (`wifi`, `Wi-Fi`, `wi fi`). Longer words that a
+/// space separates in a description (`power bank`) match only when they are separate in the query, too.
 ///
 /// When no product matches, the search allows up to two wrong letters per word, and `corrected` is true. When that finds
 /// nothing either, it returns products that have at least half of the words, those with the most words first, and

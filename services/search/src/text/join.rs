@@ -8,7 +8,11 @@
 //! | `AX-47-C` | `ax47`, `47c`, and the whole |
 //! | `t shirt`, `USB C`, `200 ml` | two words with a space between, one of them of one or two letters |
 //! | `10000 mAh`, `3.5 mm` | a number and a unit with a space between: `3.5mm` |
+//! | `power bank` | a *pair* of longer words with a space between |
 //! | `1/2`, `5 10`, `a lamp` | nothing: other numbers, and stop words |
+//!
+//! Texts have many pairs, and few are a word. So only the pairs of names are indexed, in a field of their own, and they match
+//! only as a whole.
 //!
 //! So a word has at most one joined form with its successor, and a chain of words has one more.
 
@@ -16,7 +20,7 @@ use std::ops::Range;
 
 use super::split::{Class, Kind, LONGEST, Piece, Text};
 
-/// The maximum length, in letters, of a word that is also joined with its neighbour across a space.
+/// The maximum length, in letters, of a word that is joined with its neighbour across a space in every text.
 const SHORT: usize = 2;
 
 /// The maximum length of the name of a unit, in letters.
@@ -32,22 +36,22 @@ impl Text<'_> {
     /// Returns the joined forms that begin with the word at `at`, the longer first.
     pub(super) fn joins(&self, at: &Range<usize>) -> impl Iterator<Item = Piece> + use<> {
         let by_sign = self.connected(at);
-        let next = by_sign.clone().or_else(|| self.beside(at));
-        let pair = next.map(|next| self.join(&[at.clone(), next]));
+        let next = by_sign.clone().map(|next| (next, Kind::Joined)).or_else(|| self.beside(at));
+        let pair = next.map(|(next, kind)| self.join(kind, &[at.clone(), next]));
         let is_first = by_sign.is_some() && !self.is_connected_before(at);
         let chain: Vec<Range<usize>> = match is_first {
             true => std::iter::successors(Some(at.clone()), |word| self.connected(word)).take(LONGEST).collect(),
             false => Vec::new(),
         };
-        let chain = (chain.len() > 2).then(|| self.join(&chain));
+        let chain = (chain.len() > 2).then(|| self.join(Kind::Joined, &chain));
         chain.into_iter().chain(pair)
     }
 
-    fn join(&self, words: &[Range<usize>]) -> Piece {
+    fn join(&self, kind: Kind, words: &[Range<usize>]) -> Piece {
         let text = words.iter().cloned().flat_map(|word| self.chars(word)).take(LONGEST).collect();
         let start = words.first().map_or(0, |first| first.start);
         let end = words.last().map_or(start, |last| last.end);
-        Piece { kind: Kind::Joined, text, letters: start..end }
+        Piece { kind, text, letters: start..end }
     }
 
     /// Returns the word that a sign connects to the one at `at`.
@@ -67,8 +71,8 @@ impl Text<'_> {
         connects(sign) && (is_hyphen(sign) || !self.are_digits(before, at.start))
     }
 
-    /// Returns the word after a space, if either word is short and no sign connects either of them to another word.
-    fn beside(&self, at: &Range<usize>) -> Option<Range<usize>> {
+    /// Returns the word after a space, if no sign connects either word to another one, and how the two are joined.
+    fn beside(&self, at: &Range<usize>) -> Option<(Range<usize>, Kind)> {
         let spaces = (at.end..).take_while(|place| self.char(*place) == ' ' && *place < self.0.len()).count();
         let next = self.word_at(at.end + spaces).filter(|_| spaces > 0)?;
         let binds = |sign: char| connects(sign) || matches!(sign, '&' | '+' | '#');
@@ -76,8 +80,9 @@ impl Text<'_> {
         let is_bound = is_bound_before || binds(self.char(next.end));
         let is_measure = next.len() <= UNIT && self.chars(at.clone()).all(|c| c.is_numeric() || c == '.');
         let is_short = is_measure || at.len() <= SHORT || next.len() <= SHORT;
-        let is_pair = is_short && !is_bound && !self.are_digits(at.end - 1, next.start);
-        (is_pair && !self.is_stop_word(at) && !self.is_stop_word(&next)).then_some(next)
+        let is_joined = !is_bound && !self.are_digits(at.end - 1, next.start);
+        let kind = if is_short { Kind::Joined } else { Kind::Pair };
+        (is_joined && !self.is_stop_word(at) && !self.is_stop_word(&next)).then_some((next, kind))
     }
 
     fn are_digits(&self, one: usize, other: usize) -> bool {

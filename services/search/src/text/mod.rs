@@ -27,7 +27,7 @@ use unicode_script::{Script, UnicodeScript};
 
 use fold::Letter;
 use split::{Kind, Piece};
-pub use tokenize::{GRAMS, STEMS, WORDS, tokenizers};
+pub use tokenize::{GRAMS, PAIRS, STEMS, WORDS, tokenizers};
 
 /// The maximum number of characters of a word in a tag; see `keys.rs`.
 const TAGGED: usize = 3;
@@ -52,11 +52,22 @@ pub struct LocatedWord {
     pub bytes: Range<usize>,
     /// The bytes of each letter of a run; empty for other words.
     pub letters: Vec<Range<usize>>,
+    /// Whether it is one of the [`pairs`].
+    pub is_pair: bool,
 }
 
 /// Returns the words of `text` in order, with and without their signs.
 pub fn words(text: &str) -> Vec<Word> {
-    let pieces = split::pieces(&split::letters(text));
+    let mut pieces = split::pieces(&split::letters(text));
+    pieces.retain(|piece| piece.kind != Kind::Pair);
+    to_words(&pieces)
+}
+
+/// Returns the pairs of longer words of `text`, each written as one word: `powerbank` for `power bank`. A pair needs no tag
+/// of its own, because its beginning is that of its first word.
+pub fn pairs(text: &str) -> Vec<Word> {
+    let mut pieces = split::pieces(&split::letters(text));
+    pieces.retain(|piece| piece.kind == Kind::Pair);
     to_words(&pieces)
 }
 
@@ -78,13 +89,15 @@ pub struct Joined {
     /// Whether the joined word includes the last word of the query, so that it may be unfinished. `false` if it is
     /// shorter than a tag.
     pub is_last: bool,
+    /// Whether it is a pair of longer words, which is less likely to be a word.
+    pub is_pair: bool,
 }
 
 /// Returns the words of a query in order. A word with signs replaces the words without them.
 pub fn query_words(query: &str) -> Vec<QueryWord> {
     let mut pieces = split::pieces(&split::letters(query));
     pieces.retain(|piece| piece.kind != Kind::Inner);
-    let is_further = |piece: &mut Piece| matches!(piece.kind, Kind::Joined | Kind::Compound);
+    let is_further = |piece: &mut Piece| matches!(piece.kind, Kind::Joined | Kind::Pair | Kind::Compound);
     let joined: Vec<Piece> = pieces.extract_if(.., is_further).collect();
     let signed: Vec<Range<usize>> =
         pieces.iter().filter(|piece| piece.kind == Kind::Signed).map(|piece| piece.letters.clone()).collect();
@@ -97,7 +110,7 @@ pub fn query_words(query: &str) -> Vec<QueryWord> {
         .zip(to_words(&joined))
         .map(|(piece, word)| {
             let is_last = piece.letters.end == end && !word.is_run && word.word.chars().count() >= TAGGED;
-            (piece.letters.clone(), Joined { word, is_last })
+            (piece.letters.clone(), Joined { word, is_last, is_pair: piece.kind == Kind::Pair })
         })
         .collect();
     let parts = |piece: &Piece| {
@@ -116,11 +129,11 @@ pub fn located_words(text: &str) -> Vec<LocatedWord> {
     let pieces = split::pieces(&letters);
     let words = to_words(&pieces);
     let place = |(piece, word): (Piece, Word)| {
-        let of = &letters[piece.letters];
+        let (of, is_pair) = (&letters[piece.letters], piece.kind == Kind::Pair);
         let bytes = of.first().map_or(0, |first| first.bytes.start)..of.last().map_or(0, |last| last.bytes.end);
         let each = |of: &[Letter]| of.iter().map(|letter| letter.bytes.clone()).collect();
         let letters = if word.is_run { each(of) } else { Vec::new() };
-        LocatedWord { word, bytes, letters }
+        LocatedWord { word, bytes, letters, is_pair }
     };
     pieces.into_iter().zip(words).map(place).collect()
 }
@@ -132,7 +145,7 @@ fn to_words(pieces: &[Piece]) -> Vec<Word> {
     words
         .map(|(piece, (word, stem))| match piece.kind {
             Kind::Run | Kind::Compound => Word { word: piece.text.clone(), stem: piece.text.clone(), is_run: true },
-            Kind::Word | Kind::Signed | Kind::Inner | Kind::Joined => Word { word, stem, is_run: false },
+            Kind::Word | Kind::Signed | Kind::Inner | Kind::Joined | Kind::Pair => Word { word, stem, is_run: false },
         })
         .collect()
 }

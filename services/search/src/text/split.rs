@@ -44,6 +44,8 @@ pub(super) enum Kind {
     Inner,
     /// Separate words, written as one.
     Joined,
+    /// Like `Joined`, of two longer words.
+    Pair,
     /// Letters of a script without spaces.
     Run,
     /// The Korean letters of a word, as a run.
@@ -258,6 +260,7 @@ mod tests {
             Kind::Signed => "!",
             Kind::Inner => "?",
             Kind::Joined => "=",
+            Kind::Pair => "*",
             Kind::Run => "~",
             Kind::Compound => "^",
         };
@@ -281,13 +284,13 @@ mod tests {
             ("women’s t shirt", "womens= women s tshirt= t shirt"),
             ("USB-C cable", "usbc= usb c cable"),
             ("3.5 1/2 5 10 -4 a lamp", "3.5! 3 5 1 2 5 10 4 a lamp"),
-            ("10,000 mAh 10000mAh", "10000mah= 10000 mah 10000mah"),
+            ("10,000 mAh; 10000mAh", "10000mah= 10000 mah 10000mah"),
             ("3.5 mm; 3,5mm", "3.5mm= 3.5! 3 5 mm 3.5mm! 3 5mm"),
-            ("USB 3.0, USB3.0", "usb 3.0! 3 0 usb3.0! usb3 0"),
+            ("USB 3.0, USB3.0", "usb3.0* usb 3.0! 3 0 usb3.0! usb3 0"),
             ("1.2.3 36,37,38 1. 5", "1 2 3 36 37 38 1 5"),
             ("1,234,567 1234,567 1,2345 1,23", "1234567 1234.567! 1234 567 1.2345! 1 2345 1.23! 1 23"),
             ("1,234.50 0,500 10,000", "1234.50! 1234 50 0.500! 0 500 10000"),
-            ("100 volts", "100 volts"),
+            ("power bank case, 100 volts", "powerbank* power bankcase* bank case 100volts* 100 volts"),
             ("哈利·波特 スマート・フォン a·b", "哈利波特~ スマートフォン~ ab= a b"),
             ("2026-11", "202611= 2026 11"),
             ("x c++ -t- c# y", "x c++! c t c#! c y"),

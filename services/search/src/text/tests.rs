@@ -41,7 +41,8 @@ fn query_word_with_signs_replaces_its_plain_word() {
 fn joined_words_of_a_query_are_known_to_each_of_their_parts() {
     for (query, expected) in [
         ("Wi-Fi", "wi{wifi*} fi{wifi*}"),
-        ("t shirt red", "t{tshirt} shirt{tshirt} red{}"),
+        ("t shirt, red", "t{tshirt} shirt{tshirt} red{}"),
+        ("power bank red", "power{powerbank} bank{bankred* powerbank} red{bankred*}"),
         ("red t-shirt", "red{} t{tshirt*} shirt{tshirt*}"),
         ("ax-47-c", "ax{ax47 ax47c*} 47{47c* ax47 ax47c*} c{47c* ax47c*}"),
         // Two letters may be the beginning of too many words.

@@ -13,14 +13,18 @@ use super::split::{Kind, Piece, letters, pieces};
 pub const WORDS: &str = "words";
 /// The name of the tokenizer for fields of stems.
 pub const STEMS: &str = "stems";
+/// The name of the tokenizer for fields of pairs of words, stemmed.
+pub const PAIRS: &str = "pairs";
 /// The name of the tokenizer for fields of letter pairs of scripts without spaces.
 pub const GRAMS: &str = "grams";
 
 /// Returns the tokenizers that the index knows by name.
 pub fn tokenizers() -> TokenizerManager {
     let tokenizers = TokenizerManager::default();
-    tokenizers.register(WORDS, TextAnalyzer::builder(plain(Words)).build());
-    tokenizers.register(STEMS, TextAnalyzer::builder(plain(Words)).filter(Stemmer::new(Language::English)).build());
+    let stemmed = |words| TextAnalyzer::builder(plain(words)).filter(Stemmer::new(Language::English)).build();
+    tokenizers.register(WORDS, TextAnalyzer::builder(plain(Words(is_word))).build());
+    tokenizers.register(STEMS, stemmed(Words(is_word)));
+    tokenizers.register(PAIRS, stemmed(Words(is_pair)));
     tokenizers.register(GRAMS, TextAnalyzer::builder(Grams).build());
     tokenizers
 }
@@ -45,15 +49,15 @@ fn collect(mut analyzer: TextAnalyzer) -> Vec<String> {
     words
 }
 
-/// Splits a text into words, with and without their signs.
+/// Splits a text into words, with and without their signs, and keeps those of some kinds.
 #[derive(Clone)]
-struct Words;
+struct Words(fn(&Piece) -> bool);
 
 impl Tokenizer for Words {
     type TokenStream<'a> = Replayed;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Replayed {
-        let words = pieces(&letters(text)).into_iter().filter(|piece| !is_run(piece));
+        let words = pieces(&letters(text)).into_iter().filter(self.0);
         Replayed::new(words.map(|piece| piece.text).collect())
     }
 }
@@ -70,6 +74,14 @@ impl Tokenizer for Grams {
         let runs = pieces(&letters(text)).into_iter().filter(is_run);
         Replayed::new(runs.flat_map(|run| bigrams(&run.text).map(str::to_owned).collect::<Vec<_>>()).collect())
     }
+}
+
+fn is_word(piece: &Piece) -> bool {
+    !is_run(piece) && !is_pair(piece)
+}
+
+fn is_pair(piece: &Piece) -> bool {
+    piece.kind == Kind::Pair
 }
 
 fn is_run(piece: &Piece) -> bool {

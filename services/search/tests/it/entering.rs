@@ -90,6 +90,8 @@ async fn product_in_another_spelling_invalidates_the_page() {
         ("ax-47-11", "AX4711"),
         ("ax9911", "AX-99-11"),
         ("c-pil", "Cpillar"),
+        ("solar lamp", "Solarlamp"),
+        ("solarcharger", "Solar Charger"),
     ] {
         search.until_current(&shop).await;
         search.cached(&[("q", q)]).await;

@@ -189,7 +189,7 @@ async fn decimal_number_is_found_as_one_number() {
     let names =
         ["USB 3.0 Hub", "USB 2.0 Hub, 3 Ports", "Bottle 1,5 l", "Flask 1.5 l", "Set of 1, 50 pieces", "Bag 0,500 kg"];
     let (_shop, search) = search_beyond_categories(&names).await;
-    all_find(&search, &["usb 3.0", "usb 3,0", "usb 3.0 hub"], &["USB 3.0 Hub"]).await;
+    all_find(&search, &["usb 3.0", "usb 3,0", "USB3.0", "usb 3.0 hub"], &["USB 3.0 Hub"]).await;
     all_find(&search, &["usb 2.0"], &["USB 2.0 Hub, 3 Ports"]).await;
     all_find(&search, &["1.5", "1,5", "١٫٥", "1.5 l", "1,5l"], &["Bottle 1,5 l", "Flask 1.5 l"]).await;
     all_find(&search, &["0.500", "0,5"], &["Bag 0,500 kg"]).await;
@@ -225,7 +225,8 @@ async fn all_find(search: &Search, spellings: &[&str], names: &[&str]) {
 async fn joined_hyphenated_and_separate_spellings_find_each_other() {
     let (_shop, search) = search_beyond_categories(&[
         "Wi-Fi Router", "Wifi Antenna", "Node.js Handbook", "NodeJS Primer", "USB-C Cable", "USB C Plug", "Usbc Hub",
-        "T-Shirt blue", "T Shirt green", "Tshirt red", "Women's Boots", "Bolt AX-47-11", "Nut 47.5",
+        "T-Shirt blue", "T Shirt green", "Tshirt red", "Women's Boots", "Bolt AX-47-11", "Nut 47.5", "Power Bank grey",
+        "Powerbank black", "Car seat for a pet", "Carpet", "Car Tires", "가죽 지갑", "천지갑",
     ])
     .await;
     all_find(&search, &["wifi", "Wi-Fi", "wi fi", "WiFi", "wi‑fi", "wi-f"], &["Wi-Fi Router", "Wifi Antenna"]).await;
@@ -237,6 +238,14 @@ async fn joined_hyphenated_and_separate_spellings_find_each_other() {
     all_find(&search, &["red t-shirt", "t shirt red", "tshirt red"], &["Tshirt red"]).await;
     all_find(&search, &["women's", "womens", "women’s boots", "womens boots"], &["Women's Boots"]).await;
     all_find(&search, &["AX4711", "ax-47-11", "ax47-11", "ax 47 11"], &["Bolt AX-47-11"]).await;
+    all_find(&search, &["power bank", "powerbank", "Powerbanks", "power ban"], &["Power Bank grey", "Powerbank black"])
+        .await;
+    all_find(&search, &["grey powerbank", "powerbank grey"], &["Power Bank grey"]).await;
+    all_find(&search, &["black power bank", "power bank black"], &["Powerbank black"]).await;
+    all_find(&search, &["가죽지갑"], &["가죽 지갑"]).await;
+    // Two words are first of all two words, and a pair of a name matches only as a whole.
+    assert_eq!(search.find("car pet").await.names(), ["Car seat for a pet", "Carpet"]);
+    assert_eq!(search.find("cart").await.json()["corrected"], true);
     // Digits that a dot separates are a different number without the dot.
     all_find(&search, &["475"], &[]).await;
     let html = search.find("wifi router").await.json()["hits"][0]["name_html"].clone();
