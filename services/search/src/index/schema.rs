@@ -26,7 +26,7 @@ pub struct Fields {
     pub name_stems: Field,
     /// The words of the name as they are written.
     pub name_words: Field,
-    /// The pairs of adjacent words of the name, each as one word. Those of descriptions would double the index.
+    /// The pairs of adjacent words of the name, each as one word. Those of descriptions would enlarge the index far more.
     pub name_pairs: Field,
     /// The n-grams of the name, for scripts without spaces.
     pub name_grams: Field,

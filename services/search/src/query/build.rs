@@ -2,7 +2,7 @@
 //!
 //! Every word except stop words must match, in any field; the fields may differ from word to word. When no product has
 //! all of them, a product matches that has at least half of the query's [units](super::search::Units), and the products
-//! with the most units come first (`MatchMode::Partial`).
+//! with the most units come first (`MatchMode::Partial`). The last attempt allows typos in these units, too.
 //!
 //! | a word matches | in the name | in the category's name | in the description |
 //! |---|---|---|---|
@@ -88,8 +88,8 @@ pub fn build(about: &QueryTerms, likeness: MatchMode, fields: &Fields, categorie
         QueryTerms::Nothing => return Box::new(EmptyQuery),
         QueryTerms::Words(words) => words,
     };
-    if let Some(units) = about.units().filter(|_| likeness == MatchMode::Partial) {
-        return partial(&units, fields, categories);
+    if let Some(units) = about.units().filter(|_| likeness.is_partial()) {
+        return partial(&units, likeness, fields, categories);
     }
     let (required, optional) = clauses(words, likeness, fields, categories);
     let must = required.into_iter().map(|clause| (Occur::Must, clause));
@@ -99,8 +99,8 @@ pub fn build(about: &QueryTerms, likeness: MatchMode, fields: &Fields, categorie
 
 /// Builds the query for partial matches. The score is the number of matched units, plus a fraction for the quality of
 /// these matches. So products with the same number of units are in the order of a strict search.
-fn partial(units: &Units, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
-    let (required, mut optional) = clauses(&units.words, MatchMode::Partial, fields, categories);
+fn partial(units: &Units, likeness: MatchMode, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
+    let (required, mut optional) = clauses(&units.words, likeness, fields, categories);
     let counts =
         required.iter().map(|clause| Box::new(ConstScoreQuery::new(clause.box_clone(), 1.0)) as Box<dyn Query>);
     let counts = BooleanQuery::union_with_minimum_required_clauses(counts.collect(), units.fewest);
@@ -158,7 +158,7 @@ struct How {
 
 impl How {
     fn tolerance(self, word: &Word) -> u8 {
-        if self.likeness == MatchMode::Typo && !self.is_pair { tolerance(word) } else { 0 }
+        if self.likeness.has_typos() && !self.is_pair { tolerance(word) } else { 0 }
     }
 
     fn share(self) -> Score {

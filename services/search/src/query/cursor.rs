@@ -37,6 +37,20 @@ pub enum MatchMode {
     Typo,
     /// Like `Strict`, but only half of the query must match.
     Partial,
+    /// Like `Typo`, but only half of the query must match.
+    PartialTypo,
+}
+
+impl MatchMode {
+    /// Returns whether a word may have typos.
+    pub fn has_typos(self) -> bool {
+        matches!(self, Self::Typo | Self::PartialTypo)
+    }
+
+    /// Returns whether half of the query is enough.
+    pub fn is_partial(self) -> bool {
+        matches!(self, Self::Partial | Self::PartialTypo)
+    }
 }
 
 /// A position in the results of one query.
@@ -67,6 +81,7 @@ impl Cursor {
             "s" => MatchMode::Strict,
             "t" => MatchMode::Typo,
             "p" => MatchMode::Partial,
+            "pt" => MatchMode::PartialTypo,
             _ => return None,
         };
         let mut hex = || u64::from_str_radix(parts.next()?, 16).ok();
@@ -85,6 +100,7 @@ impl fmt::Display for Cursor {
             MatchMode::Strict => f.write_str("s")?,
             MatchMode::Typo => f.write_str("t")?,
             MatchMode::Partial => f.write_str("p")?,
+            MatchMode::PartialTypo => f.write_str("pt")?,
         }
         write!(f, ".{:x}.{:x}.{:x}", self.place.score, self.place.id, self.subject)
     }
@@ -101,7 +117,7 @@ mod tests {
 
     #[test]
     fn cursor_can_be_parsed_back_and_belongs_to_one_query() {
-        for likeness in [MatchMode::Strict, MatchMode::Typo, MatchMode::Partial] {
+        for likeness in [MatchMode::Strict, MatchMode::Typo, MatchMode::Partial, MatchMode::PartialTypo] {
             let cursor = Cursor::new(likeness, SortPosition { score: 7_001, id: i64::MAX }, "q=lamp");
             assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
             assert!(cursor.is_of("q=lamp") && !cursor.is_of("q=lamps"));
@@ -112,7 +128,7 @@ mod tests {
     fn malformed_text_is_not_a_cursor() {
         for text in [
             "", "s", "s.1.1", "s.1.1.1.1", "x.1.1.1", "s.01.1.1", "s.+1.1.1", "s.1.-1.1", "s.1.1.100000000", "S.1.1.1",
-            "p1.1.1.1", "P.1.1.1", "s.1.ffffffffffffffff.1",
+            "p1.1.1.1", "P.1.1.1", "tp.1.1.1", "s.1.ffffffffffffffff.1",
         ] {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }

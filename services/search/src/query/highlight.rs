@@ -30,7 +30,7 @@ struct TextSpan {
 impl Highlight {
     /// Creates a highlighter for `about`, which compares words in the mode `likeness`.
     pub fn new(about: &QueryTerms, likeness: MatchMode) -> Self {
-        let units = about.units().filter(|_| likeness == MatchMode::Partial).map(|units| units.words);
+        let units = about.units().filter(|_| likeness.is_partial()).map(|units| units.words);
         let words = match about {
             QueryTerms::Words(words) => units.unwrap_or_else(|| words.clone()),
             QueryTerms::Anything | QueryTerms::Nothing => Vec::new(),
@@ -113,7 +113,7 @@ impl Highlight {
             self.query_words.iter().enumerate().flat_map(|(place, query_word)| ways(query_word, place == last));
         words.any(|way| {
             let has_typo = || {
-                let may_have_typo = self.likeness == MatchMode::Typo && !way.is_pair;
+                let may_have_typo = self.likeness.has_typos() && !way.is_pair;
                 may_have_typo && is_nearly(way.word, word, tolerance(way.word))
             };
             (way.word.stem == word.stem && !(is_pair && way.is_pair))

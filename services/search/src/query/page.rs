@@ -93,14 +93,14 @@ pub struct Finding {
 /// Searches the index. Blocks until the search is done.
 ///
 /// A later page compares words in the mode of the first one. The first page is strict. If no product matches, it allows
-/// typos, and then half of the query. The filter has no influence on the mode: a category without a lamp must not make
+/// typos, then half of the query, and then both. The filter has no influence on the mode: a category without a lamp must not make
 /// the search show lambs.
 pub fn find(search: &Search, snapshot: &IndexSnapshot) -> tantivy::Result<Finding> {
     let mut likeness = search.cursor.map_or(MatchMode::Strict, |cursor| cursor.likeness);
     let mut found = search_index(search, likeness, snapshot)?;
     let mut reach = match likeness {
         MatchMode::Strict => TextReach::EveryWord,
-        MatchMode::Typo => TextReach::AnyText,
+        MatchMode::Typo | MatchMode::PartialTypo => TextReach::AnyText,
         MatchMode::Partial => TextReach::AnyUnit,
     };
     if search.cursor.is_none() && found.unfiltered == 0 {
@@ -117,11 +117,12 @@ pub fn find(search: &Search, snapshot: &IndexSnapshot) -> tantivy::Result<Findin
     Ok(Finding { page, tags })
 }
 
-/// Searches with typos and then for partial matches. The page depends on every mode that was tried, even in vain,
+/// Searches with typos, then for partial matches, and then for partial matches with typos. The page depends on every mode that was tried, even in vain,
 /// because a product may be added that this mode would have found.
 fn look_further(search: &Search, snapshot: &IndexSnapshot) -> tantivy::Result<(Option<(MatchMode, Found)>, TextReach)> {
     let mut reach = TextReach::EveryWord;
-    if build::can_have_typos(&search.about) {
+    let can_have_typos = build::can_have_typos(&search.about);
+    if can_have_typos {
         reach = TextReach::AnyText;
         let found = search_index(search, MatchMode::Typo, snapshot)?;
         if found.unfiltered > 0 {
@@ -132,8 +133,16 @@ fn look_further(search: &Search, snapshot: &IndexSnapshot) -> tantivy::Result<(O
         return Ok((None, reach));
     }
     reach = reach.max(TextReach::AnyUnit);
-    let found = search_index(search, MatchMode::Partial, snapshot)?;
-    Ok(((found.unfiltered > 0).then_some((MatchMode::Partial, found)), reach))
+    for likeness in [MatchMode::Partial, MatchMode::PartialTypo] {
+        if likeness.has_typos() && !can_have_typos {
+            continue;
+        }
+        let found = search_index(search, likeness, snapshot)?;
+        if found.unfiltered > 0 {
+            return Ok((Some((likeness, found)), reach));
+        }
+    }
+    Ok((None, reach))
 }
 
 fn search_index(search: &Search, likeness: MatchMode, snapshot: &IndexSnapshot) -> tantivy::Result<Found> {
@@ -166,9 +175,9 @@ fn page(search: &Search, likeness: MatchMode, mut found: Found, snapshot: &Index
             version,
         });
     }
-    let matched = if likeness == MatchMode::Partial { Match::Partial } else { Match::All };
+    let matched = if likeness.is_partial() { Match::Partial } else { Match::All };
     let facets = found.facets.into_iter().map(|(id, count)| Facet { category: category(id), count });
     let mut facets: Vec<Facet> = facets.collect();
     facets.sort_by(|one, other| other.count.cmp(&one.count).then(one.category.id.cmp(&other.category.id)));
-    Ok(Page { total: found.total, corrected: likeness == MatchMode::Typo, matched, facets, hits, next_cursor })
+    Ok(Page { total: found.total, corrected: likeness.has_typos(), matched, facets, hits, next_cursor })
 }

@@ -55,7 +55,8 @@ pub(crate) struct Results {
 ///
 /// When no product matches, the search allows up to two wrong letters per word, and `corrected` is true. When that finds
 /// nothing either, it returns products that have at least half of the words, those with the most words first, and
-/// `match` is `partial`. In scripts without spaces, pairs of letters count as words.
+/// `match` is `partial`. When there are none, these words may have wrong letters as well: `match` is `partial`, and
+/// `corrected` is true. In scripts without spaces, pairs of letters count as words.
 ///
 /// An empty query returns the whole catalogue, by id. A query without a letter or a digit finds nothing.
 #[utoipa::path(

@@ -28,6 +28,9 @@ async fn product_that_enters_a_page_invalidates_it() {
         // First too little even for a partial match, then enough for one.
         ("ox zoo pi", "Zoo"),
         ("ox zoo pi", "Ox in a Zoo"),
+        // A page without a match, then one with half of the words and a typo.
+        ("olive bascet quick", "Olive Basket"),
+        ("olive bascet quick", "Basket of Olives"),
         ("保护壳", "智能手机保护壳"),
         ("充电器", "快速充电器"),
         ("壳", "贝壳"),

@@ -86,8 +86,11 @@ async fn facets_of_approximate_matches_ignore_the_chosen_category_only() {
     .await;
     let (dry, rain, blue, smart, plain) =
         ("Red Shoes", "Red Shoes for Rain", "Blue Shoes", "智能手机保护壳", "手机保护壳");
-    let (partial, corrected) = (("partial", false), ("all", true));
-    let cases: [Case<'_>; 14] = [
+    let (partial, corrected, both) = (("partial", false), ("all", true), ("partial", true));
+    let cases: [Case<'_>; 17] = [
+        ("red shoos cheap", "", both, &[dry, rain], &[(1, 1), (2, 1)]),
+        ("red shoos cheap", "category=2", both, &[rain], &[(1, 1), (2, 1)]),
+        ("red shoos cheap", "category=3", both, &[], &[(1, 1), (2, 1)]),
         ("red shoes cheap", "", partial, &[dry, rain], &[(1, 1), (2, 1)]),
         ("red shoes cheap", "category=2", partial, &[rain], &[(1, 1), (2, 1)]),
         ("red shoes cheap", "category=3", partial, &[], &[(1, 1), (2, 1)]),

@@ -172,6 +172,16 @@ async fn word_that_no_product_has_leaves_the_best_partial_matches() {
         let answer = search.find(q).await;
         assert_eq!((answer.names(), &answer.json()["match"]), (vec![], &"all".into()), "{q}");
     }
+    // One wrong letter in a word that counts.
+    for q in ["red shoos cheap", "cheap shoos red", "shoos for rain cheap"] {
+        let page = search.find(q).await.json();
+        assert_eq!((&page["match"], &page["corrected"]), (&"partial".into(), &true.into()), "{q}: {page}");
+    }
+    let names: Vec<_> =
+        search.pages(&[("q", "red shoos cheap"), ("limit", "1")]).await.iter().flat_map(Found::names).collect();
+    assert_eq!(names, ["Red Shoes", "Red Shoes for Rain"]);
+    let html = search.find("red shoos cheap").await.json()["hits"][0]["name_html"].clone();
+    assert_eq!(html, "<b>Red</b> <b>Shoes</b>");
     // A product with all words and a typo takes precedence over partial matches.
     let corrected = search.find("red shoos rain").await.json();
     assert_eq!((&corrected["match"], &corrected["corrected"]), (&"all".into(), &true.into()), "{corrected}");
