@@ -165,13 +165,17 @@ fn search(page: &str) -> Option<String> {
 }
 
 /// Replaces the `+` between words by spaces: the last `+` before a letter separates words, and any other belongs to a
-/// word.
+/// word. The joined forms of a word (`power~powerbank+bank`) follow from the words.
 fn spaced(words: &str) -> String {
     let mut letters = words.chars().peekable();
     let mut spaced = String::with_capacity(words.len());
+    let mut is_joined_form = false;
     while let Some(letter) = letters.next() {
         let is_between = letter == '+' && letters.peek().is_some_and(|next| *next != '+');
-        spaced.push(if is_between { ' ' } else { letter });
+        is_joined_form = !is_between && (is_joined_form || letter == '~');
+        if !is_joined_form {
+            spaced.push(if is_between { ' ' } else { letter });
+        }
     }
     spaced
 }
@@ -198,6 +202,10 @@ mod tests {
             ("cart:view:5e1f", "/carts/0f3a"),
             ("search:page:q=&category=&price=-&limit=20", "/search?q=&limit=20"),
             ("search:page:q=-&category=&price=-&limit=20", "/search?q=%21&limit=20"),
+            (
+                "search:page:q=power~powerbank+bank~powerbank*+c++&category=&price=-&limit=20",
+                "/search?q=power+bank+c%2B%2B&limit=20",
+            ),
             (
                 "search:page:q=oak+lamp&category=3&price=5-5000&limit=7&cursor=s1",
                 "/search?q=oak+lamp&category=3&min_price=5&max_price=5000&limit=7&cursor=s1",
