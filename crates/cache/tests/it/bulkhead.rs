@@ -108,10 +108,11 @@ async fn load_that_queued_for_longer_than_its_lease_is_stored() {
     let redis = redis().await;
     let narrow = CacheSettings { max_loads: 1, load_queue: SOON, ..settings(redis.url()) };
     let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
-    let brief = node.under(patient().lease(Duration::from_secs(1)));
+    let lease = Duration::from_secs(3);
+    let brief = node.under(patient().lease(lease));
     let (busy, loading) = node.loading(1, &row).await;
     let queued = brief.start(2, &row.loader());
-    sleep(Duration::from_millis(1_200)).await;
+    sleep(lease + Duration::from_millis(200)).await;
     loading.finish();
     assert_eq!(busy.value().await.outcome(), Outcome::Miss(Fill::Stored));
     assert_eq!(queued.value().await.outcome(), Outcome::Miss(Fill::Stored), "its load was quick");

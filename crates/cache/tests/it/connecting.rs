@@ -89,7 +89,7 @@ async fn client_starts_without_redis_and_uses_it_later() {
 #[tokio::test]
 async fn shutdown_waits_for_loads_in_flight() {
     let redis = redis().await;
-    let impatient = CacheSettings { command_timeout: Duration::from_millis(500), ..settings(redis.url()) };
+    let impatient = CacheSettings { command_timeout: Duration::from_secs(2), ..settings(redis.url()) };
     let (node, peer) = (Node::with(&impatient, patient()).await, Node::on(&redis).await);
     let row = Row::new([]);
     let (reading, loading) = node.loading(1, &row).await;
@@ -108,5 +108,5 @@ async fn shutdown_waits_for_loads_in_flight() {
     assert_eq!((late.version(), late.outcome()), (Some(1), Outcome::Bypass(Bypass::RedisDown)));
     // Those of the peer are left.
     let left = async || connections(&redis).await <= 2;
-    eventually("the connection to be closed", Duration::from_secs(5), left).await;
+    eventually("the connection to be closed", SOON, left).await;
 }

@@ -1,4 +1,4 @@
-//! The near cache: its bounds, and the end of a process that has one.
+//! The near cache: its bounds, what it asks Redis, and the end of a process that has one.
 
 use std::time::Duration;
 
@@ -7,7 +7,28 @@ use cache::{CacheSettings, Invalidation, Near, Outcome};
 use testkit::{ChildProcess, Redis, eventually};
 
 use crate::near::{BOUND, near_node, near_settings, strict, until_near};
-use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf, through};
+use crate::support::{Node, Proxy, Row, SOON, entry_reads, patient, redis, settings, shelf, through};
+
+#[tokio::test]
+async fn hit_from_memory_asks_redis_nothing() {
+    let redis = redis().await;
+    let (node, row) = (strict(&redis).await, Row::new([]));
+    until_near(&node, 1, &row).await;
+    let before = entry_reads(&redis).await;
+    // On a busy machine, the lease lapses now and then. A read during such a lapse asks Redis.
+    let mut others = 0;
+    for _ in 0..50 {
+        eventually("a hit from memory", SOON, async || {
+            let is_near = node.read(1, &row).await.outcome() == Outcome::NearHit;
+            others += u64::from(!is_near);
+            is_near
+        })
+        .await;
+    }
+    let asked = entry_reads(&redis).await.abs_diff(before);
+    assert!(asked <= others + 2, "hits from memory were requested from Redis: {asked} reads for {others} other reads");
+    assert_eq!(row.loads(), 1);
+}
 
 #[tokio::test]
 async fn memory_is_bounded_by_weight() {

@@ -51,7 +51,7 @@ async fn hung_load_releases_its_readers_and_its_permit_without_redis() {
 async fn hung_refresh_releases_its_permit_and_the_next_one_works() {
     let redis = redis().await;
     let narrow = CacheSettings { max_loads: 1, load_queue: LONG, ..settings(redis.url()) };
-    let policy = limited(Duration::from_millis(300)).lease(Duration::from_secs(1));
+    let policy = limited(Duration::from_millis(300)).lease(Duration::from_secs(3));
     let (node, row) = (Node::with(&narrow, policy).await, Row::new([]));
     node.fill(1, &row).await;
     node.expire(1).await;
@@ -67,7 +67,7 @@ async fn hung_refresh_releases_its_permit_and_the_next_one_works() {
 async fn readers_of_a_hung_load_receive_a_stale_value_stored_meanwhile() {
     let redis = redis().await;
     let (peer, row) = (Node::on(&redis).await, Row::new([]));
-    let node = Node::with(&settings(redis.url()), limited(Duration::from_secs(3))).await;
+    let node = Node::with(&settings(redis.url()), limited(Duration::from_secs(6))).await;
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     drop(gate.began().await);

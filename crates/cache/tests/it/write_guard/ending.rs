@@ -101,8 +101,7 @@ async fn guard_without_redis_is_not_in_place_and_the_write_goes_on() {
 #[tokio::test]
 async fn write_whose_guard_failed_is_invalidated_and_reported() {
     let (redis, node, row) = filled_node([]).await;
-    let brief = CacheSettings { command_timeout: Duration::from_millis(300), ..settings(redis.url()) };
-    let writer = Node::with(&brief, patient()).await;
+    let writer = Node::on(&redis).await;
     redis.kill().await.unwrap();
     let guard = writer.client.guard(node.of_key(1), LONG).await;
     assert!(!guard.is_in_place());
@@ -148,7 +147,7 @@ async fn guard_is_placed_before_the_removal_and_released_after_it() {
 async fn guard_stays_while_the_invalidation_is_deferred() {
     let (redis, proxy, node, peer) = behind_proxy().await;
     let row = Row::new([]);
-    let brief = CacheSettings { command_timeout: Duration::from_millis(300), ..settings(through(&proxy)) };
+    let brief = CacheSettings { command_timeout: Duration::from_secs(2), ..settings(through(&proxy)) };
     let writer = Node::with(&brief, patient()).await;
     let guard = writer.guard(writer.of_key(1)).await;
     proxy.hold_requests();
