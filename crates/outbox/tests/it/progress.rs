@@ -137,7 +137,8 @@ async fn log_reader_reads_the_log_while_acl_refuses_the_stream() {
     applied(&recorder, 1..=6).await;
     eventually("the refusal", AT_MOST, async || progress.check_ready() == Err(ProgressError::Disconnected(STREAM)))
         .await;
-    assert_eq!(progress.verified(), Ok(()), "the log says that there is no more");
+    // The log says that there is no more. On a busy machine, a check of it may be late.
+    eventually("the log to verify the events", AT_MOST, async || progress.verified() == Ok(())).await;
     // Without the log as well, the newest event is unknown.
     fixture.log.away(true);
     until_overdue(&progress).await;
