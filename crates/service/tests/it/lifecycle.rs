@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use service::health::{Check, Readiness};
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Running, exchange, settings, standard, start};
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// A handler that signals when it has begun, and continues when the test allows it.
 #[derive(Clone)]
@@ -81,9 +81,10 @@ async fn request_that_exceeds_the_grace_period_is_cut_off() {
     assert_eq!(rest, b"");
 }
 
+/// The grace period is longer than the test waits for the end.
 #[tokio::test]
 async fn idle_connections_do_not_delay_the_shutdown() {
-    let settings = HttpSettings { grace: Duration::from_secs(15), ..settings() };
+    let settings = HttpSettings { grace: Duration::from_secs(60), ..settings() };
     let mut server = start(&settings, |cfg| {
         cfg.route("/", web::get().to(HttpResponse::NoContent));
     });
@@ -91,10 +92,8 @@ async fn idle_connections_do_not_delay_the_shutdown() {
     idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     idle.read_exact(&mut [0; 12]).await.unwrap();
 
-    let start = Instant::now();
     server.shutdown.cancel();
     server.ended().await.unwrap();
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

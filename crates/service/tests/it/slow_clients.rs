@@ -82,7 +82,7 @@ async fn dripping_headers_get_a_408_problem() {
 
 #[tokio::test]
 async fn incomplete_headers_on_a_reused_connection_get_a_408_problem() {
-    let server = server(&HttpSettings { headers_timeout: SHORT, ..patient() });
+    let server = server(&HttpSettings { headers_timeout: SECONDS, ..patient() });
     let mut stream = server.connect().await;
     stream.write_all(GET).await.unwrap();
     let mut answer = Vec::new();
