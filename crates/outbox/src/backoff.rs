@@ -11,9 +11,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// The longest pause of [`Backoff::new`].
+    pub(crate) const LONGEST: Duration = Duration::from_secs(2);
+
     /// Creates a backoff from 100 ms to 2 s.
     pub(crate) fn new() -> Self {
-        Self::between(Duration::from_millis(100), Duration::from_secs(2))
+        Self::between(Duration::from_millis(100), Self::LONGEST)
     }
 
     /// Creates a backoff from `first` to `longest`.

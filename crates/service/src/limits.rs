@@ -104,7 +104,8 @@ pub fn events(events: &ConsumerSettings) -> Checked {
     // With a shorter time, events are claimed from peers that are still applying them.
     within("EVENTS__CLAIM_AFTER", events.claim_after, 100 * MS..=DAY)?;
     within("EVENTS__HANDLER_TIMEOUT", events.handler_timeout, SECOND..=HOUR)?;
-    within("EVENTS__MAX_ATTEMPTS", events.max_attempts, 1..=1_000)?;
+    // With more attempts, each refused event would stop its consumer for minutes.
+    within("EVENTS__MAX_ATTEMPTS", events.max_attempts, 1..=ConsumerSettings::MOST_ATTEMPTS)?;
     within("EVENTS__STALE_AFTER", events.stale_after, ConsumerSettings::LEAST_STALE_AFTER..=10 * MINUTE)
 }
 
@@ -145,6 +146,17 @@ mod tests {
         assert!(within("RELAY__BATCH", 1, 1..=10).is_ok());
         let error = within("RELAY__POLL", Duration::ZERO, 10 * MS..=DAY).unwrap_err().to_string();
         assert!(error.contains("RELAY__POLL") && error.contains("10ms") && error.contains("0ns"), "{error}");
+    }
+
+    #[test]
+    fn attempts_for_a_refused_event_are_bounded() {
+        let most = ConsumerSettings::MOST_ATTEMPTS;
+        for (max_attempts, is_accepted) in [(0, false), (1, true), (most, true), (most + 1, false), (1_000, false)] {
+            let checked = events(&ConsumerSettings { max_attempts, ..ConsumerSettings::default() });
+            assert_eq!(checked.is_ok(), is_accepted, "{max_attempts}: {checked:?}");
+            let names_it = |error: SettingsError| error.to_string().contains("EVENTS__MAX_ATTEMPTS");
+            assert!(checked.err().is_none_or(names_it), "{max_attempts}");
+        }
     }
 
     #[test]

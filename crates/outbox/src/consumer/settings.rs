@@ -22,7 +22,9 @@ pub struct ConsumerSettings {
     /// given to it again. Default 1 min.
     #[serde(with = "database::duration")]
     pub handler_timeout: Duration,
-    /// The number of attempts for a refused event before it becomes a dead letter. Default 5.
+    /// The number of attempts for a refused event before it becomes a dead letter. Default 5. The consumer pauses for up to
+    /// two seconds between two of them, and applies nothing else meanwhile: a service should refuse a value above
+    /// [`ConsumerSettings::MOST_ATTEMPTS`].
     pub max_attempts: u32,
     /// Data that depends on events counts as outdated when the consumer has not applied all events up to the newest for
     /// longer than this. Default 5 s. The consumer checks once a second, so a value below
@@ -47,6 +49,9 @@ impl Default for ConsumerSettings {
 impl ConsumerSettings {
     /// The smallest useful `stale_after`: a status query and a hanging log take up to two seconds.
     pub const LEAST_STALE_AFTER: Duration = Duration::from_secs(3);
+
+    /// The largest useful `max_attempts`: one refused event holds up its consumer for about a minute.
+    pub const MOST_ATTEMPTS: u32 = 30;
 }
 
 /// How events reach the service.
@@ -98,4 +103,17 @@ pub struct ChannelSubscription {
     pub types: &'static [&'static str],
     /// The timeout of a Redis command.
     pub command_timeout: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backoff::Backoff;
+
+    #[test]
+    fn pauses_between_the_most_attempts_take_at_most_a_minute() {
+        let pauses = Backoff::LONGEST * (ConsumerSettings::MOST_ATTEMPTS - 1);
+        assert!(pauses <= Duration::from_secs(60), "{pauses:?}");
+        assert!(ConsumerSettings::default().max_attempts <= ConsumerSettings::MOST_ATTEMPTS);
+    }
 }

@@ -9,7 +9,7 @@ use crate::ChildProcess;
 use crate::eventually::SOON;
 
 /// Invalid settings of the sections that several services have.
-const COMMON: [(&str, &str, &str); 36] = [
+const COMMON: [(&str, &str, &str); 37] = [
     ("REDIS__TIMEUOT", "5ms", ""),
     ("REDIS__MAX_LOADS", "0", ""),
     ("REDIS__MAX_LOADS", "many", ""),
@@ -41,6 +41,7 @@ const COMMON: [(&str, &str, &str); 36] = [
     ("INCARNATION__TRUSTED", "perhaps", ""),
     ("EVENTS__CLAIM_AFTER", "0s", ""),
     ("EVENTS__MAX_ATTEMPTS", "0", ""),
+    ("EVENTS__MAX_ATTEMPTS", "1000", ""),
     ("EVENTS__STALE_AFTER", "0s", ""),
     ("PRODUCT_API__TIMEOUT", "0s", ""),
     ("PRODUCT_API__TIMEOUT", "soon", ""),
