@@ -24,10 +24,13 @@ pub struct UncachedReads {
 
 impl UncachedReads {
     /// Divides a pool of this many connections: one half for uncached reads in general, and a quarter for what the other services
-    /// read.
+    /// read. At least one connection is left. In a pool of two, both kinds of reads share one permit for that. A pool of one has
+    /// nothing to divide.
     pub fn of_pool(connections: usize) -> Self {
         let permits = |share: usize| Arc::new(Semaphore::new((connections / share).max(1)));
-        Self { general: permits(2), for_services: permits(4) }
+        let general = permits(2);
+        let for_services = if connections > 2 { permits(4) } else { Arc::clone(&general) };
+        Self { general, for_services }
     }
 
     /// Waits for a permit.
@@ -45,5 +48,36 @@ async fn of(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
     match timeout(QUEUE, Arc::clone(permits).acquire_owned()).await {
         Ok(permit) => permit.map_err(Problem::internal),
         Err(_) => Err(Problem::overloaded(RETRY_AFTER, "Too many reads without a cache are under way.".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn uncached_reads_leave_a_connection_of_every_pool_of_two_or_more() {
+        for connections in 2..=100 {
+            let reads = UncachedReads::of_pool(connections);
+            let mut permits = Vec::new();
+            for kind in [&reads.general, &reads.for_services] {
+                while let Ok(permit) = Arc::clone(kind).try_acquire_owned() {
+                    permits.push(permit);
+                }
+            }
+            assert!((1..connections).contains(&permits.len()), "{} permits of {connections}", permits.len());
+            drop(permits);
+            drop(reads.permit().await.expect("a read in general"));
+            drop(reads.permit_for_services().await.expect("a read of another service"));
+        }
+    }
+
+    #[tokio::test]
+    async fn pool_of_one_connection_allows_one_uncached_read() {
+        let reads = UncachedReads::of_pool(1);
+        let permit = reads.permit_for_services().await.expect("the only permit");
+        assert!(Arc::clone(&reads.general).try_acquire_owned().is_err(), "a second one");
+        drop(permit);
+        drop(reads.permit().await.expect("the only permit"));
     }
 }
