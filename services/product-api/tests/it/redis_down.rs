@@ -248,6 +248,7 @@ async fn start_without_redis_serves_and_uses_redis_later() {
     assert_eq!(api.post("/products", &new).await.expect(201).source(), "fwd=method; detail=deferred");
     stores.redis.restart().await.expect("it starts");
     api.until_redis_is_used().await;
+    api.until_subscribed().await;
     api.until_repaired().await;
     stores.until_published().await;
     for strategy in STRATEGIES {
@@ -255,7 +256,6 @@ async fn start_without_redis_serves_and_uses_redis_later() {
         api.get(&path).await.expect(200);
         assert_eq!(api.get(&path).await.expect(200).source(), "hit", "{strategy}");
     }
-    // The listener has subscribed as well.
     let written = api.put("/products/events/1", &json!({ "stock": 9 })).await.expect(200).version();
     eventually("the event", SOON, async || api.get("/products/events/1").await.expect(200).version() == written).await;
 }

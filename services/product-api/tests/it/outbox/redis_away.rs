@@ -220,7 +220,8 @@ async fn sigterm_without_redis_keeps_events_for_the_next_start() {
     stores.sql("UPDATE products SET stock = 901 WHERE id < 9").await;
     stores.until_numbered_and_waiting(8).await;
     let exit = api.stop().await;
-    assert!(exit.code == 0 && exit.took < Duration::from_secs(8), "{exit:?}");
+    // A relay that waited for Redis would not end at all.
+    assert!(exit.code == 0 && exit.took < Duration::from_secs(30), "{exit:?}");
     stores.redis.resume();
     let _api = stores.api().await;
     stores.whole_stream().await;

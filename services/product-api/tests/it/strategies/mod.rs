@@ -17,6 +17,7 @@ use crate::support::{FRESH, SOON, STRATEGIES, Stores, started};
 #[tokio::test]
 async fn a_first_read_is_a_miss_and_the_second_a_hit_with_the_same_bytes() {
     let (stores, api) = started().await;
+    api.until_subscribed().await;
     for strategy in STRATEGIES {
         let path = format!("/products/{strategy}/1");
         let miss = api.get(&path).await.expect(200);
@@ -70,6 +71,8 @@ async fn each_strategy_has_entries_of_its_own() {
 async fn absent_product_is_cached_as_absent_until_its_creation() {
     let (stores, api) = started().await;
     let other = stores.api().await;
+    api.until_subscribed().await;
+    other.until_subscribed().await;
     let next: i64 = stores.sql("SELECT last_value + 1 FROM products_id_seq").await.parse().expect("a number");
     for strategy in STRATEGIES {
         let path = format!("/products/{strategy}/{next}");

@@ -61,6 +61,13 @@ impl Api {
         eventually("Redis to be left alone", SOON, async || self.has_open_breaker().await).await;
     }
 
+    /// Waits until it receives events over Pub/Sub. A new subscription removes every entry of strategy `events`, on a busy
+    /// machine some time after the start.
+    pub(crate) async fn until_subscribed(&self) {
+        let listener = async || self.get("/readyz").await.expect(200).json()["checks"]["listener"]["status"].clone();
+        eventually("the subscription", SOON, async || listener().await == "ok").await;
+    }
+
     /// Waits until the deferred invalidations are done.
     pub(crate) async fn until_repaired(&self) {
         let pending = async || self.metrics().await.sum("cache_repairs_pending", &[]);
