@@ -110,6 +110,15 @@ impl Stores {
         lines.chunks_exact(4).map(|entry| (number(entry[0]), entry[1].to_owned())).collect()
     }
 
+    /// Makes these events of [`pending`](Self::pending) look as if their consumer had received them an hour ago, so that a
+    /// peer may claim them. A test of a takeover need not wait for that, and can keep claims from happening sooner.
+    pub async fn make_idle(&self, stream: &str, pending: &[(u64, String)]) {
+        for (seq, consumer) in pending {
+            let id = format!("{seq}-0");
+            self.redis(&["XCLAIM", stream, self.service, consumer, "0", &id, "IDLE", "3600000", "JUSTID"]).await;
+        }
+    }
+
     /// Returns whether the service's group has applied every event of a stream up to `seq`.
     pub async fn has_applied(&self, stream: &str, seq: u64) -> bool {
         let script = "for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do

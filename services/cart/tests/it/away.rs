@@ -108,7 +108,7 @@ async fn line_without_product_data_is_unknown_until_the_product_api_responds() {
 async fn hanging_product_api_opens_the_circuit_breaker() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
-    let service = stores.cart_with(api.url(), &[("PRODUCT_API__TIMEOUT", "300ms")]).await;
+    let service = stores.cart_with(api.url(), &[("PRODUCT_API__TIMEOUT", "2s")]).await;
     let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     api.process.pause();

@@ -86,7 +86,8 @@ async fn lost_watermarks_are_replaced_by_a_floor_above_all_of_them() {
     let shop = Shop::start().await;
     let ids = shop.create(&[Product { name: "Tin Whistle", ..Product::default() }]).await;
     let (proxy, url) = shop.proxy().await;
-    let lagging = [("PRODUCT_API__URL", url.as_str())];
+    // It would say so in `Cache-Status` when it has lagged for 5 s.
+    let lagging = [("PRODUCT_API__URL", url.as_str()), ("EVENTS__STALE_AFTER", "10m")];
     let (ahead, behind) = tokio::join!(Search::of(&shop), Search::with(&shop, &lagging));
     behind.until_current(&shop).await;
     proxy.hold();
@@ -94,14 +95,16 @@ async fn lost_watermarks_are_replaced_by_a_floor_above_all_of_them() {
     ahead.until_current(&shop).await;
 
     shop.redis(&["FLUSHALL"]).await;
-    // The lagging replica finds no watermark that refuses its old page, and no floor that allows it.
-    for _ in 0..40 {
+    // The lagging replica finds no watermark that refuses its old page, and no floor that allows it: before a floor is
+    // set, while it is claimed (a negative number), and afterwards.
+    let floor = eventually("a floor", SOON, async || {
+        let floor = shop.redis(&["ZSCORE", "search:~horizon", "*"]).await.parse().unwrap_or(-1.0);
         let old = behind.find("whistle").await;
         assert_eq!(old.source(), "fwd=miss; detail=not-stored");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+        Some(floor).filter(|floor| *floor >= 0.0)
+    })
+    .await;
+    assert!(floor >= 2.0, "{floor}");
     ahead.cached(&[("q", "whistle")]).await;
     assert_eq!(behind.find("whistle").await.names(), ["Brass Whistle"]);
-    let floor: f64 = shop.redis(&["ZSCORE", "search:~horizon", "*"]).await.parse().expect("a floor");
-    assert!(floor >= 2.0, "{floor}");
 }
