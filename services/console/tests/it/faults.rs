@@ -29,7 +29,9 @@ async fn faults_are_refused_unless_they_are_enabled() {
 
 #[tokio::test]
 async fn every_fault_ends_by_itself_and_its_effect_is_seen() {
-    let system = System::start_with_two(&[("FAULTS__ENABLED", "true")]).await;
+    // A command fails several times within the shortest fault.
+    let settings = [("FAULTS__ENABLED", "true"), ("REDIS__COMMAND_TIMEOUT", "200ms")];
+    let system = System::start_with_two(&settings).await;
     let before = rights(&system).await;
     let mut page = Page::open(&system.console, "").await;
     page.until("a fresh copy", |page| page.state("production", "redis") == "fresh").await;

@@ -132,6 +132,7 @@ impl Page {
         let cell = self.cells.get(&(strategy.to_owned(), column.to_owned()));
         cell.and_then(|cell| cell["state"].as_str()).unwrap_or_default()
     }
+
     /// Returns the version that a cell shows.
     pub(crate) fn version(&self, strategy: &str, column: &str) -> Option<i64> {
         self.cells.get(&(strategy.to_owned(), column.to_owned()))?["version"].as_i64()
