@@ -6,7 +6,7 @@
 //! that refuses the login.
 //!
 //! A migration locks its tables. While it waits for a lock, such as for the end of a `pg_dump`, all later statements on
-//! the table wait behind it, those of the older replicas included. So each wait is short, and the migration is repeated.
+//! the table wait as well, those of the older replicas included. So each wait is short, and the migration is repeated.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -207,6 +207,14 @@ impl ModeProbe {
         }
     }
 
+    /// Checks new sessions as [`new_sessions_can_write`](Self::new_sessions_can_write), unless such a check is under way.
+    pub(crate) fn check_in_background(self: &Arc<Self>) {
+        if self.asking.try_lock().is_ok() {
+            let probe = Arc::clone(self);
+            tokio::spawn(async move { probe.new_sessions_can_write().await });
+        }
+    }
+
     /// Records the mode of new sessions.
     fn note(&self, mode: DatabaseMode) {
         let mut read_only = self.read_only.lock().unwrap_or_else(PoisonError::into_inner);

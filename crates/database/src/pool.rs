@@ -83,8 +83,8 @@ impl Pool {
         // A connection of `read` belongs to one of the two.
         let may_lag = before.has_standby() || self.probe.generation().has_standby();
         if may_lag {
-            // Otherwise, it might not be noticed while there is neither a write nor a check of the readiness.
-            self.probe.new_sessions_can_write().await;
+            // Otherwise, a promotion might not be noticed while there is neither a write nor a check of the readiness.
+            self.probe.check_in_background();
         }
         (value, may_lag)
     }

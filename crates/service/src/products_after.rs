@@ -1,13 +1,13 @@
 //! Products that are read after events about them.
 //!
-//! A consumer reads the current rows of the products that events name, and marks the events as applied. Behind the product API
-//! there may be a standby that lags, and its rows are older than the events: no later event would correct them.
+//! A consumer reads the current rows of the products that events name, and marks the events as applied. The product API may read
+//! from a standby that lags, and then its rows are older than the events: no later event would correct them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use contract::ProductChangeKind;
-use contract::product_api::{Product, ProductApi, ProductApiError};
+use contract::ProductChangeKind as Kind;
+use contract::product_api::{CategoryRef, Product, ProductApi, ProductApiError};
 use outbox::log::{EventLog, LogError};
 use tokio::time::{Instant, sleep};
 use tracing::warn;
@@ -37,9 +37,9 @@ pub enum ReadError {
 
 /// Returns the products with these ids, as they were after `events`; missing ones are omitted.
 ///
-/// If a row is older than its event, or is missing although its last event is no deletion, either the database lags, or the
-/// product was deleted in the meantime. In the first case the log, which is in the same database, lags as well. So the rows are
-/// read again as soon as the log has the events.
+/// If a row may be older than its last event, either the database lags, or the product was deleted or created again in the
+/// meantime. In the first case the log, which is in the same database, lags as well. So the rows are read again as soon as the
+/// log has the events.
 ///
 /// # Errors
 /// Returns an error if the product API or its log does not respond in time, or if the response is invalid.
@@ -47,30 +47,56 @@ pub async fn products_after(
     events: &[ProductEvent], ids: &[i64], api: &ProductApi, log: &EventLog,
 ) -> Result<Vec<Product>, ReadError> {
     let products = api.products(ids).await?;
-    let Some(last) = events.iter().map(|event| event.seq).max() else { return Ok(products) };
     if !may_be_older(&products, ids, events) {
         return Ok(products);
     }
+    until_log_has(events, log).await?;
+    Ok(api.products(ids).await?)
+}
+
+/// Returns all categories, as they were after `events`. Categories have no version that could be compared.
+///
+/// # Errors
+/// Returns an error if the product API or its log does not respond in time, or if the response is invalid.
+pub async fn categories_after(
+    events: &[ProductEvent], api: &ProductApi, log: &EventLog,
+) -> Result<Vec<CategoryRef>, ReadError> {
+    until_log_has(events, log).await?;
+    Ok(api.categories().await?)
+}
+
+/// Waits until the log has these events, for at most [`LONGEST_LAG`].
+async fn until_log_has(events: &[ProductEvent], log: &EventLog) -> Result<(), ReadError> {
+    let last = events.iter().map(|event| event.seq).max().unwrap_or_default();
     let began = Instant::now();
     loop {
         let head = log.head(None, LOG_TIMEOUT).await?.seq;
-        if head < last && began.elapsed() < LONGEST_LAG {
-            sleep(PAUSE).await;
-            continue;
+        if head >= last {
+            return Ok(());
         }
-        if head < last {
-            warn!(head, event = last, "the product API and its event log are behind the stream");
+        if began.elapsed() >= LONGEST_LAG {
+            warn!(head, event = last, "the event log of the product API ends before the event");
+            return Ok(());
         }
-        return Ok(api.products(ids).await?);
+        sleep(PAUSE).await;
     }
 }
 
 fn may_be_older(products: &[Product], ids: &[i64], events: &[ProductEvent]) -> bool {
     let versions: HashMap<i64, i64> = products.iter().map(|product| (product.id, product.version)).collect();
-    let last: HashMap<i64, &ProductEvent> =
-        events.iter().filter_map(|event| Some((event.change.product_id?, event))).collect();
-    ids.iter().filter_map(|id| Some((id, last.get(id)?))).any(|(id, event)| match versions.get(id) {
-        Some(version) => *version < event.change.version,
-        None => event.change.kind != ProductChangeKind::ProductDeleted,
+    let (mut last, mut renewed) = (HashMap::new(), HashSet::new());
+    for change in events.iter().map(|event| &event.change) {
+        let Some(id) = change.product_id else { continue };
+        last.insert(id, change);
+        if matches!(change.kind, Kind::ProductCreated | Kind::ProductDeleted) {
+            renewed.insert(id);
+        }
+    }
+    ids.iter().filter_map(|id| last.get(id).map(|last| (id, last))).any(|(id, last)| match versions.get(id) {
+        None => last.kind != Kind::ProductDeleted,
+        Some(_) if last.kind == Kind::ProductDeleted => true,
+        // The versions of a row that was created again begin at 1, so an older row may have a higher version.
+        Some(version) if renewed.contains(id) => *version != last.version,
+        Some(version) => *version < last.version,
     })
 }

@@ -39,6 +39,7 @@ use crate::problem::{check_declared_length, explain_bare_error};
 use crate::request_span;
 use crate::server::ConnectionPhase;
 
+pub use compression::accepts_gzip;
 pub use methods::wants_head_only;
 
 /// Wraps an app; [`crate::server::serve`] applies it.

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use service::http_metrics::resource_as;
 use service::problem::{BodyBytes, Problem, RETRY_AFTER};
+use service::response_middleware::accepts_gzip;
 use tokio::sync::Semaphore;
 
 use crate::upstream::Upstreams;
@@ -91,7 +92,14 @@ async fn forward(
     let mut forwarded = upstreams.client().request(method, url.clone()).headers(upstreams.operator(url.path()));
     for name in &FORWARDED {
         for value in request.headers().get_all(name) {
-            forwarded = forwarded.header(name.as_str(), value.as_bytes());
+            let value = match name {
+                // The console compresses the plain body that it has received, so it knows the body by both tags.
+                &header::IF_NONE_MATCH if accepts_gzip(&request) => {
+                    String::from_utf8_lossy(value.as_bytes()).replace("-gzip\"", "\"").into_bytes()
+                }
+                _ => value.as_bytes().to_vec(),
+            };
+            forwarded = forwarded.header(name.as_str(), value);
         }
     }
     let forwarded = if body.is_empty() { forwarded } else { forwarded.body(body) };

@@ -19,8 +19,8 @@
 //!
 //! The first two tags cover what a page shows. The others cover what a page does not show yet. A product enters a page
 //! (or changes a total) only if it has *all* words of the query, so the tag of one word is enough. A page carries the
-//! tag of its longest word, and of each joined spelling that contains this word (`t-shirt`: `tshirt`, `power bank`: `powerbank`). A page of
-//! partial matches carries the tags of all words, and of all pairs of letters in runs.
+//! tag of its longest word, and of each joined spelling that contains this word (`t-shirt`: `tshirt`, `power bank`:
+//! `powerbank`). A page of partial matches carries the tags of all words, and of all pairs of letters in runs.
 
 use cache::error::InvalidCache;
 use cache::{Cache, CacheClient, Tag};

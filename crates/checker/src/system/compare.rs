@@ -142,8 +142,8 @@ pub(super) fn path(key: &str, carts: &HashMap<String, String>) -> Option<String>
 }
 
 /// Converts the normal form of a search, `q=oak+lamp&category=3&price=-5000&limit=20`, to a path. Words may contain the
-/// characters that separate words and fields: `q=c+++at&t&category=…` is `c++` and `at&t`. No word contains a `=` or
-/// begins with a `+`.
+/// characters that separate words and fields: `q=c+++at&t&category=…` is `c++` and `at&t`. No word contains a `=`, a `^` or
+/// a `~`, or begins with a `+`.
 fn search(page: &str) -> Option<String> {
     let (words, rest) = page.strip_prefix("q=")?.split_once("&category=")?;
     let (category, rest) = rest.split_once("&price=")?;
@@ -151,7 +151,7 @@ fn search(page: &str) -> Option<String> {
     let (least, most) = rest.next()?.split_once('-')?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     // A dash stands for a query without any letter or digit.
-    query.append_pair("q", &if words == "-" { "!".to_owned() } else { spaced(words) });
+    query.append_pair("q", &if words == "-" { "!".to_owned() } else { query_of(words) });
     for (name, value) in [("category", category), ("min_price", least), ("max_price", most)] {
         if !value.is_empty() {
             query.append_pair(name, value);
@@ -164,20 +164,62 @@ fn search(page: &str) -> Option<String> {
     Some(format!("/search?{}", query.finish()))
 }
 
-/// Replaces the `+` between words by spaces: the last `+` before a letter separates words, and any other belongs to a
-/// word. The joined forms of a word (`power~powerbank+bank`) follow from the words.
-fn spaced(words: &str) -> String {
-    let mut letters = words.chars().peekable();
-    let mut spaced = String::with_capacity(words.len());
-    let mut is_joined_form = false;
-    while let Some(letter) = letters.next() {
-        let is_between = letter == '+' && letters.peek().is_some_and(|next| *next != '+');
-        is_joined_form = !is_between && (is_joined_form || letter == '~');
-        if !is_joined_form {
-            spaced.push(if is_between { ' ' } else { letter });
+/// A word of the normal form, `power^powerbank*`: the word, and its joined forms with the marks before them.
+struct KeyWord<'k> {
+    word: &'k str,
+    joined: Vec<&'k str>,
+}
+
+impl<'k> KeyWord<'k> {
+    fn parse(text: &'k str) -> Self {
+        let marks: Vec<usize> = text.match_indices(['^', '~']).map(|(at, _)| at).collect();
+        let ends = marks.iter().skip(1).copied().chain([text.len()]);
+        let joined = marks.iter().zip(ends).map(|(begin, end)| text[*begin..end].trim_end_matches('*')).collect();
+        Self { word: &text[..marks.first().copied().unwrap_or(text.len())], joined }
+    }
+
+    /// Returns what was between this word and `next` in the query, if they were neighbours: their joined form follows a
+    /// `^` if it was a space, and a `~` if it may have been a sign.
+    fn between(&self, next: &Self) -> Option<&'static str> {
+        let form = |mark: &str| format!("{mark}{}{}", self.word, next.word);
+        let have = |form: &str| self.joined.contains(&form) && next.joined.contains(&form);
+        let is_short = self.word.chars().count() <= 2 || next.word.chars().count() <= 2;
+        match (have(&form("^")), have(&form("~"))) {
+            (true, _) => Some(" "),
+            (_, true) => Some(if is_short { " " } else { "-" }),
+            _ => None,
         }
     }
-    spaced
+}
+
+/// Returns a query with this normal form. The last `+` before a letter separates two words, and any other belongs to a
+/// word. Neighbours are recognised by their joined form; other words are in any order, but for the last one.
+fn query_of(normal_form: &str) -> String {
+    let mut texts = vec![String::new()];
+    let mut letters = normal_form.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letters.peek() {
+            Some(next) if letter == '+' && *next != '+' => texts.push(String::new()),
+            _ => texts.iter_mut().last().into_iter().for_each(|text| text.push(letter)),
+        }
+    }
+    let words: Vec<KeyWord<'_>> = texts.iter().map(|text| KeyWord::parse(text)).collect();
+    let next = |at: usize| {
+        let other = (0..words.len()).filter(|other| *other != at);
+        other.filter_map(|other| Some((other, words[at].between(&words[other])?))).next()
+    };
+    let has_previous: BTreeSet<usize> = (0..words.len()).filter_map(next).map(|(at, _)| at).collect();
+    let mut parts: Vec<(bool, String)> = Vec::new();
+    for first in (0..words.len()).filter(|at| !has_previous.contains(at)) {
+        let (mut at, mut part) = (first, words[first].word.to_owned());
+        while let Some((other, between)) = next(at).filter(|_| part.len() < normal_form.len()) {
+            part = part + between + words[other].word;
+            at = other;
+        }
+        parts.push((at == words.len() - 1, part));
+    }
+    parts.sort_by_key(|(is_last, _)| *is_last);
+    parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(", ")
 }
 
 /// Removes every entry of a service directly in Redis, without the service.
@@ -203,15 +245,27 @@ mod tests {
             ("search:page:q=&category=&price=-&limit=20", "/search?q=&limit=20"),
             ("search:page:q=-&category=&price=-&limit=20", "/search?q=%21&limit=20"),
             (
-                "search:page:q=power~powerbank+bank~powerbank*+c++&category=&price=-&limit=20",
-                "/search?q=power+bank+c%2B%2B&limit=20",
+                "search:page:q=bank^powerbank+c+++power^powerbank+usb&category=&price=-&limit=20",
+                "/search?q=c%2B%2B%2C+power+bank%2C+usb&limit=20",
+            ),
+            (
+                "search:page:q=desk^desklamp*^oakdesk+oak^oakdesk+lamp^desklamp*&category=&price=-&limit=20",
+                "/search?q=oak+desk+lamp&limit=20",
+            ),
+            (
+                "search:page:q=red+t~tshirt*+shirt~tshirt*&category=&price=-&limit=20",
+                "/search?q=red%2C+t+shirt&limit=20",
+            ),
+            (
+                "search:page:q=power~powerbank*+bank~powerbank*&category=&price=-&limit=20",
+                "/search?q=power-bank&limit=20",
             ),
             (
                 "search:page:q=oak+lamp&category=3&price=5-5000&limit=7&cursor=s1",
-                "/search?q=oak+lamp&category=3&min_price=5&max_price=5000&limit=7&cursor=s1",
+                "/search?q=oak%2C+lamp&category=3&min_price=5&max_price=5000&limit=7&cursor=s1",
             ),
             ("search:page:q=c++&category=&price=-&limit=20", "/search?q=c%2B%2B&limit=20"),
-            ("search:page:q=c+++x&category=&price=-&limit=20", "/search?q=c%2B%2B+x&limit=20"),
+            ("search:page:q=c+++x&category=&price=-&limit=20", "/search?q=c%2B%2B%2C+x&limit=20"),
             ("search:page:q=at&t&category=2&price=5-&limit=20", "/search?q=at%26t&category=2&min_price=5&limit=20"),
             ("search:page:q=保护壳&category=&price=-&limit=20", "/search?q=%E4%BF%9D%E6%8A%A4%E5%A3%B3&limit=20"),
             ("recommendation:list:8", "/recommendations/8"),

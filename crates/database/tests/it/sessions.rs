@@ -8,6 +8,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use serde_json::json;
 use testkit::{FOREIGN_SETTINGS, Postgres, eventually};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::support::{Database, Name, SOON, execute};
 
@@ -80,27 +81,33 @@ async fn migrate_waits_for_a_read_only_database_and_then_reports_it() {
     eventually("the tables", SOON, async || database.sql("SELECT name FROM things").await == "thing").await;
 }
 
-/// A migration that waits for a lock makes all later statements on the table wait behind it.
+/// While a migration waits for a lock, all later statements on the table wait as well.
 #[tokio::test]
 async fn migration_that_waits_for_a_table_does_not_block_its_readers() {
     let database = Database::start().await;
     database.sql("CREATE TABLE things (name text NOT NULL)").await;
-    let pool = database.pool_with(&json!({ "max_connections": 2, "statement_timeout": "5s" })).await;
-    let (url, done) = (settings(&database.url), Notify::new());
+    let pool = database.pool_with(&json!({ "max_connections": 2, "statement_timeout": "2m" })).await;
+    let (url, locked, done) = (settings(&database.url), Notify::new(), Notify::new());
     let reads = pool.transaction(async |connection| {
         sql("SELECT 1 FROM things LIMIT 1").execute(connection).await?;
+        locked.notify_one();
         done.notified().await;
         Ok::<_, Error>(())
     });
-    let others = async {
-        eventually("the migration to wait", SOON, async || database.sql(WAITING).await != "0").await;
-        for _ in 0..3 {
-            execute(&pool, "SELECT 1 FROM things LIMIT 1").await.expect("it waits for a moment only");
-        }
-        assert_eq!(database.sql(COLUMNS).await, "1");
-        done.notify_one();
+    let migrates = async {
+        locked.notified().await;
+        let others = async {
+            eventually("the migration to wait", SOON, async || database.sql(WAITING).await != "0").await;
+            let read = async || execute(&pool, "SELECT 1 FROM things LIMIT 1").await;
+            let read = timeout(SOON, async { (read().await, read().await, read().await) }).await;
+            let (one, two, three) = read.expect("they do not wait for the migration");
+            one.and(two).and(three).expect("the table can be read");
+            assert_eq!(database.sql(COLUMNS).await, "1");
+            done.notify_one();
+        };
+        tokio::join!(database::migrate(&url, [NOTE], 3 * SOON), others).0
     };
-    let (ran, read, ()) = tokio::join!(database::migrate(&url, [NOTE], SOON), reads, others);
+    let (read, ran) = tokio::join!(reads, migrates);
     read.expect("it was not disturbed");
     assert_eq!(ran.expect("the table is free"), 1);
     assert_eq!(database.sql(COLUMNS).await, "2");

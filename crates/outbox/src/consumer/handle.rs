@@ -1,6 +1,7 @@
 //! The consumer of one process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis_connect::RedisAddress;
 use tokio::sync::watch;
@@ -56,14 +57,18 @@ impl Consumer {
                 outage: no_outage(source),
             };
             match (settings.transport, source.channel, delivery) {
-                (Transport::Pubsub, Some(channel), _) => Task::Listener(Listener::new(
-                    source.stream,
-                    channel,
-                    COMMAND_TIMEOUT,
-                    OnLoss::Accept,
-                    session,
-                    retry,
-                )),
+                (Transport::Pubsub, Some(channel), _) => {
+                    // After the timeout of a call, its events would be lost.
+                    let retry = Retry { handler_timeout: Duration::MAX, ..retry };
+                    Task::Listener(Listener::new(
+                        source.stream,
+                        channel,
+                        COMMAND_TIMEOUT,
+                        OnLoss::Accept,
+                        session,
+                        retry,
+                    ))
+                }
                 (_, _, delivery) => {
                     let effects = Effects { retry, log, dead_letters };
                     match delivery {

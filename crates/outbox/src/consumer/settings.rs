@@ -19,7 +19,7 @@ pub struct ConsumerSettings {
     #[serde(with = "database::duration")]
     pub claim_after: Duration,
     /// The longest time of one call of the event handler. After it, the handler counts as unavailable, and the events are
-    /// given to it again. Default 1 min.
+    /// given to it again. Without effect with [`Transport::Pubsub`], which would lose them. Default 5 min.
     #[serde(with = "database::duration")]
     pub handler_timeout: Duration,
     /// The number of attempts for a refused event before it becomes a dead letter. Default 5. The consumer pauses for up to
@@ -39,7 +39,7 @@ impl Default for ConsumerSettings {
             transport: Transport::Stream,
             batch: 1_000,
             claim_after: Duration::from_secs(5),
-            handler_timeout: Duration::from_secs(60),
+            handler_timeout: Duration::from_secs(300),
             max_attempts: 5,
             stale_after: Duration::from_secs(5),
         }

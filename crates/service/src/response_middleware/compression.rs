@@ -59,7 +59,7 @@ fn vary(response: &mut ServiceResponse) {
 }
 
 /// Returns whether the client accepts gzip, and does not prefer the plain body.
-pub(crate) fn accepts_gzip(request: &HttpRequest) -> bool {
+pub fn accepts_gzip(request: &HttpRequest) -> bool {
     if !request.headers().contains_key(ACCEPT_ENCODING) {
         return false;
     }

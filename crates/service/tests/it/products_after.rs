@@ -9,7 +9,7 @@ use contract::product_api::ProductApi;
 use outbox::log::EventLog;
 use serde_json::{Value, json};
 use service::events::{PRODUCT_EVENTS, ProductEvent};
-use service::products_after::products_after;
+use service::products_after::{categories_after, products_after};
 
 /// How many requests each of the two routes has received.
 #[derive(Default)]
@@ -45,6 +45,7 @@ async fn lagging(lag: usize, before: Option<i64>, after: Option<i64>) -> (String
             .app_data(data.clone())
             .route("/products", web::get().to(products))
             .route("/events", web::get().to(events))
+            .route("/categories", web::get().to(async || HttpResponse::Ok().json(json!([]))))
     });
     let server = server.workers(1).bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", server.addrs()[0]);
@@ -52,18 +53,22 @@ async fn lagging(lag: usize, before: Option<i64>, after: Option<i64>) -> (String
     (url, requests)
 }
 
-fn event(version: i64) -> ProductEvent {
+fn event(kind: &str, version: i64) -> ProductEvent {
     let json = json!({
-        "event_id": "01936f2e-7b3c-7000-8000-000000000000", "seq": 5, "type": "product.updated", "product_id": 1,
-        "version": version, "category_id": 1, "changed": ["price_cents"], "occurred_at": "2026-11-22T10:00:00Z",
+        "event_id": "01936f2e-7b3c-7000-8000-000000000000", "seq": 5, "type": kind, "product_id": 1, "version": version,
+         "category_id": 1, "changed": ["price_cents"], "occurred_at": "2026-11-22T10:00:00Z",
     });
     ProductEvent::parse(json.to_string().as_bytes(), PRODUCT_EVENTS.types).unwrap()
 }
 
 async fn versions(url: &str, version: i64) -> Vec<i64> {
+    versions_after(url, &[event("product.updated", version)]).await
+}
+
+async fn versions_after(url: &str, events: &[ProductEvent]) -> Vec<i64> {
     let client = reqwest::Client::new();
     let (api, log) = (ProductApi::new(url, client.clone()), EventLog::new(url, client));
-    let products = products_after(&[event(version)], &[1], &api, &log).await.unwrap();
+    let products = products_after(events, &[1], &api, &log).await.unwrap();
     products.iter().map(|product| product.version).collect()
 }
 
@@ -74,6 +79,25 @@ async fn row_older_than_its_event_is_read_again_when_the_log_has_the_event() {
     assert_eq!(requests.products.load(Ordering::Relaxed), 2);
     let (url, _) = lagging(3, None, Some(2)).await;
     assert_eq!(versions(&url, 2).await, [2]);
+}
+
+#[actix_web::test]
+async fn row_from_before_a_deletion_is_not_returned() {
+    let (url, _) = lagging(3, Some(3), None).await;
+    assert_eq!(versions_after(&url, &[event("product.deleted", 3)]).await, [0i64; 0]);
+    // It was deleted and created again.
+    let (url, _) = lagging(3, Some(7), Some(2)).await;
+    let events = [event("product.deleted", 7), event("product.created", 1), event("product.updated", 2)];
+    assert_eq!(versions_after(&url, &events).await, [2]);
+}
+
+#[actix_web::test]
+async fn categories_are_read_when_the_log_has_the_event() {
+    let (url, requests) = lagging(3, None, None).await;
+    let client = reqwest::Client::new();
+    let (api, log) = (ProductApi::new(&url, client.clone()), EventLog::new(&url, client));
+    let categories = categories_after(&[event("category.updated", 2)], &api, &log).await.unwrap();
+    assert_eq!((categories, requests.events.load(Ordering::Relaxed)), (vec![], 4));
 }
 
 #[actix_web::test]

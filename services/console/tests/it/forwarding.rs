@@ -87,3 +87,14 @@ async fn stream_of_events_is_not_forwarded() {
     let stream = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\r\ndata: {request}";
     console(stream).await.get("/api/cart/other/feed").await.problem(404, "not-found");
 }
+
+/// The console compresses what it forwards, so its tag of a body is not the one that the service has given.
+#[tokio::test]
+async fn tag_of_a_compressed_body_is_forwarded_as_that_of_the_plain_body() {
+    let console = console(ECHO).await;
+    for (accepted, forwarded) in [("gzip", "\"7\", W/\"8\""), ("identity", "\"7-gzip\", W/\"8\"")] {
+        let request = console.request(Method::GET, "/api/cart/carts/1").header("accept-encoding", accepted);
+        let answer = Service::send(request.header("if-none-match", "\"7-gzip\", W/\"8\"")).await.expect(200);
+        assert!(answer.text().contains(&format!("if-none-match: {forwarded}\r\n")), "{accepted}: {}", answer.text());
+    }
+}

@@ -20,7 +20,7 @@ use contract::{ProductChange, ProductChangeKind as Kind};
 use outbox::consumer::{EventHandler, HandlerError, Position, Resync};
 use outbox::log::LogPosition;
 use service::events::{PRODUCT_EVENTS, ProductEvent, require_invalidated, require_purged};
-use service::products_after::products_after;
+use service::products_after::{categories_after, products_after};
 
 use super::refused;
 use crate::catalogue::{CatalogueSync, Changes};
@@ -122,7 +122,7 @@ impl ProductEventHandler {
         let answered = if ids.is_empty() { Vec::new() } else { products_after(events, &ids, api, log).await? };
         // Names are requested after the products, so that a name that came with a product is not newer. They are not
         // taken from the products of the category, because every known product may have left it by now.
-        let names = if categories.is_empty() { Vec::new() } else { self.sync.api.categories().await? };
+        let names = if categories.is_empty() { Vec::new() } else { categories_after(events, api, log).await? };
         let named = |name: CategoryRef| categories.get(&name.id).map(|number| (name.id, name.name, *number));
         let gone = deleted.iter().map(|(id, (version, seq))| (*id, *version, *seq));
         let names = names.into_iter().filter_map(named).collect();

@@ -4,9 +4,9 @@
 //! queue ─► fetch the current rows ─► invalidate what they outdate in Redis ─► change, commit ─► publish the snapshot
 //! ```
 //!
-//! A row that is fetched later is newer, and no older than its event, and the task works sequentially. So the last write is the newest, and the task
-//! does not need to compare versions. It removes a row that no longer exists. It invalidates before the commit: if the
-//! process dies in between, the next process invalidates again.
+//! A row that is fetched later is newer, and is at least as new as its event ([`products_after`]). The task works
+//! sequentially, so the last write is the newest, and the task does not need to compare versions. It removes a row that
+//! no longer exists. It invalidates before the commit: if the process dies in between, the next process invalidates again.
 //!
 //! `reindex.rs` indexes the whole catalogue page by page: the first time, and whenever events were missed.
 
@@ -25,7 +25,7 @@ use metrics::{counter, histogram};
 use outbox::log::{EventLog, LogError, LogPosition};
 use outbox::{EventWork, in_traces};
 use service::events::{PRODUCT_EVENTS, ProductEvent};
-use service::products_after::{ReadError, products_after};
+use service::products_after::{ReadError, categories_after, products_after};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -172,7 +172,7 @@ impl Indexer {
         batch.names_now = self.commit.categories.clone();
         batch.names_now.extend(batch.now.values().map(|product| (product.category.id, product.category.name.clone())));
         if batch.has_categories() {
-            let categories = self.api.categories().await?;
+            let categories = categories_after(events, &self.api, &self.log).await?;
             batch.names_now.extend(categories.into_iter().map(|category| (category.id, category.name)));
         }
         let (batch, tags) = batch.with_tags().await?;

@@ -93,8 +93,8 @@ pub struct Finding {
 /// Searches the index. Blocks until the search is done.
 ///
 /// A later page compares words in the mode of the first one. The first page is strict. If no product matches, it allows
-/// typos, then half of the query, and then both. The filter has no influence on the mode: a category without a lamp must not make
-/// the search show lambs.
+/// typos, then half of the query, and then both. The filter has no influence on the mode: a category without a lamp must
+/// not make the search show lambs.
 pub fn find(search: &Search, snapshot: &IndexSnapshot) -> tantivy::Result<Finding> {
     let mut likeness = search.cursor.map_or(MatchMode::Strict, |cursor| cursor.likeness);
     let mut found = search_index(search, likeness, snapshot)?;
@@ -117,8 +117,8 @@ pub fn find(search: &Search, snapshot: &IndexSnapshot) -> tantivy::Result<Findin
     Ok(Finding { page, tags })
 }
 
-/// Searches with typos, then for partial matches, and then for partial matches with typos. The page depends on every mode that was tried, even in vain,
-/// because a product may be added that this mode would have found.
+/// Searches with typos, then for partial matches, and then for partial matches with typos. The page depends on every mode
+/// that was tried, even in vain, because a product may be added that this mode would have found.
 fn look_further(search: &Search, snapshot: &IndexSnapshot) -> tantivy::Result<(Option<(MatchMode, Found)>, TextReach)> {
     let mut reach = TextReach::EveryWord;
     let can_have_typos = build::can_have_typos(&search.about);

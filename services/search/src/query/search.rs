@@ -187,10 +187,11 @@ impl fmt::Display for Search {
 /// Returns a word as part of the page's key. Its joined forms are included, because they depend on the neighbouring
 /// words of the query.
 fn name(query_word: &QueryWord) -> String {
-    let joined = query_word
-        .joined
-        .iter()
-        .map(|joined| format!("~{}{}", joined.word.word, if joined.is_last { "*" } else { "" }));
+    let joined = query_word.joined.iter().map(|joined| {
+        // A pair matches in another way than the joined form of words that a sign connects.
+        let mark = if joined.is_pair { '^' } else { '~' };
+        format!("{mark}{}{}", joined.word.word, if joined.is_last { "*" } else { "" })
+    });
     [query_word.word.word.clone()].into_iter().chain(joined).collect()
 }
 
@@ -249,8 +250,9 @@ mod tests {
             ("desk;  OAK, lamp", "q=desk+oak+lamp&category=&price=-&limit=20"),
             ("oak, desk; Lamp!", "q=desk+oak+lamp&category=&price=-&limit=20"),
             ("lamp, oak, lamp", "q=oak+lamp&category=&price=-&limit=20"),
-            ("lamp oak lamp", "q=oak~lampoak~oaklamp*+lamp~lampoak~oaklamp*&category=&price=-&limit=20"),
-            ("lamp desk", "q=lamp~lampdesk*+desk~lampdesk*&category=&price=-&limit=20"),
+            ("lamp oak lamp", "q=oak^lampoak^oaklamp*+lamp^lampoak^oaklamp*&category=&price=-&limit=20"),
+            ("lamp desk", "q=lamp^lampdesk*+desk^lampdesk*&category=&price=-&limit=20"),
+            ("lamp-desk", "q=lamp~lampdesk*+desk~lampdesk*&category=&price=-&limit=20"),
             ("Café", "q=cafe&category=&price=-&limit=20"),
             ("Re\u{301}sume\u{301}", "q=resume&category=&price=-&limit=20"),
             ("red t-shirt", "q=red+t~tshirt*+shirt~tshirt*&category=&price=-&limit=20"),

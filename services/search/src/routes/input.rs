@@ -32,7 +32,7 @@ pub(super) struct SearchQuery {
     #[param(nullable = false, minimum = 1, maximum = 100)]
     limit: Option<i64>,
     /// The `next_cursor` of the previous page, with the same query and filters.
-    #[param(nullable = false, pattern = r"^(s|t|p)\.[0-9a-f]{1,8}\.[0-9a-f]{1,16}\.[0-9a-f]{1,8}$")]
+    #[param(nullable = false, pattern = r"^(s|t|pt?)\.[0-9a-f]{1,8}\.[0-9a-f]{1,16}\.[0-9a-f]{1,8}$")]
     cursor: Option<String>,
 }
 

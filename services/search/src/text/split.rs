@@ -131,7 +131,10 @@ impl Text<'_> {
     fn divides_thousands(&self, at: usize) -> bool {
         let digits = |count: usize| (1..=count).take_while(|step| self.char(at + step).is_ascii_digit()).count();
         let before = (0..at).rev().take(4).take_while(|place| self.char(*place).is_ascii_digit()).count();
-        (1..=3).contains(&before) && self.char(at - before) != '0' && digits(4) == 3
+        let sign = at.checked_sub(before + 1).filter(|sign| self.char(*sign) == ',');
+        let is_later_group = sign.is_some_and(|sign| self.divides_thousands(sign));
+        let begins_with_zero = self.char(at - before) == '0';
+        (1..=3).contains(&before) && (is_later_group || !begins_with_zero) && digits(4) == 3
     }
 
     /// Returns whether the sign at `at` is the point of a decimal number. A number with two such signs is a date, a version
@@ -288,6 +291,7 @@ mod tests {
             ("3.5 mm; 3,5mm", "3.5mm= 3.5! 3 5 mm 3.5mm! 3 5mm"),
             ("USB 3.0, USB3.0", "usb3.0* usb 3.0! 3 0 usb3.0! usb3 0"),
             ("1.2.3 36,37,38 1. 5", "1 2 3 36 37 38 1 5"),
+            ("1,000,000 2,050,000", "1000000 2050000"),
             ("1,234,567 1234,567 1,2345 1,23", "1234567 1234.567! 1234 567 1.2345! 1 2345 1.23! 1 23"),
             ("1,234.50 0,500 10,000", "1234.50! 1234 50 0.500! 0 500 10000"),
             ("power bank case, 100 volts", "powerbank* power bankcase* bank case 100volts* 100 volts"),
