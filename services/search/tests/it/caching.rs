@@ -26,7 +26,7 @@ async fn queries_with_the_same_meaning_share_a_page() {
     let again = search.find("Copper; copper, kettle, kettle!").await;
     assert!(again.source().starts_with("hit"), "a word counts once: {}", again.source());
     let stats = search
-        .get("/cache/stats/search:page:q=copper~copperkettle*+kettle~copperkettle*&category=&price=-&limit=20")
+        .get("/cache/stats/search:page:q=copper%5Ecopperkettle*+kettle%5Ecopperkettle*&category=&price=-&limit=20")
         .await
         .expect(200);
     let tags = stats.json()["tags"].clone();
