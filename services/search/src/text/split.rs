@@ -57,8 +57,13 @@ pub(super) enum Kind {
 pub(super) fn letters(text: &str) -> Vec<Letter> {
     let letters = fold::letters(text);
     let text = Text(&letters);
-    let divides = |at: usize| match text.char(at) {
-        ',' => text.divides_thousands(at),
+    let mut group_begins = None;
+    let mut divides = |at: usize| match text.char(at) {
+        ',' => {
+            let divides = text.divides_thousands(at, group_begins);
+            group_begins = divides.then_some(at + 1);
+            divides
+        }
         '·' | '・' | '‧' => {
             let before = at.checked_sub(1).is_some_and(|before| text.class(before) == Class::Unspaced);
             before && text.class(at + 1) == Class::Unspaced
@@ -126,15 +131,14 @@ impl Text<'_> {
         class(self.char(at))
     }
 
-    /// Returns whether the comma at `at` is one of `10,000`: up to three digits before it, and three after it. A number does
-    /// not begin with zero, so the comma of `0,500` is a decimal point.
-    fn divides_thousands(&self, at: usize) -> bool {
+    /// Returns whether the comma at `at` is one of `10,000,000`: up to three digits before it, and three after it.
+    /// `group_begins` is the place after the comma before it, if that one is such a comma. A number does not begin with zero,
+    /// so the comma of `0,500` is a decimal point.
+    fn divides_thousands(&self, at: usize, group_begins: Option<usize>) -> bool {
         let digits = |count: usize| (1..=count).take_while(|step| self.char(at + step).is_ascii_digit()).count();
         let before = (0..at).rev().take(4).take_while(|place| self.char(*place).is_ascii_digit()).count();
-        let sign = at.checked_sub(before + 1).filter(|sign| self.char(*sign) == ',');
-        let is_later_group = sign.is_some_and(|sign| self.divides_thousands(sign));
-        let begins_with_zero = self.char(at - before) == '0';
-        (1..=3).contains(&before) && (is_later_group || !begins_with_zero) && digits(4) == 3
+        let begins_with_zero = self.char(at - before) == '0' && group_begins != Some(at - before);
+        (1..=3).contains(&before) && !begins_with_zero && digits(4) == 3
     }
 
     /// Returns whether the sign at `at` is the point of a decimal number. A number with two such signs is a date, a version
