@@ -9,6 +9,7 @@
 //! | a number is missing | fetches the missing events from the log, or resyncs ([`EventHandler::resync`]) |
 //! | a process dies between effect and acknowledgement | a peer claims its pending entries, and applies them again |
 //! | the event handler takes long | extends the claim on its pending entries |
+//! | it does not return within [`ConsumerSettings::handler_timeout`] | drops the call, and calls it again |
 //! | it returns [`HandlerError::Unavailable`] | waits and retries, without limit |
 //! | it returns [`HandlerError::Refused`] too often, or panics | dead letter, and resync: affected data is dropped |
 //! | a message cannot be read | dead letter; applies the copy in the log, or resyncs; resync for a newer schema |
@@ -30,8 +31,8 @@
 //! # Limitations
 //! The consumer may apply an event twice: after a crash, or when two processes apply it because one of them was frozen
 //! for longer than [`ConsumerSettings::claim_after`]. A group may apply events out of order, with several processes or
-//! after a claim. An event handler that never returns blocks its consumer, and [`Consumer::stop`]. Redis keeps about
-//! 10,000 dead letters; older ones are trimmed.
+//! after a claim. With [`Transport::Pubsub`], an event handler that never returns blocks its consumer, and
+//! [`Consumer::stop`]. Redis keeps about 10,000 dead letters; older ones are trimmed.
 
 mod backfill;
 mod dead_letter;

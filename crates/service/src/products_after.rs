@@ -10,12 +10,10 @@ use contract::ProductChangeKind as Kind;
 use contract::product_api::{CategoryRef, Product, ProductApi, ProductApiError};
 use outbox::log::{EventLog, LogError};
 use tokio::time::{Instant, sleep};
-use tracing::warn;
 
 use crate::events::ProductEvent;
 
-/// The longest wait for the log to reach the events. A log that is further behind counts as one with another history, which
-/// makes a consumer copy the whole catalogue again.
+/// The longest wait of one call for the log to reach the events.
 const LONGEST_LAG: Duration = Duration::from_secs(2);
 
 /// The pause between two questions.
@@ -65,18 +63,19 @@ pub async fn categories_after(
     Ok(api.categories().await?)
 }
 
-/// Waits until the log has these events, for at most [`LONGEST_LAG`].
+/// Waits until the log has these events. A log of another epoch may never have them, because its database was restored: then
+/// the consumer learns of the other history, and reads everything again.
 async fn until_log_has(events: &[ProductEvent], log: &EventLog) -> Result<(), ReadError> {
-    let last = events.iter().map(|event| event.seq).max().unwrap_or_default();
+    let Some(last) = events.iter().max_by_key(|event| event.seq) else { return Ok(()) };
     let began = Instant::now();
     loop {
-        let head = log.head(None, LOG_TIMEOUT).await?.seq;
-        if head >= last {
+        let head = log.head(None, LOG_TIMEOUT).await?;
+        if head.seq >= last.seq {
             return Ok(());
         }
         if began.elapsed() >= LONGEST_LAG {
-            warn!(head, event = last, "the event log of the product API ends before the event");
-            return Ok(());
+            let behind = format!("it ends at event {}, before event {}", head.seq, last.seq);
+            return if head.epoch == last.epoch { Err(LogError::Unavailable(behind).into()) } else { Ok(()) };
         }
         sleep(PAUSE).await;
     }

@@ -1,7 +1,8 @@
 //! `/api/{service}/…`: the routes of the services, so that the page needs one origin.
 //!
-//! The gateway forwards only to configured services. It changes neither a request's path nor its body, and it adds one
-//! header: the operators' token on operations routes. So a service checks a forwarded request exactly as any other.
+//! The gateway forwards only to configured services. It changes neither a request's path nor its body. It adds one header,
+//! the operators' token on operations routes, and in `If-None-Match` it names the plain body where the client names the
+//! one that the console has compressed. So a service checks a forwarded request as any other.
 //! `/cache/feed` is not forwarded: the console itself follows the feeds, and `/live` merges them.
 
 use actix_web::http::header::HeaderName;

@@ -183,17 +183,23 @@ impl<'k> KeyWord<'k> {
     fn between(&self, next: &Self) -> Option<&'static str> {
         let form = |mark: &str| format!("{mark}{}{}", self.word, next.word);
         let have = |form: &str| self.joined.contains(&form) && next.joined.contains(&form);
+        let (pair, signed) = (form("^"), form("~"));
+        // Longer words, digits, and the words of a chain such as `state-of-the-art` are joined only if a sign is between
+        // them.
         let is_short = self.word.chars().count() <= 2 || next.word.chars().count() <= 2;
-        match (have(&form("^")), have(&form("~"))) {
+        let are_digits = self.word.ends_with(char::is_numeric) && next.word.starts_with(char::is_numeric);
+        let is_chain = self.joined.iter().any(|form| form.starts_with('~') && form.len() > signed.len());
+        match (have(&pair), have(&signed)) {
             (true, _) => Some(" "),
-            (_, true) => Some(if is_short { " " } else { "-" }),
+            (_, true) => Some(if is_short && !are_digits && !is_chain { " " } else { "-" }),
             _ => None,
         }
     }
 }
 
 /// Returns a query with this normal form. The last `+` before a letter separates two words, and any other belongs to a
-/// word. Neighbours are recognised by their joined form; other words are in any order, but for the last one.
+/// word. Neighbours are recognised by their joined form; other words are in any order, but for the last one. A word with
+/// several neighbours keeps one of them: such a query has another normal form, and its page is not compared.
 fn query_of(normal_form: &str) -> String {
     let mut texts = vec![String::new()];
     let mut letters = normal_form.chars().peekable();
@@ -209,10 +215,16 @@ fn query_of(normal_form: &str) -> String {
         other.filter_map(|other| Some((other, words[at].between(&words[other])?))).next()
     };
     let has_previous: BTreeSet<usize> = (0..words.len()).filter_map(next).map(|(at, _)| at).collect();
+    let mut firsts: Vec<usize> = (0..words.len()).filter(|at| !has_previous.contains(at)).collect();
+    if firsts.is_empty() {
+        // `lamp oak lamp`: the last word is also the first one.
+        firsts.push(words.len() - 1);
+    }
     let mut parts: Vec<(bool, String)> = Vec::new();
-    for first in (0..words.len()).filter(|at| !has_previous.contains(at)) {
+    for first in firsts {
         let (mut at, mut part) = (first, words[first].word.to_owned());
-        while let Some((other, between)) = next(at).filter(|_| part.len() < normal_form.len()) {
+        for _ in 0..words.len() {
+            let Some((other, between)) = next(at) else { break };
             part = part + between + words[other].word;
             at = other;
         }
@@ -255,6 +267,11 @@ mod tests {
             (
                 "search:page:q=red+t~tshirt*+shirt~tshirt*&category=&price=-&limit=20",
                 "/search?q=red%2C+t+shirt&limit=20",
+            ),
+            ("search:page:q=2026~202611*+11~202611*&category=&price=-&limit=20", "/search?q=2026-11&limit=20"),
+            (
+                "search:page:q=oak^lampoak^oaklamp*+lamp^lampoak^oaklamp*&category=&price=-&limit=20",
+                "/search?q=lamp+oak+lamp&limit=20",
             ),
             (
                 "search:page:q=power~powerbank*+bank~powerbank*&category=&price=-&limit=20",

@@ -91,6 +91,21 @@ async fn row_from_before_a_deletion_is_not_returned() {
     assert_eq!(versions_after(&url, &events).await, [2]);
 }
 
+/// A database that lags for longer is waited for by the caller, which keeps the events.
+#[actix_web::test]
+async fn row_of_a_log_that_stays_behind_is_not_returned() {
+    let (url, _) = lagging(usize::MAX, Some(1), Some(2)).await;
+    let client = reqwest::Client::new();
+    let (api, log) = (ProductApi::new(&url, client.clone()), EventLog::new(&url, client));
+    let events = [event("product.updated", 2)];
+    let behind = products_after(&events, &[1], &api, &log).await.expect_err("the row is older than the event");
+    assert!(behind.to_string().contains("before event 5"), "{behind}");
+    // A restored database has begun another epoch, and may never reach the number.
+    let events = events.map(|event| ProductEvent { epoch: Some(event.event_id), ..event });
+    let products = products_after(&events, &[1], &api, &log).await.unwrap();
+    assert_eq!(products[0].version, 1);
+}
+
 #[actix_web::test]
 async fn categories_are_read_when_the_log_has_the_event() {
     let (url, requests) = lagging(3, None, None).await;

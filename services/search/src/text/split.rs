@@ -295,7 +295,7 @@ mod tests {
             ("3.5 mm; 3,5mm", "3.5mm= 3.5! 3 5 mm 3.5mm! 3 5mm"),
             ("USB 3.0, USB3.0", "usb3.0* usb 3.0! 3 0 usb3.0! usb3 0"),
             ("1.2.3 36,37,38 1. 5", "1 2 3 36 37 38 1 5"),
-            ("1,000,000 2,050,000", "1000000 2050000"),
+            ("1,000,000 2,050,000 0,000,000", "1000000 2050000 0 000 000"),
             ("1,234,567 1234,567 1,2345 1,23", "1234567 1234.567! 1234 567 1.2345! 1 2345 1.23! 1 23"),
             ("1,234.50 0,500 10,000", "1234.50! 1234 50 0.500! 0 500 10000"),
             ("power bank case, 100 volts", "powerbank* power bankcase* bank case 100volts* 100 volts"),
@@ -317,6 +317,14 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(split(text), expected, "{text}");
+        }
+    }
+
+    /// Each comma is examined once, however many others are before it.
+    #[test]
+    fn text_of_digits_and_commas_is_split_in_one_pass() {
+        for part in [",", "000,", "1,000,"] {
+            assert!(pieces(&letters(&part.repeat(50_000))).len() <= 150_000);
         }
     }
 
