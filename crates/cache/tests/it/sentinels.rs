@@ -61,8 +61,7 @@ async fn failover_to_a_lagging_replica_brings_no_removed_entry_back() {
     assert!(has_entry().await, "the replica has missed the removal");
 
     sentinels.fail_over().await.unwrap();
-    let is_over = async || sentinels.primary().await.unwrap() == sentinels.second.port();
-    eventually("the sentinels name the second server", LONG, is_over).await;
+    sentinels.until_failed_over().await.unwrap();
     let is_used = async || {
         for node in [&node, &peer] {
             assert_eq!(node.read(1, &row).await.version(), Some(2), "during the failover");

@@ -34,6 +34,7 @@ async fn failover_to_a_lagging_replica_loses_no_event() {
     append(first, &log, 4..=5).await;
     applied(&recorder, 1..=5).await;
     sentinels.fail_over().await.unwrap();
+    sentinels.until_failed_over().await.unwrap();
     // A server that changes its role closes all connections.
     let is_primary = async || second.cli(&["ROLE"]).await.is_ok_and(|role| role.starts_with("master"));
     eventually("the second server is the primary", AT_MOST, is_primary).await;

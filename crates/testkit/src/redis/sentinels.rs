@@ -17,6 +17,9 @@ const SERVICE: &str = "shop";
 /// The longest time for the servers to find one another.
 const START: Duration = Duration::from_secs(30);
 
+/// The longest time of a failover, with repeated attempts.
+const FAILOVER: Duration = Duration::from_secs(120);
+
 /// A service of Redis that is watched by sentinels.
 #[derive(Debug)]
 pub struct Sentinels {
@@ -76,6 +79,20 @@ impl Sentinels {
     /// Makes the second server the primary, as a person would before maintenance.
     pub async fn fail_over(&self) -> Result<()> {
         self.ask(0, &["SENTINEL", "FAILOVER", SERVICE]).await.map(drop)
+    }
+
+    /// Waits until the second server is the primary, after [`fail_over`](Self::fail_over). A sentinel gives a failover up if
+    /// one of its steps is late, as on a busy machine, and does not begin another one by itself.
+    pub async fn until_failed_over(&self) -> Result<()> {
+        let is_done = async || {
+            let is_done = self.primary().await.ok() == Some(self.second.port());
+            if !is_done {
+                // Refused while a failover is under way.
+                let _ = self.fail_over().await;
+            }
+            is_done
+        };
+        self.first.until_ready("the failover", FAILOVER, is_done).await
     }
 
     /// Returns the port of the primary, as a sentinel knows it.

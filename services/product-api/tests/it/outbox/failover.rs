@@ -27,10 +27,7 @@ async fn failover_to_a_lagging_replica_loses_no_event() {
 
     sentinels.fail_over().await.expect("the sentinels obey");
     put(5).await;
-    eventually("the second server is the primary", 2 * SOON, async || {
-        sentinels.primary().await.ok() == Some(sentinels.second.port())
-    })
-    .await;
+    sentinels.until_failed_over().await.expect("the second server is the primary");
     eventually("the second server has every event", 2 * SOON, async || {
         stream_of(&sentinels.second).await == stores.outbox().await
     })
