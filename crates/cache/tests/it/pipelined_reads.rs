@@ -11,7 +11,7 @@ use testkit::{Proxy, eventually};
 use tokio::task::yield_now;
 
 use crate::support::{
-    DatabaseError, Loader, Node, Row, SOON, behind_proxy, calls, node, patient, redis, settings, through,
+    DatabaseError, LONG, Loader, Node, Row, SOON, behind_proxy, calls, node, patient, redis, settings, through,
 };
 
 #[tokio::test]
@@ -91,8 +91,9 @@ async fn read_that_cannot_be_sent_fails_in_time() {
     node.fill(1, &row).await;
     assert_eq!(node.cached(1).await, Some(1));
     redis.pause();
-    let large = "x".repeat(32 * 1024 * 1024);
-    let read = tokio::time::timeout(SOON, node.cache.get(large)).await;
+    // Twice what the kernel keeps for the sender. A debug build needs seconds for a much longer key on a busy machine.
+    let large = "x".repeat(8 * 1024 * 1024);
+    let read = tokio::time::timeout(LONG, node.cache.get(large)).await;
     redis.resume();
     assert!(read.expect("the read hangs").is_none());
 }

@@ -55,7 +55,7 @@ async fn failover_to_a_lagging_replica_brings_no_removed_entry_back() {
     let key = peer.key(1).to_string();
     let has_entry = async || sentinels.second.cli(&["EXISTS", &key]).await.unwrap() == "1";
     eventually("the replica has the entry", SOON, has_entry).await;
-    sentinels.replication.cut();
+    sentinels.cut_replication().await.unwrap();
     row.commit();
     assert_eq!(peer.remove_tag(shelf(1)).await, 1);
     assert!(has_entry().await, "the replica has missed the removal");
@@ -95,7 +95,7 @@ async fn process_that_starts_after_a_failover_returns_no_removed_entry() {
     let key = earlier.key(1).to_string();
     let has_entry = async || sentinels.second.cli(&["EXISTS", &key]).await.unwrap() == "1";
     eventually("the replica has the entry", SOON, has_entry).await;
-    sentinels.replication.cut();
+    sentinels.cut_replication().await.unwrap();
     row.commit();
     assert_eq!(earlier.cache.invalidate(1).await.acknowledged(), Ok(1));
     earlier.client.shutdown(LONG).await;

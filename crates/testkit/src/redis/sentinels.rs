@@ -1,4 +1,4 @@
-//! A primary, a replica that follows it through a proxy, and three sentinels that watch them.
+//! A primary, a replica that follows it, and three sentinels that watch them.
 
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use tokio::process::Command;
 
 use super::{Redis, Transport, tls_settings};
 use crate::ports::free_port;
-use crate::proxy::Proxy;
 use crate::server::{ATTEMPTS, PrivateServer, output};
 use crate::supervisor::Supervisor;
 
@@ -27,8 +26,6 @@ pub struct Sentinels {
     pub first: Redis,
     /// The server that follows it.
     pub second: Redis,
-    /// The proxy between the servers. While it is cut, the second server misses what the first one acknowledges.
-    pub replication: Proxy,
     sentinels: Vec<Sentinel>,
     transport: Transport,
 }
@@ -57,9 +54,8 @@ impl Sentinels {
             [("repl-diskless-sync-delay", "0"), ("repl-ping-replica-period", "1"), ("tls-replication", over_tls)];
         let start = async || Redis::launch(Redis::supervisor()?, transport, &settings).await;
         let (first, second) = (start().await?, start().await?);
-        let replication = Proxy::to(first.port()).await?;
-        second.cli(&["REPLICAOF", "127.0.0.1", &replication.port().to_string()]).await?;
-        let mut group = Self { first, second, replication, sentinels: Vec::new(), transport };
+        second.cli(&["REPLICAOF", "127.0.0.1", &first.port().to_string()]).await?;
+        let mut group = Self { first, second, sentinels: Vec::new(), transport };
         for _ in 0..3 {
             group.sentinels.push(Sentinel::watch(group.first.port(), transport, 2).await?);
         }
@@ -74,6 +70,19 @@ impl Sentinels {
         let url = self.transport.url(self.sentinels[0].port);
         let url = url.replacen("://", "-sentinel://", 1);
         format!("{url}{}{nodes}", if url.contains('?') { '&' } else { '?' })
+    }
+
+    /// Cuts the connection between the servers: from now on, the second one misses what the first one acknowledges.
+    ///
+    /// It logs in with a password that the first server does not know. A proxy between them would not do: after some
+    /// seconds, a sentinel tells a replica to follow the address that the sentinel knows.
+    pub async fn cut_replication(&self) -> Result<()> {
+        self.second.cli(&["CONFIG", "SET", "masterauth", "unknown"]).await?;
+        self.first.cli(&["CLIENT", "KILL", "TYPE", "replica"]).await?;
+        let is_cut = async || {
+            self.second.cli(&["INFO", "replication"]).await.is_ok_and(|info| info.contains("master_link_status:down"))
+        };
+        self.second.until_ready("the end of the replication", START, is_cut).await
     }
 
     /// Makes the second server the primary, as a person would before maintenance.

@@ -17,7 +17,7 @@ async fn failover_to_a_lagging_replica_loses_no_event() {
     let replicated = stores.outbox().await;
     eventually("the replica has them", SOON, async || stream_of(&sentinels.second).await == replicated).await;
 
-    sentinels.replication.cut();
+    sentinels.cut_replication().await.unwrap();
     for stock in 2..=4 {
         put(stock).await;
     }
