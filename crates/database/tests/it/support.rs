@@ -8,7 +8,7 @@ use serde_json::json;
 use testkit::{Postgres, shared_database};
 
 /// Long enough for a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = testkit::SOON;
 
 pub(crate) struct Database {
     pub(crate) url: String,

@@ -26,7 +26,7 @@ pub(crate) const GROUP: &str = "shipping";
 pub(crate) const LETTERS: &str = "shipping:~dead-letters";
 
 /// Long enough for every expected event on a busy machine.
-pub(crate) const AT_MOST: Duration = Duration::from_secs(30);
+pub(crate) const AT_MOST: Duration = testkit::SOON;
 
 /// The time after which the tests' consumers claim pending entries.
 pub(crate) const CLAIM: Duration = Duration::from_millis(800);

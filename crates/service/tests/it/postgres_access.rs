@@ -9,7 +9,7 @@ use service::health::{CheckOutcome, Readiness, Status};
 use testkit::{Database, eventually};
 use tokio_util::sync::CancellationToken;
 
-const AT_MOST: Duration = Duration::from_secs(20);
+const AT_MOST: Duration = testkit::SOON;
 
 async fn read(pool: &Pool) -> Result<usize, Error> {
     pool.read(async |connection| Ok::<_, Error>(sql("SELECT id FROM things").execute(connection).await?)).await

@@ -5,9 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use testkit::{ChildProcess, eventually, free_port};
-
-const SOON: Duration = Duration::from_secs(20);
+use testkit::{ChildProcess, SOON, eventually, free_port};
 
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use testkit::Proxy;
+use testkit::{Proxy, SOON};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-const SOON: Duration = Duration::from_secs(20);
 /// A side that has received nothing after this time counts as silent.
 const SILENCE: Duration = Duration::from_millis(300);
 

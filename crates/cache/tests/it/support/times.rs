@@ -5,8 +5,8 @@ use std::time::Duration;
 use cache::{Policy, Tag};
 
 /// The longest that a test waits for an expected event.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
-/// Longer than that: a test that waits for something of this duration fails.
+pub(crate) const SOON: Duration = Duration::from_secs(40);
+/// Longer than that: a test that waits for something of this duration fails. No lease may be longer.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A policy under which nothing ends by itself during a test.
