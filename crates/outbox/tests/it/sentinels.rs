@@ -33,6 +33,7 @@ async fn failover_to_a_lagging_replica_loses_no_event() {
     sentinels.cut_replication().await.unwrap();
     append(first, &log, 4..=5).await;
     applied(&recorder, 1..=5).await;
+    assert_eq!(second.cli(&["XLEN", STREAM]).await.unwrap(), "3", "the replica has missed two events");
     sentinels.fail_over().await.unwrap();
     sentinels.until_failed_over().await.unwrap();
     // A server that changes its role closes all connections.
