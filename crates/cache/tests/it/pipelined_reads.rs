@@ -91,7 +91,7 @@ async fn read_that_cannot_be_sent_fails_in_time() {
     node.fill(1, &row).await;
     assert_eq!(node.cached(1).await, Some(1));
     redis.pause();
-    // Twice what the kernel keeps for the sender. A debug build needs seconds for a much longer key on a busy machine.
+    // Twice what the kernel keeps for a sender by default. A debug build needs seconds for a much longer key on a busy machine.
     let large = "x".repeat(8 * 1024 * 1024);
     let read = tokio::time::timeout(LONG, node.cache.get(large)).await;
     redis.resume();

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use supervise::tools;
 use tokio::process::Command;
+use tokio::time::{sleep, timeout};
 
 use super::{Redis, Transport, tls_settings};
 use crate::ports::free_port;
@@ -13,11 +14,15 @@ use crate::supervisor::Supervisor;
 
 /// The name that the sentinels have for the primary.
 const SERVICE: &str = "shop";
-/// The longest time for the servers to find one another.
-const START: Duration = Duration::from_secs(30);
+/// The longest time until the servers have found or lost one another.
+const CONTACT: Duration = Duration::from_secs(30);
 
-/// The longest time of a failover, with repeated attempts.
-const FAILOVER: Duration = Duration::from_secs(120);
+/// The longest time of a failover. A sentinel gives it up after `failover-timeout`, which is shorter.
+const FAILOVER: Duration = Duration::from_secs(30);
+/// The maximum number of failovers that are begun until one is complete.
+const FAILOVERS: usize = 4;
+/// The pause between two questions to a sentinel.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A service of Redis that is watched by sentinels.
 #[derive(Debug)]
@@ -74,15 +79,15 @@ impl Sentinels {
 
     /// Cuts the connection between the servers: from now on, the second one misses what the first one acknowledges.
     ///
-    /// It logs in with a password that the first server does not know. A proxy between them would not do: after some
-    /// seconds, a sentinel tells a replica to follow the address that the sentinel knows.
+    /// The second server logs in with a password that the first one does not know. A proxy between them would not do:
+    /// after some seconds, a sentinel tells a replica to follow the address that the sentinel knows.
     pub async fn cut_replication(&self) -> Result<()> {
         self.second.cli(&["CONFIG", "SET", "masterauth", "unknown"]).await?;
         self.first.cli(&["CLIENT", "KILL", "TYPE", "replica"]).await?;
         let is_cut = async || {
             self.second.cli(&["INFO", "replication"]).await.is_ok_and(|info| info.contains("master_link_status:down"))
         };
-        self.second.until_ready("the end of the replication", START, is_cut).await
+        self.second.until_ready("the end of the replication", CONTACT, is_cut).await
     }
 
     /// Makes the second server the primary, as a person would before maintenance.
@@ -91,17 +96,22 @@ impl Sentinels {
     }
 
     /// Waits until the second server is the primary, after [`fail_over`](Self::fail_over). A sentinel gives a failover up if
-    /// one of its steps is late, as on a busy machine, and does not begin another one by itself.
+    /// one of its steps is late, as on a busy machine, and does not begin another one by itself. Then this method begins
+    /// another one; not earlier, because after a complete failover that would make the first server the primary again.
     pub async fn until_failed_over(&self) -> Result<()> {
-        let is_done = async || {
-            let is_done = self.primary().await.ok() == Some(self.second.port());
-            if !is_done {
-                // Refused while a failover is under way.
-                let _ = self.fail_over().await;
+        let complete = async || {
+            while self.primary().await.ok() != Some(self.second.port()) {
+                sleep(PAUSE).await;
             }
-            is_done
         };
-        self.first.until_ready("the failover", FAILOVER, is_done).await
+        for _ in 1..FAILOVERS {
+            if timeout(FAILOVER, complete()).await.is_ok() {
+                return Ok(());
+            }
+            // Refused while a failover is under way.
+            let _ = self.fail_over().await;
+        }
+        timeout(FAILOVER, complete()).await.context("no failover was complete in time")
     }
 
     /// Returns the port of the primary, as a sentinel knows it.
@@ -122,7 +132,7 @@ impl Sentinels {
                 let is = |name, value| words.windows(2).any(|pair| pair == [name, value]);
                 is("num-slaves", "1") && is("num-other-sentinels", "2") && is("flags", "master")
             };
-            self.first.until_ready("the group of sentinels", START, complete).await?;
+            self.first.until_ready("the group of sentinels", CONTACT, complete).await?;
         }
         Ok(())
     }
@@ -158,7 +168,7 @@ impl Sentinel {
                 "--sentinel".to_owned(),
             ])?;
             let answers = async || cli(server.port, &["PING"]).await.is_ok_and(|answer| answer == "PONG");
-            match server.until_ready("a sentinel", START, answers).await {
+            match server.until_ready("a sentinel", CONTACT, answers).await {
                 Err(_) if attempt < ATTEMPTS => attempt += 1,
                 started => return started.map(|()| Self { server, port }),
             }
