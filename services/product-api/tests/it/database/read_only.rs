@@ -110,7 +110,7 @@ async fn all_succeed(api: &Api, round: usize) {
 #[tokio::test]
 async fn column_type_changed_online_fails_no_request() {
     let stores = Stores::start().await;
-    // On a busy machine, the last of many requests waits for long.
+    // On a busy machine, the logins of so many connections take seconds.
     let api = stores.api_with(&[("POSTGRES__WAIT_TIMEOUT", "30s")]).await;
     for (round, kind) in ["varchar(200)", "text", "varchar(250)"].into_iter().enumerate() {
         all_succeed(&api, round).await;
