@@ -8,6 +8,7 @@ mod error;
 mod guards;
 mod holders;
 mod login;
+mod lost_leases;
 mod node;
 mod probe;
 mod reads;

@@ -16,6 +16,7 @@ use super::connect::ConnectError;
 use super::connection::Connection;
 use super::error::{Result, StoreError};
 use super::login::Login;
+use super::lost_leases::LostLeases;
 use super::reads::EntryReads;
 use super::scripts::Scripts;
 use crate::entry::StoredValue;
@@ -52,6 +53,7 @@ pub(crate) struct RedisStore {
     pub(super) scripts: Scripts,
     /// Entries that another version of the program wrote.
     pub(super) unreadable: RecurringFailure,
+    lost_leases: LostLeases,
 }
 
 impl RedisStore {
@@ -75,6 +77,7 @@ impl RedisStore {
             keyspace,
             scripts: Scripts::new(),
             unreadable: RecurringFailure::default(),
+            lost_leases: LostLeases::default(),
         })
     }
 
@@ -90,8 +93,10 @@ impl RedisStore {
         self.connection.health()
     }
 
+    /// Probes Redis, and releases lost leases, until the future is dropped. Never returns.
     pub(crate) async fn run_probe(&self, purges: &impl PurgeQueue) {
-        self.connection.run_probe(purges).await;
+        let release = |key, token| async move { self.release_token(&key, &token).await };
+        tokio::join!(self.connection.run_probe(purges), self.lost_leases.run(release));
     }
 
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<StoredValue>> {
@@ -130,13 +135,13 @@ impl RedisStore {
     pub(crate) async fn acquire(&self, key: &Key, lease: Duration) -> LeaseReply {
         let id = RandomId::random();
         let args = args![id.to_string(), millis(lease), RandomId::random().to_string()];
-        let held = match self.run(&self.scripts.acquire, self.entry_keys(key), args).await {
-            Ok(reply @ Value::Array(_)) => {
-                return self.grant(id.token('L'), reply).map_or(LeaseReply::Unavailable, LeaseReply::Granted);
-            }
-            Ok(held) => held.into_bytes().map_or(StoredValue::Unreadable, StoredValue::parse),
+        let held = match self.run::<Value>(&self.scripts.acquire, self.entry_keys(key), args).await {
+            Ok(held) if !held.is_array() => held.into_bytes().map_or(StoredValue::Unreadable, StoredValue::parse),
             Err(StoreError::Server(error)) if error.contains("WRONGTYPE") => StoredValue::Unreadable,
-            Err(_) => return LeaseReply::Unavailable,
+            reply => {
+                let granted = self.grant(key, id.token('L'), reply);
+                return granted.map_or(LeaseReply::Unavailable, LeaseReply::Granted);
+            }
         };
         match held {
             StoredValue::Value(entry) => LeaseReply::Found(entry),
@@ -161,8 +166,8 @@ impl RedisStore {
     pub(crate) async fn take_over(&self, key: &Key, lease: Duration) -> Result<Grant> {
         let id = RandomId::random();
         let args = args![id.to_string(), millis(lease), RandomId::random().to_string()];
-        let reply = self.run(&self.scripts.take_over, self.entry_keys(key), args).await?;
-        self.grant(id.token('L'), reply)
+        let reply = self.run(&self.scripts.take_over, self.entry_keys(key), args).await;
+        self.grant(key, id.token('L'), reply)
     }
 
     /// Acquires the right to load the value with this token anew.
@@ -170,11 +175,11 @@ impl RedisStore {
         let mut keys = self.entry_keys(key);
         keys.push(self.keyspace.refresh_lock(key));
         let args = args![token.clone(), millis(lock), RandomId::random().to_string()];
-        match self.run(&self.scripts.refresh, keys, args).await? {
-            Value::Null => Ok(RefreshReply::Changed),
-            reply @ Value::Array(_) => self.grant(token, reply).map(RefreshReply::Granted),
-            held if held.as_str().as_deref() == Some(FAILED) => Ok(RefreshReply::Failed),
-            _ => Ok(RefreshReply::Taken),
+        match self.run::<Value>(&self.scripts.refresh, keys, args).await {
+            Ok(Value::Null) => Ok(RefreshReply::Changed),
+            Ok(held) if held.as_str().as_deref() == Some(FAILED) => Ok(RefreshReply::Failed),
+            Ok(held) if !held.is_array() => Ok(RefreshReply::Taken),
+            reply => self.grant(key, token, reply).map(RefreshReply::Granted),
         }
     }
 
@@ -209,29 +214,48 @@ impl RedisStore {
         }
     }
 
-    /// Gives up a grant after a load that stored nothing. If this fails, the lease or the lock expires by itself.
+    /// Gives up a grant after a load that stored nothing.
     pub(crate) async fn release(&self, key: &Key, grant: Grant) {
-        if grant.token.first() == Some(&b'V') {
-            return self.refresh_failed(key).await;
+        if self.release_token(key, &grant.token).await.is_err() {
+            self.lost_leases.add(key, grant.token);
         }
-        let _: Result<()> = self.run(&self.scripts.release, vec![key.to_string()], args![grant.token]).await;
+    }
+
+    /// Releases a lease, or the lock of a refresh, for which the entry must still hold this token.
+    async fn release_token(&self, key: &Key, token: &Bytes) -> Result<()> {
+        match token.first() {
+            Some(b'V') => self.mark_failed(key).await,
+            _ => self.run(&self.scripts.release, vec![key.to_string()], args![token.clone()]).await,
+        }
     }
 
     /// Records that the load of an entry that exists has failed. The lock stays, so that no load follows at once.
     pub(crate) async fn refresh_failed(&self, key: &Key) {
+        // If this fails, the lock says until it expires that a load is in flight.
+        let _ = self.mark_failed(key).await;
+    }
+
+    async fn mark_failed(&self, key: &Key) -> Result<()> {
         let lock = self.keyspace.refresh_lock(key);
         let only_a_lock = Some(SetOptions::XX);
-        let set = self.connection.client.set::<(), _, _>(lock, FAILED, Some(Expiration::KEEPTTL), only_a_lock, false);
-        let _ = self.connection.accept(set.await);
+        let set = self.connection.client.set(lock, FAILED, Some(Expiration::KEEPTTL), only_a_lock, false);
+        self.connection.accept(set.await)
     }
 
     fn entry_keys(&self, key: &Key) -> Vec<String> {
         vec![key.to_string(), self.keyspace.fence(key.partition())]
     }
 
-    fn grant(&self, token: Bytes, reply: Value) -> Result<Grant> {
-        let (generation, clock): (Bytes, u64) = self.connection.accept(reply.convert())?;
-        Ok(Grant { token, generation, clock })
+    fn grant(&self, key: &Key, token: Bytes, reply: Result<Value>) -> Result<Grant> {
+        match reply.and_then(|reply| self.connection.accept(reply.convert())) {
+            Ok((generation, clock)) => Ok(Grant { token, generation, clock }),
+            Err(error) => {
+                if let StoreError::Unavailable(_) = error {
+                    self.lost_leases.add(key, token);
+                }
+                Err(error)
+            }
+        }
     }
 }
 

@@ -161,6 +161,25 @@ async fn timed_out_commands_that_run_later_leave_no_stale_value() {
     }
 }
 
+/// Redis carries out commands after the client has given up waiting for them, as when its disk stalls.
+#[tokio::test]
+async fn lease_without_a_load_is_released() {
+    let redis = redis().await;
+    let (node, peer) = (impatient(&redis).await, Node::on(&redis).await);
+    let row = Row::new([]);
+    node.fill(3, &row).await;
+    let (reading, loading) = node.loading(1, &row).await;
+    redis.cli(&["CLIENT", "PAUSE", "600000", "WRITE"]).await.unwrap();
+    loading.fail();
+    assert!(reading.result().await.is_err());
+    assert_eq!(node.read(2, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
+    redis.cli(&["CLIENT", "UNPAUSE"]).await.unwrap();
+    // The leases and the waits of the policy last longer than this test waits.
+    for id in [1, 2] {
+        peer.until_hit(id, &row).await;
+    }
+}
+
 #[tokio::test]
 async fn client_reconnects_after_a_killed_connection_and_loses_nothing() {
     let (redis, node, row) = filled_node([]).await;

@@ -17,6 +17,11 @@ use crate::support::{Api, FRESH, Ledger, Load, SOON, Stores, Workload, turn};
 /// The minimum duration of a run.
 const DURATION: Duration = Duration::from_secs(3);
 
+/// Returns how many values came from the cache. On a slow machine, an entry with a short soft TTL is always stale.
+fn found(ledger: &Ledger) -> usize {
+    ledger.reads_from("hit") + ledger.reads_from("stale")
+}
+
 /// Writers that queue for a row must leave connections for the loads.
 const CONNECTIONS: (&str, &str) = ("POSTGRES__MAX_CONNECTIONS", "16");
 
@@ -101,7 +106,7 @@ async fn no_read_of_a_hot_key_is_older_than_the_last_acknowledged_write() {
     stores.silence().await;
     let met = |_: &str, ledger: &Ledger| {
         let refused = ["lease-lost", "fenced"].map(|why| ledger.reads_from(&format!("fwd=miss; detail={why}")));
-        ledger.reads_from("hit") > 0 && ledger.reads_from("fwd=miss; stored") > 0 && refused.iter().sum::<usize>() > 0
+        found(ledger) > 0 && ledger.reads_from("fwd=miss; stored") > 0 && refused.iter().sum::<usize>() > 0
     };
     // Occasionally, because otherwise the write-through entry would always exist: whether a fill meets a write must not
     // depend on chance.
@@ -119,7 +124,7 @@ async fn no_read_from_memory_is_older_than_the_last_acknowledged_write() {
     settings.extend(names.iter().map(|name| (name.as_str(), "100ms")));
     let apis = two(&stores, &settings).await;
     stores.silence().await;
-    let met = |_: &str, ledger: &Ledger| ledger.reads_from("near") > 0 && ledger.reads_from("hit") > 0;
+    let met = |_: &str, ledger: &Ledger| ledger.reads_from("near") > 0 && found(ledger) > 0;
     hold(&run(&apis, &FRESH[..], met).await);
 }
 
@@ -138,7 +143,7 @@ async fn no_read_that_always_misses_is_older_than_the_last_acknowledged_write() 
         ("LANES__PRODUCTION__SOFT_TTL", "5ms"),
     ];
     let apis = two(&stores, &settings).await;
-    let met = |_: &str, ledger: &Ledger| ledger.reads_from("hit") > 0 && ledger.reads_from("fwd=miss; collapsed") > 0;
+    let met = |_: &str, ledger: &Ledger| found(ledger) > 0 && ledger.reads_from("fwd=miss; collapsed") > 0;
     let ledgers = run_with_evictions(&stores, Duration::from_millis(30), &apis, met).await;
     hold(&ledgers);
 }
