@@ -173,8 +173,15 @@ async fn all(
 }
 
 async fn private(options: &Options) -> Result<Target> {
-    let mut settings =
-        vec![("LOG__FILTER", "warn"), ("EVENTS__CLAIM_AFTER", "1s"), ("POSTGRES__MAX_CONNECTIONS", "12")];
+    let mut settings = vec![
+        ("LOG__FILTER", "warn"),
+        ("EVENTS__CLAIM_AFTER", "1s"),
+        ("POSTGRES__MAX_CONNECTIONS", "12"),
+        // A cache must still hold that there is no such product when all caches are compared. On a busy machine, that is
+        // more than the usual ten seconds later.
+        ("LANES__EXPLICIT__NEGATIVE_TTL", "5m"),
+        ("LANES__WRITETHROUGH__NEGATIVE_TTL", "5m"),
+    ];
     for given in &options.settings {
         settings.push(given.split_once('=').with_context(|| format!("{given:?} is not SECTION__NAME=VALUE"))?);
     }
