@@ -271,6 +271,8 @@ impl<'a> Session<'a> {
         let mut timer = std::pin::pin!(sleep(limit));
         loop {
             tokio::select! {
+                // In this order: after the process stood still, replies that have arrived count, although they are late.
+                biased;
                 received = self.logged_in.incoming.receive() => received?,
                 // A server that does not read lets the write wait.
                 () = pipeline.wake.notified() => match timeout(limit, self.send()).await {

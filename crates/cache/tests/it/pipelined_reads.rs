@@ -11,7 +11,8 @@ use testkit::{Proxy, eventually};
 use tokio::task::yield_now;
 
 use crate::support::{
-    DatabaseError, LONG, Loader, Node, Row, SOON, behind_proxy, calls, node, patient, redis, settings, through,
+    DatabaseError, LONG, Loader, Node, Row, SOON, behind_proxy, calls, connections, node, patient, redis, settings,
+    through,
 };
 
 #[tokio::test]
@@ -123,4 +124,42 @@ async fn late_batch_counts_as_one_failure() {
     assert!(read.iter().all(|read| read.as_ref().unwrap().outcome() == Outcome::Bypass(Bypass::RedisDown)));
     assert!(node.client.health().is_in_use(), "40 commands counted as 40 failures");
     proxy.release_replies();
+}
+
+/// The time limit is one for Redis: a process that stood still for longer finds the replies that came in the meantime.
+#[tokio::test]
+async fn reply_that_arrived_while_the_process_stood_still_counts() {
+    let (redis, node) = node().await;
+    let row = Row::new([]);
+    node.fill(1, &row).await;
+    let limit = Duration::from_secs(1);
+    let hurried = Node::with(&CacheSettings { command_timeout: limit, ..settings(redis.url()) }, patient()).await;
+    let without = connections(&redis).await;
+    eventually("a read on the thread's own connection, the newest one", SOON, async || {
+        hurried.cached(1).await;
+        let clients = redis.cli(&["CLIENT", "LIST"]).await.unwrap();
+        let newest = clients.lines().rfind(|client| !client.contains(" cmd=client|list "));
+        connections(&redis).await > without && newest.is_some_and(|client| client.contains(" cmd=get "))
+    })
+    .await;
+    for _ in 0..6 {
+        let reads = calls(&redis, "get").await;
+        let reading = hurried.start(1, &row.loader());
+        // The reader asks, and the task of the connection sends.
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        stand_still(async || {
+            eventually("the read", SOON, async || calls(&redis, "get").await > reads).await;
+            tokio::time::sleep(limit).await;
+        });
+        assert_eq!(reading.value().await.outcome(), Outcome::Hit);
+    }
+}
+
+/// Blocks the runtime, which has one thread, while `other` runs on another one.
+fn stand_still(other: impl AsyncFnOnce() + Send) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(other()));
+    });
 }

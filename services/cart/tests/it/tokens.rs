@@ -13,7 +13,10 @@ async fn view_after_a_write_to_a_product_shows_it_or_says_that_it_may_not() {
     let cart = CartOf::with(&service, &[1]).await;
     cart.cached().await;
     let mut through_the_cache = 0;
-    for price in 501..521 {
+    for price in 501..801 {
+        if price > 520 && through_the_cache > 0 {
+            break;
+        }
         // Usually a hit, which shows the previous price.
         cart.view().await.expect(200);
         let written = api.put("/products/1", &json!({ "price_cents": price })).await.expect(200);
