@@ -13,6 +13,10 @@ use crate::{ChildProcess, Exit, eventually};
 /// The timeout of a start, and a third of the timeout of a response: long enough for a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The timeout until a service is ready. On a machine with a load of 85, an unoptimized search needs more than 30 s to index
+/// 1,200 products.
+const READY: Duration = Duration::from_secs(120);
+
 /// A running service. It is killed when this value is dropped.
 #[derive(Debug)]
 pub struct Service {
@@ -46,7 +50,7 @@ impl Service {
 
     /// Waits until the service is ready.
     pub async fn ready(&self) {
-        self.process.wait_for_http(&format!("{}/readyz", self.url), TIMEOUT).await.expect("it gets ready");
+        self.process.wait_for_http(&format!("{}/readyz", self.url), READY).await.expect("it gets ready");
     }
 
     /// Returns its base URL: `http://host:port`.

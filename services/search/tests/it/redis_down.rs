@@ -81,7 +81,9 @@ fn slow(number: usize) -> String {
 async fn past_the_cache(settings: &[(&str, &str)]) -> (Shop, Search) {
     let shop = Shop::with_products(2_000).await;
     let id = shop.create(&[Product { name: "Ochre Mat", ..Product::default() }]).await[0];
-    let search = Search::with(&shop, settings).await;
+    // On a busy machine, a search takes longer than the default time limit of a load.
+    let patient = [("LANES__PAGE__LEASE", "60s"), ("LANES__PAGE__LOAD_TIMEOUT", "50s")];
+    let search = Search::with(&shop, &[patient.as_slice(), settings].concat()).await;
     shop.redis.kill().await.expect("it is killed");
     shop.put(&format!("/products/{id}"), &json!({ "name": "Umber Mat" })).await;
     eventually("a search beside the cache", SOON, async || {
@@ -114,14 +116,18 @@ async fn search_limit_holds_while_redis_is_down() {
     let settings = [("REDIS__MAX_LOADS", "1"), ("REDIS__LOAD_QUEUE", "1ms"), ("REDIS__COMMAND_TIMEOUT", "200ms")];
     let (_shop, search) = past_the_cache(&settings).await;
     let queries: Vec<String> = (0..60).map(slow).collect();
-    let answers = join_all(queries.iter().map(|q| async { search.ask(&[("q", q)]).await })).await;
-    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
-    assert!(!refused.is_empty(), "sixty searches ran at once, where one may");
-    assert!(refused.len() < answers.len(), "none ran");
-    for answer in refused {
-        answer.problem(503, "unavailable");
-        assert_eq!(answer.header("retry-after"), "1");
-    }
+    // On a busy machine, a wait of a millisecond may be over before a permit that is free is seen.
+    eventually("a search that runs while others are refused", SOON, async || {
+        let answers = join_all(queries.iter().map(|q| async { search.ask(&[("q", q)]).await })).await;
+        let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
+        for answer in &refused {
+            answer.problem(503, "unavailable");
+            assert_eq!(answer.header("retry-after"), "1");
+        }
+        assert!(!refused.is_empty(), "sixty searches ran at once, where one may");
+        refused.len() < answers.len()
+    })
+    .await;
     // The permits are free again.
     eventually("a search", SOON, async || search.ask(&[("q", "umber")]).await.status == 200).await;
 }
