@@ -146,7 +146,7 @@ impl Postgres {
         argv.extend(options.map(str::to_owned));
         argv.push(self.data());
         self.supervisor.spawn(argv)?;
-        let code = self.supervisor.reap(Duration::from_secs(60)).await?;
+        let code = self.supervisor.reap(Duration::from_secs(300)).await?;
         ensure!(code == 0, "initdb failed with code {code}:\n{}", self.supervisor.last_output());
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Postgres {
         ];
         argv.extend(settings.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
         self.supervisor.spawn(argv)?;
-        self.until_ready("Postgres", Duration::from_secs(30), || ready(self.is_ready())).await
+        self.until_ready("Postgres", Duration::from_secs(120), || ready(self.is_ready())).await
     }
 
     /// Returns whether this process itself accepts connections, according to its pid file, which `pg_ctl` reads too.

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use crate::{ChildProcess, Postgres, Proxy, Redis, RedisCluster, free_port, sibling};
 
 /// Maximum time until a service is ready.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(300);
 
 /// The time limits of the services in tests, unless a test overrides them. A busy machine must not look like a store that is
 /// down.

@@ -210,7 +210,7 @@ impl Redis {
         }
         argv.extend(self.settings.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
         self.supervisor.spawn(argv)?;
-        self.until_ready("Redis", Duration::from_secs(10), || self.answers()).await
+        self.until_ready("Redis", Duration::from_secs(60), || self.answers()).await
     }
 
     /// Returns whether this process itself responds on the port, and not another server.
@@ -228,6 +228,6 @@ impl Redis {
             }
             std::io::Result::Ok(false)
         };
-        timeout(Duration::from_millis(200), ask).await.is_ok_and(|answer| answer.unwrap_or(false))
+        timeout(Duration::from_secs(2), ask).await.is_ok_and(|answer| answer.unwrap_or(false))
     }
 }

@@ -11,9 +11,7 @@ use testkit::{Redis, Transport, eventually};
 use crate::support::{Node, Row, SOON, connections, filled_node, patient, redis, settings};
 
 async fn refusal(url: String) -> String {
-    let refused =
-        CacheClient::connect_with(Keyspace::new("shop").unwrap(), &CacheSettings { url, ..CacheSettings::default() })
-            .await;
+    let refused = CacheClient::connect_with(Keyspace::new("shop").unwrap(), &settings(url)).await;
     refused.expect_err("it was accepted").to_string()
 }
 

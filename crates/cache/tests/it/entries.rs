@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use cache::error::Deferred;
-use cache::{CacheClient, Outcome, Policy, Tag, with};
+use cache::{CacheClient, Keyspace, Outcome, Policy, Tag, with};
 
-use crate::support::{DatabaseError, existing, node, patient, redis};
+use crate::support::{DatabaseError, existing, node, patient, redis, settings};
 
 async fn post(title: &&'static str, id: u32) -> Result<Option<String>, DatabaseError> {
     Ok((id == 42).then(|| format!("{title} {id}")))
@@ -14,7 +14,7 @@ async fn post(title: &&'static str, id: u32) -> Result<Option<String>, DatabaseE
 #[tokio::test]
 async fn value_and_its_absence_are_cached_decoded() {
     let redis = redis().await;
-    let client = CacheClient::connect(&redis.url(), "shop").await.unwrap();
+    let client = CacheClient::connect_with(Keyspace::new("shop").unwrap(), &settings(redis.url())).await.unwrap();
     let posts = client.cache::<String>("post", patient()).unwrap();
     for _ in 0..2 {
         let found = posts.get_or_load(42, with(&"On leases", 42, post)).await.unwrap();

@@ -3,7 +3,7 @@
 use cache::Outcome;
 
 use crate::both::requiring::read_since;
-use crate::support::{Row, behind_proxy, calls, one_node, patient};
+use crate::support::{Node, Proxy, Row, calls, node, one_node, patient, settings, through};
 
 #[tokio::test]
 async fn requirement_costs_a_hit_no_command() {
@@ -20,7 +20,9 @@ async fn requirement_costs_a_hit_no_command() {
 /// An invalidation that Redis did not receive: the process that knows it bypasses the entry, other processes do not.
 #[tokio::test]
 async fn requirement_holds_while_the_invalidation_of_another_process_is_deferred() {
-    let (_redis, proxy, writer, reader) = behind_proxy().await;
+    let (redis, reader) = node().await;
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let writer = Node::with(&settings(through(&proxy)), patient()).await;
     let row = Row::new([]);
     read_since(&reader, 1, &row).await;
     proxy.cut();

@@ -121,7 +121,7 @@ async fn inspect_returns_the_state_and_the_header_of_an_entry() {
     assert_eq!(node.client.tag_size(&shelf(1)).await.unwrap(), 1);
     node.expire(1).await;
     let entry = inspect().await;
-    assert_eq!((entry.state, entry.soft_ttl_ms, entry.hard_ttl_ms), (EntryState::Stale, Some(0), Some(60_000)));
+    assert_eq!((entry.state, entry.soft_ttl_ms, entry.hard_ttl_ms), (EntryState::Stale, Some(0), Some(3_600_000)));
     assert_eq!(row.loads(), 1, "looking does not refresh");
 }
 

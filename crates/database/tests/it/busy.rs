@@ -10,7 +10,7 @@ use crate::support::{Database, SOON, execute};
 #[tokio::test]
 async fn saturated_pool_is_busy_and_its_database_writable() {
     let database = Database::start().await;
-    let pool = database.pool_with(&json!({ "max_connections": 2, "wait_timeout": "500ms" })).await;
+    let pool = database.pool_with(&json!({ "max_connections": 2, "wait_timeout": "5s" })).await;
     let (taken, done) = (Semaphore::new(0), Semaphore::new(0));
     let hold = async || {
         pool.transaction(async |_| {

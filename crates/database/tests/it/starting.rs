@@ -17,7 +17,8 @@ async fn behind_proxy() -> (Database, Proxy, PostgresSettings) {
     let (login, port) = server.rsplit_once(':').expect("a URL with a port");
     let proxy = Proxy::to(port.parse().expect("a number")).await.expect("a proxy to the database");
     let url = format!("{login}:{}/{name}", proxy.port());
-    let settings = serde_json::from_value(json!({ "url": url, "wait_timeout": "300ms" })).expect("settings");
+    let settings =
+        serde_json::from_value(json!({ "url": url, "max_connections": 1, "wait_timeout": "2s" })).expect("settings");
     (database, proxy, settings)
 }
 
@@ -27,7 +28,7 @@ async fn pool_waits_for_a_postgres_that_does_not_answer_at_first() {
     proxy.hold();
     let later = async {
         // Longer than several attempts.
-        sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(5)).await;
         proxy.release();
     };
     let (pool, ()) = tokio::join!(connect(&settings, "pool", SOON), later);

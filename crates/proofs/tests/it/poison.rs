@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::eventually;
 use testkit::private_system::{PrivateSystem, Service};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(120);
 
 /// Invalid events, and the reason that the dead letter must have.
 const POISON: [(&str, &str); 3] = [

@@ -53,6 +53,16 @@ impl Service {
         self.process.wait_for_http(&format!("{}/readyz", self.url), READY).await.expect("it gets ready");
     }
 
+    /// Returns the report of `/readyz`, as soon as the service is ready or degraded. On a busy machine, its database may answer a
+    /// check too late, and then it is not ready for a moment.
+    pub async fn readiness(&self) -> Value {
+        eventually("the readiness", READY, async || {
+            let report = self.get("/readyz").await;
+            (report.status == 200).then(|| report.json())
+        })
+        .await
+    }
+
     /// Returns its base URL: `http://host:port`.
     pub fn url(&self) -> &str {
         &self.url

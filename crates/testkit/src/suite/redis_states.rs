@@ -165,7 +165,7 @@ impl<S: Subject> Case<S> {
 
     /// Returns the response of `/readyz`, which must be 200.
     async fn report(&self) -> Value {
-        self.service.get("/readyz").await.expect(200).json()
+        self.service.readiness().await
     }
 
     fn paths(&self) -> Vec<String> {

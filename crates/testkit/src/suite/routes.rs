@@ -10,7 +10,7 @@ use crate::http::Service;
 pub async fn standard_routes_are_served<S: Subject>() {
     let subject = S::prepare().await;
     let service = subject.start(&[]).await;
-    let report = || async { service.get("/readyz").await.expect(200).json() };
+    let report = || async { service.readiness().await };
     if !S::IS_READY_AT_ONCE {
         eventually("it to be ready", SOON, async || is_ready::<S>(&report().await)).await;
     }

@@ -47,7 +47,7 @@ async fn last_known_data_are_shown_as_stale_while_the_product_api_is_down() {
     }
     service.get(&format!("/cache/stats/{}", cart.key())).await.problem(404, "not-found");
     service.get("/cache/stats/cart:product:1").await.problem(404, "not-found");
-    let ready = service.get("/readyz").await.expect(200).json();
+    let ready = service.readiness().await;
     assert_eq!((&ready["status"], &ready["checks"]["product-api"]["status"]), (&json!("degraded"), &json!("failing")));
 
     // A known product can be bought, an unknown one cannot be decided, and products in the cart can be removed.

@@ -21,7 +21,7 @@ const REFUSE_FLOORS: &str = "
         FOR EACH ROW EXECUTE FUNCTION refuse_floor()";
 
 async fn check(service: &Service, name: &str) -> (Value, Value) {
-    let ready = service.get("/readyz").await.expect(200).json();
+    let ready = service.readiness().await;
     (ready["status"].clone(), ready["checks"][name].clone())
 }
 

@@ -30,7 +30,7 @@ async fn end_sessions(stores: &Stores) {
 }
 
 async fn readiness(service: &Service) -> Value {
-    service.get("/readyz").await.expect(200).json()
+    service.readiness().await
 }
 
 /// The sessions end, and the service does not know that yet when it uses them.

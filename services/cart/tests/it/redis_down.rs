@@ -31,7 +31,7 @@ async fn carts_are_read_and_written_without_redis_and_never_outdated() {
             (&json!(version), &json!(version), &json!(false))
         );
     }
-    let ready = service.get("/readyz").await.expect(200).json();
+    let ready = service.readiness().await;
     assert_eq!((&ready["status"], &ready["checks"]["redis"]["status"]), (&json!("degraded"), &json!("failing")));
     stores.redis.restart().await.expect("it starts");
     until_in_use(&service).await;

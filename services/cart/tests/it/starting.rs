@@ -15,7 +15,7 @@ async fn cart_starts_without_product_api_and_redis_and_uses_both_later() {
     let cart = CartOf::at(&service).await;
     assert_eq!(cart.view().await.expect(200).json()["lines"], json!([]));
     cart.put(1, 1).await.problem(503, "unavailable");
-    let checks = service.get("/readyz").await.expect(200).json();
+    let checks = service.readiness().await;
     assert_eq!(checks["status"], "degraded", "{checks}");
     for (check, need, status) in [
         ("postgres", "required", "ok"),

@@ -106,7 +106,7 @@ impl DatabaseSubject for CartSubject {
         stores.until_applied("product:events", seq).await;
         assert_eq!(stores.sql("SELECT floor_version FROM known_products WHERE id = 1").await, version.to_string());
         stores.until_price(&cart, 1, 5_000 + round).await;
-        let checks = service.get("/readyz").await.expect(200).json()["checks"].clone();
+        let checks = service.readiness().await["checks"].clone();
         for check in ["postgres", "postgres-writes", "relay"] {
             assert_eq!(checks[check]["status"], "ok", "{check} with {setting}: {checks}");
         }

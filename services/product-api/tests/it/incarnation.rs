@@ -25,7 +25,7 @@ async fn only_the_redis_that_the_database_names_is_used() {
         "jsonb_set(jsonb_set(record::jsonb, '{retired}', record::jsonb->'servers'), '{servers}', '[\"other:\"]')";
     stores.database.sql(&format!("UPDATE incarnations SET record = ({replaced})::text")).await;
     let is_named = async || {
-        let answer = api.get("/readyz").await.expect(200).json();
+        let answer = api.readiness().await;
         answer["status"] == "degraded" && answer["checks"]["redis"]["detail"].to_string().contains("was replaced")
     };
     eventually("/readyz to name the reason", SOON, is_named).await;

@@ -5,9 +5,16 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse, started};
+use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse};
 
 const LISTS: [&str; 3] = ["/products/by-category/1", "/products/by-category/2", "/products/featured"];
+
+/// Starts a product API whose lists stay fresh during a test.
+async fn kept_fresh() -> (Stores, Api) {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("LANES__SWR__SOFT_TTL", "1h"), ("LANES__SWR__HARD_TTL", "1h")]).await;
+    (stores, api)
+}
 
 /// Prevents the relay from numbering events, and so from applying them, until it is dropped.
 async fn stall_relay(stores: &Stores) -> AsyncPgConnection {
@@ -52,7 +59,7 @@ async fn place(stores: &Stores, category: i64, featured: bool) {
 
 #[tokio::test]
 async fn created_product_is_on_its_lists_before_the_response() {
-    let (stores, api) = started().await;
+    let (stores, api) = kept_fresh().await;
     let _stalled = stall_relay(&stores).await;
     for (category, featured) in [(1, false), (2, true)] {
         warm(&api).await;
@@ -65,7 +72,7 @@ async fn created_product_is_on_its_lists_before_the_response() {
 
 #[tokio::test]
 async fn deleted_product_is_on_no_list_before_the_response() {
-    let (stores, api) = started().await;
+    let (stores, api) = kept_fresh().await;
     stores.sql("UPDATE products SET category_id = 1, featured = true WHERE id IN (1, 2)").await;
     stores.redis(&["FLUSHALL"]).await;
     let _stalled = stall_relay(&stores).await;
@@ -79,7 +86,7 @@ async fn deleted_product_is_on_no_list_before_the_response() {
 /// Another category, the featured flag, and both at once, by every route.
 #[tokio::test]
 async fn changed_product_enters_and_leaves_lists_before_the_response() {
-    let (stores, api) = started().await;
+    let (stores, api) = kept_fresh().await;
     let routes = STRATEGIES.iter().map(|strategy| format!("/products/{strategy}/1"));
     for path in routes.chain(["/products/1".to_owned()]) {
         place(&stores, 1, false).await;
@@ -100,7 +107,7 @@ async fn changed_product_enters_and_leaves_lists_before_the_response() {
 /// A list that a write does not change stays in the cache.
 #[tokio::test]
 async fn a_change_that_moves_no_product_leaves_the_featured_list_alone() {
-    let (stores, api) = started().await;
+    let (stores, api) = kept_fresh().await;
     let _stalled = stall_relay(&stores).await;
     for path in ["/products/explicit/1", "/products/tags/1", "/products/1"] {
         warm(&api).await;
@@ -111,7 +118,7 @@ async fn a_change_that_moves_no_product_leaves_the_featured_list_alone() {
 
 #[tokio::test]
 async fn renamed_category_is_shown_by_every_list_before_the_response() {
-    let (stores, api) = started().await;
+    let (stores, api) = kept_fresh().await;
     stores.sql("UPDATE products SET category_id = 1, featured = true WHERE id = 1").await;
     stores.until_published().await;
     stores.redis(&["FLUSHALL"]).await;
@@ -127,7 +134,7 @@ async fn renamed_category_is_shown_by_every_list_before_the_response() {
 /// The relay receives writes made without this API, and also invalidates the featured list.
 #[tokio::test]
 async fn relay_invalidates_lists_that_a_product_enters_or_leaves_in_psql() {
-    let (stores, api) = started().await;
+    let (stores, api) = kept_fresh().await;
     let insert = "INSERT INTO products (id, name, price_cents, category_id, featured) VALUES (9000, 'New', 1, 2, true)";
     for change in [
         "UPDATE products SET featured = NOT featured WHERE id = 1",

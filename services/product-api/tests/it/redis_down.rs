@@ -120,7 +120,7 @@ async fn a_hung_redis_costs_a_read_one_timeout_at_most_and_later_ones_nothing() 
     }
     println!("hung: first {slowest:?}, then p99 {:?}", percentile(&mut later, 0.99));
     assert!(later.iter().max() < Some(&timeout), "{later:?}");
-    assert_eq!(api.get("/readyz").await.expect(200).json()["status"], "degraded");
+    assert_eq!(api.readiness().await["status"], "degraded");
     stores.redis.resume();
     api.until_redis_is_used().await;
 }
@@ -234,7 +234,7 @@ async fn start_without_redis_serves_and_uses_redis_later() {
     let stores = Stores::start().await;
     stores.redis.stop().await.expect("it stops");
     let api = stores.api().await;
-    assert_eq!(api.get("/readyz").await.expect(200).json()["checks"]["redis"]["status"], "failing");
+    assert_eq!(api.readiness().await["checks"]["redis"]["status"], "failing");
     for strategy in STRATEGIES {
         let read = api.get(&format!("/products/{strategy}/1")).await.expect(200);
         assert_eq!(read.source(), "fwd=bypass; detail=redis-down", "{strategy}");

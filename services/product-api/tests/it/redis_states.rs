@@ -14,7 +14,7 @@ const USER: &str = "product-api";
 
 /// Returns what `/readyz` reports about Redis.
 async fn detail(api: &Api) -> String {
-    let answer = api.get("/readyz").await.expect(200).json();
+    let answer = api.readiness().await;
     assert!(["ready", "degraded"].contains(&answer["status"].as_str().unwrap_or_default()), "{answer}");
     let detail = answer["checks"]["redis"]["detail"].as_str().unwrap_or_default().to_owned();
     assert!(detail.is_empty() || answer["status"] == "degraded", "{answer}");
@@ -27,7 +27,7 @@ async fn until_named(api: &Api, name: &str) {
 
 async fn until_ready(api: &Api) {
     eventually("Redis to pass its check", 3 * SOON, async || {
-        api.get("/readyz").await.expect(200).json()["checks"]["redis"]["status"] == "ok"
+        api.readiness().await["checks"]["redis"]["status"] == "ok"
     })
     .await;
 }
@@ -314,7 +314,7 @@ async fn redis_without_info_is_used_and_receives_events() {
 #[tokio::test]
 async fn readiness_reports_a_listener_that_may_not_subscribe() {
     let shop = Shop::on(redis(&[]).await).await;
-    let listener = async || shop.apis[0].get("/readyz").await.expect(200).json()["checks"]["listener"].clone();
+    let listener = async || shop.apis[0].readiness().await["checks"]["listener"].clone();
     for (refuse, allow) in [("-subscribe", "+subscribe"), ("off", "on")] {
         eventually("the listener", SOON, async || listener().await["status"] == "ok").await;
         shop.redis(&["ACL", "SETUSER", USER, refuse]).await;
@@ -323,7 +323,7 @@ async fn readiness_reports_a_listener_that_may_not_subscribe() {
             listener().await["detail"].as_str().is_some_and(|detail| detail.contains("product:updates"))
         })
         .await;
-        assert_eq!(shop.apis[0].get("/readyz").await.expect(200).json()["status"], "degraded");
+        assert_eq!(shop.apis[0].readiness().await["status"], "degraded");
         shop.redis(&["ACL", "SETUSER", USER, allow]).await;
     }
     eventually("the listener", SOON, async || listener().await["status"] == "ok").await;

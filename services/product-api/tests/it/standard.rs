@@ -12,7 +12,7 @@ async fn without_redis_the_service_is_degraded_and_not_unready() {
     stores.redis.stop().await.expect("it stops");
     // The listener learns of the loss at another moment.
     eventually("the report of the loss", SOON, async || {
-        let report = api.get("/readyz").await.expect(200).json();
+        let report = api.readiness().await;
         report["status"] == "degraded" && report["checks"]["redis"]["status"] == "failing"
     })
     .await;

@@ -33,10 +33,7 @@ async fn lists_without_the_product_api_use_last_known_data_and_are_stale() {
     Carts::learned(&stores).await;
     assert_eq!(ids(&service.get("/recommendations/1").await.expect(200).json(), "bought_together"), [14]);
     // A busy machine delays the check of the events, and then a list is marked for a moment before the copy is old.
-    eventually("the readiness to say so", SOON, async || {
-        service.get("/readyz").await.expect(200).json()["status"] == "degraded"
-    })
-    .await;
+    eventually("the readiness to say so", SOON, async || service.readiness().await["status"] == "degraded").await;
     let _api = stores.product_api(&port).await;
     let is_new = |list: &serde_json::Value| {
         list["catalogue"]["stale"] == false && item(list, 25).is_some_and(|item| item["price_cents"] == 13_999)
@@ -127,7 +124,7 @@ async fn lists_without_redis_bypass_the_cache() {
         assert_eq!(answer.source(), "fwd=bypass; detail=redis-down");
         assert_eq!(ids(&answer.json(), "similar"), ids(&before, "similar"));
     }
-    let ready = service.get("/readyz").await.expect(200).json();
+    let ready = service.readiness().await;
     assert_eq!((&ready["status"], &ready["checks"]["redis"]["status"]), (&json!("degraded"), &json!("failing")));
     stores.shop_sql("UPDATE products SET price_cents = 13901 WHERE id = 25").await;
     stores.redis.restart().await.expect("it starts");

@@ -80,7 +80,7 @@ const SETTINGS: [(&str, &str); 1] = [("EVENTS__STALE_AFTER", "3s")];
 /// Waits until `/readyz` is degraded because of the events of `stream`.
 async fn until_events_fail(service: &Service, stream: &str) {
     eventually("the events to fail", SOON, async || {
-        let ready = service.get("/readyz").await.expect(200).json();
+        let ready = service.readiness().await;
         let events = &ready["checks"]["events"];
         let names = events["detail"].as_str().is_some_and(|detail| detail.contains(stream));
         ready["status"] == "degraded" && events["status"] == "failing" && names

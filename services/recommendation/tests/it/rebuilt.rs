@@ -48,7 +48,7 @@ async fn lose_events(stores: &Stores) {
 
 async fn until_complete(stores: &Stores, service: &Service) {
     eventually("the baskets to be complete", SOON, async || {
-        let ready = service.get("/readyz").await.expect(200).json();
+        let ready = service.readiness().await;
         ready["checks"]["baskets"]["status"] == "ok"
             && stores.sql("SELECT bool_or(incomplete) FROM streams").await == "f"
     })
@@ -106,7 +106,7 @@ async fn baskets_are_correct_again_after_events_were_lost_during_downtime() {
     let path = format!("/recommendations?cart={}", ids[0]);
     until_list(&service, &path, "the baskets to be stale", |list| list["baskets"]["stale"] == true).await;
     eventually("readiness to say so", SOON, async || {
-        let ready = service.get("/readyz").await.expect(200).json();
+        let ready = service.readiness().await;
         ready["status"] == "degraded" && ready["checks"]["baskets"]["status"] == "failing"
     })
     .await;

@@ -37,7 +37,7 @@ async fn recommendation_starts_without_redis_and_uses_it_when_it_returns() {
     stores.redis.restart().await.expect("it starts");
     // It stays degraded: there is no cart service to read the baskets from.
     until_both_are_read(&service).await;
-    assert_eq!(service.get("/readyz").await.expect(200).json()["checks"]["redis"]["status"], "ok");
+    assert_eq!(service.readiness().await["checks"]["redis"]["status"], "ok");
     eventually("hits", SOON, async || service.get("/recommendations/1").await.expect(200).source() == "hit").await;
 }
 

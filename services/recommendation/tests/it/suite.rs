@@ -105,7 +105,7 @@ impl DatabaseSubject for RecommendationSubject {
         futures_util::future::join_all(requests).await;
         let learned = |list: &serde_json::Value| ids(list, "bought_together").contains(&(43 + round));
         until_list(service, &path, &format!("what was learned with {setting}"), learned).await;
-        let checks = service.get("/readyz").await.expect(200).json()["checks"].clone();
+        let checks = service.readiness().await["checks"].clone();
         for check in ["postgres", "postgres-writes", "catalogue"] {
             assert_eq!(checks[check]["status"], "ok", "{check} with {setting}: {checks}");
         }

@@ -82,7 +82,7 @@ async fn readiness_reports_the_progress_of_the_index_build() {
     .await;
     proxy.release();
     search.ready().await;
-    assert!(search.get("/readyz").await.expect(200).json()["checks"]["index"].get("detail").is_none());
+    assert!(search.readiness().await["checks"]["index"].get("detail").is_none());
 }
 
 /// The search keeps serving its index, and marks responses as stale.
@@ -103,10 +103,7 @@ async fn searches_without_the_product_api_continue_and_are_marked_stale() {
     assert_eq!(aged.names(), ["Slate Clock"]);
     eventually("a hit", SOON, async || search.find("slate").await.header("cache-status").contains("; hit")).await;
     // A busy machine delays the check of the events, and then a page is marked for a moment before the index is old.
-    eventually("the readiness to say so", SOON, async || {
-        search.get("/readyz").await.expect(200).json()["status"] == "degraded"
-    })
-    .await;
+    eventually("the readiness to say so", SOON, async || search.readiness().await["status"] == "degraded").await;
 
     shop.start_api().await;
     search.until_found("quartz", &["Quartz Clock"]).await;

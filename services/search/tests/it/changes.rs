@@ -119,7 +119,7 @@ async fn event_that_names_no_product_or_cannot_be_parsed_stops_nothing() {
 }
 
 async fn events(search: &Search) -> Value {
-    search.get("/readyz").await.expect(200).json()["checks"]["events"].clone()
+    search.readiness().await["checks"]["events"].clone()
 }
 
 async fn is_stale(search: &Search) -> bool {
@@ -144,7 +144,7 @@ async fn search_without_the_stream_reads_the_log_and_is_stale_without_both() {
         events["status"] == "failing" && names
     })
     .await;
-    assert_eq!(search.get("/readyz").await.expect(200).json()["status"], "degraded");
+    assert_eq!(search.readiness().await["status"], "degraded");
     shop.put(&format!("/products/{}", ids[0]), &json!({ "name": "Beta lamp" })).await;
     search.until_found("lamp", &["Beta lamp"]).await;
     eventually("the log to be enough", SOON, async || !is_stale(&search).await).await;

@@ -17,8 +17,8 @@ async fn searches_without_redis_are_uncached_and_see_changes() {
     let answer = search.find("ochre").await;
     assert_eq!(answer.names(), ["Ochre Mat"]);
     assert!(answer.source().starts_with("fwd=bypass"), "{}", answer.source());
-    assert_eq!(search.get("/readyz").await.expect(200).json()["status"], "degraded");
-    let pages = async || search.get("/readyz").await.expect(200).json()["checks"]["pages"]["status"].clone();
+    assert_eq!(search.readiness().await["status"], "degraded");
+    let pages = async || search.readiness().await["checks"]["pages"]["status"].clone();
     assert_eq!(pages().await, "ok", "no invalidation is pending yet");
 
     // The consumer reads the log over HTTP instead of the stream.

@@ -37,6 +37,11 @@ async fn search_that_cannot_include_the_write_in_time_says_so() {
     assert_eq!((late.names().len(), &late.json()["index"]["stale"]), (0, &json!(true)));
     drop(numbering);
     search.until_found("quartz", &["Quartz Clock"]).await;
-    let found = search.get_after("/search?q=quartz", &written).await.expect(200);
-    assert_eq!((found.names().len(), &found.json()["index"]["stale"]), (1, &json!(false)));
+    // On a busy machine, the position of the write may not be known in time.
+    let found = eventually("a page with the write", SOON, async || {
+        let found = search.get_after("/search?q=quartz", &written).await.expect(200);
+        (found.json()["index"]["stale"] == json!(false)).then_some(found)
+    })
+    .await;
+    assert_eq!(found.names().len(), 1);
 }

@@ -18,7 +18,7 @@ async fn write_in_doubt_is_invalidated_now_and_after_the_commit_bound() {
     loop {
         let (began, gone) = (Instant::now(), Invalidation::hard().key(node.key(1)));
         let invalidated = node.client.invalidate_in_doubt(gone, COMMIT_BOUND).await;
-        assert_eq!(invalidated, Invalidated::Done { entries: 1 });
+        assert!(matches!(invalidated, Invalidated::Done { .. }), "{invalidated:?}");
         // The database has not read the COMMIT yet, and a reader stores the old row.
         assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
         if began.elapsed() < COMMIT_BOUND {

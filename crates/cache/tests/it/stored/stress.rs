@@ -43,7 +43,7 @@ impl StressTest {
 
     fn has_read_enough(&self) -> bool {
         let (reads, hits) = (self.reads.load(SeqCst), self.hits.load(SeqCst));
-        hits > 100 && reads.saturating_sub(hits) > 100
+        hits > 100 && reads.saturating_sub(hits) > 100 && self.stored.load(SeqCst) > 0
     }
 
     async fn reads(self: Arc<Self>, node: Node, began: Instant) {

@@ -83,7 +83,9 @@ pub(crate) async fn migrate(_redis: &Redis, _name: &str) {}
 pub(crate) async fn behind_proxy() -> (Redis, Proxy, Node, Node) {
     let (redis, node) = node().await;
     let proxy = Proxy::to(redis.port()).await.unwrap();
-    let behind = Node::with(&settings(through(&proxy)), patient()).await;
+    // Tests hold its commands and replies for as long as a busy machine needs for their steps.
+    let unhurried = CacheSettings { command_timeout: LONG, ..settings(through(&proxy)) };
+    let behind = Node::with(&unhurried, patient()).await;
     (redis, proxy, behind, node)
 }
 

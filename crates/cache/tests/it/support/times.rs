@@ -11,7 +11,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A policy under which nothing ends by itself during a test.
 pub(crate) fn patient() -> Policy {
-    Policy::ttl(LONG).negative_ttl(LONG).lease(LONG).wait(2 * LONG)
+    Policy::ttl(60 * LONG).negative_ttl(60 * LONG).lease(LONG).wait(2 * LONG)
 }
 
 pub(crate) fn shelf(id: u32) -> Tag {

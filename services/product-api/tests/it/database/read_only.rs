@@ -7,7 +7,7 @@ use testkit::{Postgres, eventually};
 use crate::support::{Api, SOON, STRATEGIES, Stores, started};
 
 async fn readiness(api: &Api) -> (Value, Value) {
-    let report = api.get("/readyz").await.expect(200).json();
+    let report = api.readiness().await;
     (report["status"].clone(), report["checks"]["postgres-writes"].clone())
 }
 
@@ -119,7 +119,7 @@ async fn column_type_changed_online_fails_no_request() {
         stores.sql(&format!("ALTER TABLE outbox_head ALTER run_id TYPE {kind}")).await;
         all_succeed(&api, round).await;
         api.get("/events?after=0&limit=5").await.expect(200);
-        assert_eq!(api.get("/readyz").await.expect(200).json()["checks"]["postgres"]["status"], "ok");
+        assert_eq!(api.readiness().await["checks"]["postgres"]["status"], "ok");
     }
     stores.whole_stream().await;
 }

@@ -40,7 +40,7 @@ async fn contention_is_retried_and_exhausted_resources_are_503() {
         refused.problem(503, "unavailable");
         assert_eq!(refused.header("retry-after"), "1", "{sqlstate}");
     }
-    let writes = async || api.get("/readyz").await.expect(200).json()["checks"]["postgres-writes"].clone();
+    let writes = async || api.readiness().await["checks"]["postgres-writes"].clone();
     refuse_updates(&stores, "53100", 1_000_000).await;
     api.put("/products/1", &change).await.problem(503, "unavailable");
     let degraded = writes().await;
@@ -120,7 +120,7 @@ async fn row_that_no_service_can_read_is_refused() {
 #[tokio::test]
 async fn pool_without_a_free_connection_leaves_the_service_ready() {
     let stores = Stores::start().await;
-    let api = stores.api_with(&[("POSTGRES__WAIT_TIMEOUT", "2s"), ("POSTGRES__STATEMENT_TIMEOUT", "30s")]).await;
+    let api = stores.api_with(&[("POSTGRES__WAIT_TIMEOUT", "20s"), ("POSTGRES__STATEMENT_TIMEOUT", "30s")]).await;
     let lock = stores.lock_products().await;
     let requests = async {
         let reads = (1..=9).map(|id| {
@@ -132,7 +132,7 @@ async fn pool_without_a_free_connection_leaves_the_service_ready() {
     let look = async {
         stores.until_waiting(8).await;
         let report = eventually("a request that waits", SOON, async || {
-            let report = api.get("/readyz").await.expect(200).json();
+            let report = api.readiness().await;
             (report["checks"]["postgres-pool"]["status"] == "failing").then_some(report)
         })
         .await;
@@ -141,5 +141,5 @@ async fn pool_without_a_free_connection_leaves_the_service_ready() {
     };
     let (statuses, ()) = tokio::join!(requests, look);
     assert!(statuses.iter().filter(|status| **status == 200).count() >= 8, "{statuses:?}");
-    eventually("the readiness", SOON, async || api.get("/readyz").await.expect(200).json()["status"] == "ready").await;
+    eventually("the readiness", SOON, async || api.readiness().await["status"] == "ready").await;
 }

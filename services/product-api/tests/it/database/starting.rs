@@ -16,7 +16,7 @@ async fn assert_degraded(api: &Api) {
     refused.problem(503, "unavailable");
     assert_eq!(refused.header("retry-after"), "1");
     let report = eventually("the relay to be reported", SOON, async || {
-        let report = api.get("/readyz").await.expect(200).json();
+        let report = api.readiness().await;
         (report["checks"]["relay"]["status"] == "failing").then_some(report)
     });
     let report = report.await;

@@ -13,7 +13,7 @@ const RECOVERED: &str = "the relay publishes events again";
 
 /// Returns the state of the relay in /readyz: `ok`, or the reason why the service is degraded.
 async fn relay(api: &Api) -> String {
-    let report = api.get("/readyz").await.expect(200).json();
+    let report = api.readiness().await;
     let check = &report["checks"]["relay"];
     match check["status"] == "ok" {
         true => "ok".to_owned(),
@@ -61,7 +61,7 @@ async fn redis_that_is_a_replica_degrades_the_service_and_is_logged_once() {
     until_relay_is(&api, "waits in the outbox").await;
     let written = api.put("/products/explicit/2", &json!({ "stock": 902 })).await.expect(200);
     assert_eq!(written.source(), "fwd=method; detail=deferred");
-    let report = api.get("/readyz").await.expect(200).json();
+    let report = api.readiness().await;
     let detail = report["checks"]["invalidations"]["detail"].as_str().unwrap_or_default().to_owned();
     assert!(detail.contains("deferred"), "{report}");
     tokio::time::sleep(Duration::from_secs(4)).await;

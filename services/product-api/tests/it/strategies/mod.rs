@@ -51,7 +51,10 @@ async fn a_write_in_one_process_is_seen_at_once_in_every_other() {
 /// A write through one strategy keeps the entries of the others, except of those that depend on events: these follow.
 #[tokio::test]
 async fn each_strategy_has_entries_of_its_own() {
-    let (_stores, api) = started().await;
+    let stores = Stores::start().await;
+    let lasting = [("LANES__TTL__HARD_TTL", "1h"), ("LANES__SWR__SOFT_TTL", "1h"), ("LANES__SWR__HARD_TTL", "1h")];
+    let api = stores.api_with(&lasting).await;
+    stores.until_published().await;
     for strategy in STRATEGIES {
         api.get(&format!("/products/{strategy}/3")).await.expect(200);
     }

@@ -15,7 +15,9 @@ const SETTINGS: [(&str, &str); 2] = [("LANES__SWR__SOFT_TTL", "300ms"), ("LANES_
 async fn readers_of_a_stale_entry_do_not_wait_and_cause_one_refresh() {
     let _turn = crate::support::turn().await;
     let stores = Stores::start().await;
-    let api = Arc::new(stores.api_with(&SETTINGS).await);
+    // The refresh waits for the lock until all readers have their answers.
+    let settings = [("LANES__SWR__SOFT_TTL", "300ms"), ("POSTGRES__STATEMENT_TIMEOUT", "40s")];
+    let api = Arc::new(stores.api_with(&settings).await);
     let before = api.get("/products/swr/1").await.expect(200).version();
     let written = api.put("/products/swr/1", &json!({ "stock": 1 })).await.expect(200);
     assert_eq!(written.source(), "fwd=method; detail=left");

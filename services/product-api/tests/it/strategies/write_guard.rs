@@ -23,7 +23,10 @@ impl DeadWriter {
     async fn with_guard(guard: &str) -> Self {
         let stores = Stores::start().await;
         let reader = stores.api().await;
-        let writer = stores.api_with(&[("FAULTS__ENABLED", "true"), ("PRODUCTION__WRITE_GUARD", guard)]).await;
+        // The guard lasts for longer than the longest transaction.
+        let transaction = ("POSTGRES__STATEMENT_TIMEOUT", "20s");
+        let settings = [("FAULTS__ENABLED", "true"), ("PRODUCTION__WRITE_GUARD", guard), transaction];
+        let writer = stores.api_with(&settings).await;
         stores.silence().await;
         eventually("the entry", SOON, async || {
             reader.get(PATH).await.expect(200).source() == "hit" && stores.has_entry(KEY).await
@@ -43,7 +46,7 @@ impl DeadWriter {
 async fn no_read_is_stale_after_the_commit_of_a_guarded_writer_that_died() {
     let dead = DeadWriter::with_guard("true").await;
     let mut refused = 0;
-    for _ in 0..50 {
+    for _ in 0..10 {
         let read = dead.reader.get(PATH).await.expect(200);
         assert_eq!(read.version(), dead.committed, "{}", read.source());
         refused += usize::from(read.source() == "fwd=miss; detail=guarded");

@@ -64,7 +64,7 @@ impl Api {
     /// Waits until it receives events over Pub/Sub. A new subscription removes every entry of strategy `events`, on a busy
     /// machine some time after the start.
     pub(crate) async fn until_subscribed(&self) {
-        let listener = async || self.get("/readyz").await.expect(200).json()["checks"]["listener"]["status"].clone();
+        let listener = async || self.readiness().await["checks"]["listener"]["status"].clone();
         eventually("the subscription", SOON, async || listener().await == "ok").await;
     }
 
