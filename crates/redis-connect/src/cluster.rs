@@ -11,6 +11,7 @@ use fred::util::redis_keyslot;
 use crate::RedisAddress;
 use crate::address::Target;
 use crate::builder::RedisClients;
+use crate::connected::connected;
 
 /// Returns the primary that has the slot of `key`, as the client knows the cluster; `None` for a client of one server.
 ///
@@ -36,7 +37,7 @@ pub async fn address_of_primary(address: &RedisAddress, key: &str, timeout: Dura
     }
     let client = address.client(timeout);
     let connection = client.connect();
-    client.wait_for_connect().await?;
+    connected(&client).await?;
     let server = primary_of(&client, key);
     // The server also notices a dropped connection.
     let _ = client.quit().await;

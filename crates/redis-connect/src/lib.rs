@@ -3,6 +3,7 @@
 mod address;
 mod builder;
 mod cluster;
+mod connected;
 mod credentials;
 mod error;
 mod sentinel;
@@ -15,6 +16,7 @@ mod tls;
 pub use address::RedisAddress;
 pub use builder::RedisClients;
 pub use cluster::{address_of_primary, primary_of};
+pub use connected::connected;
 pub use credentials::Credentials;
 pub use error::AddressError;
 pub use silence::{reconnect_when_silent, wait_for_silence};

@@ -36,7 +36,7 @@ async fn follow(hub: &Hub, board: &Board, address: &RedisAddress) -> anyhow::Res
     let client = address.client(Duration::from_secs(5));
     let mut messages = client.message_rx();
     let connection = client.connect();
-    client.wait_for_connect().await?;
+    redis_connect::connected(&client).await?;
     client.subscribe(CHANNEL).await?;
     let watching = reconnect_when_silent(&client);
     let forwarding = async {

@@ -72,7 +72,7 @@ impl<R: EventHandler> Listener<R> {
             let client = self.session.subscriber(self.stream, self.timeout).await?;
             let (messages, mut breaks) = (client.message_rx(), client.error_rx());
             let _connection = AbortOnDropHandle::new(client.connect());
-            client.wait_for_connect().await?;
+            redis_connect::connected(&client).await?;
             breaks = breaks.resubscribe();
             self.subscribe(&client).await?;
             // After the subscription: an event between the two would otherwise neither be received nor be covered by

@@ -112,8 +112,8 @@ impl StreamReader {
 
     /// Waits until both connections are established.
     pub(super) async fn connected(&self) -> Result<(), Error> {
-        self.reader.wait_for_connect().await?;
-        self.client.wait_for_connect().await?;
+        redis_connect::connected(&self.reader).await?;
+        redis_connect::connected(&self.client).await?;
         self.breaks.get_or_init(|| [self.reader.error_rx(), self.client.error_rx()]);
         Ok(())
     }
